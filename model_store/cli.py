@@ -1,0 +1,107 @@
+"""`impasto models`: look at the store, check it, add to it."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from model_store.card import TASKS, Draft, Task, parse_label
+
+app = typer.Typer()
+models = typer.Typer(no_args_is_help=True, help="List, show, check and publish models.")
+app.add_typer(models, name="models")
+
+ModelArgument = Annotated[
+    str, typer.Argument(metavar="TASK/NAME[@VERSION]", help="For example stylize/muse or muse@1.")
+]
+
+
+@models.command("ls")
+def list_models() -> None:
+    """The newest version of every model."""
+    from model_store.settings import StoreSettings
+
+    table = Table("model", "title", "architecture", "figures", box=None, header_style="bold")
+    for card in StoreSettings().open().cards():
+        figures = "\n".join(f"{figure.name} {figure.value:g} {figure.unit}".rstrip() for figure in card.measurements)
+        table.add_row(f"{card.task}/{card.label}", card.title, card.architecture, figures)
+    Console().print(table)
+
+
+@models.command()
+def show(model: ModelArgument) -> None:
+    """The card of a model, as JSON."""
+    from model_store.settings import StoreSettings
+
+    task, name, version = _parse(model)
+    typer.echo(StoreSettings().open().card(task, name, version).model_dump_json(indent=2, exclude_none=True))
+
+
+@models.command()
+def verify(model: Annotated[str | None, typer.Argument(metavar="[TASK/NAME[@VERSION]]")] = None) -> None:
+    """Reads models whole and checks every sha256; all models, in every version, if none is given."""
+    from model_store.errors import StoreError
+    from model_store.settings import StoreSettings
+
+    store = StoreSettings().open()
+    if model is None:
+        chosen: list[tuple[Task, str, int | None]] = [
+            (task, name, version)
+            for task in TASKS
+            for name in store.names(task)
+            for version in store.versions(task, name)
+        ]
+    else:
+        chosen = [_parse(model)]
+    damaged = 0
+    for task, name, version in chosen:
+        try:
+            card = store.open(task, name, version).card
+        except StoreError as error:
+            damaged += 1
+            typer.echo(f"FAILED  {error}", err=True)
+        else:
+            typer.echo(f"ok      {card.task}/{card.label}  {card.sha256}")
+    if damaged:
+        raise typer.Exit(1)
+
+
+@models.command()
+def publish(
+    weights: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="The net's weights, as safetensors.")],
+    card: Annotated[Path, typer.Option(exists=True, dir_okay=False, help="The card, as JSON.")],
+    preview: Annotated[Path | None, typer.Option(exists=True, dir_okay=False, help="A JPEG to show it by.")] = None,
+) -> None:
+    """Adds a model as the next version of its name; IMPASTO_STORE says where."""
+    import safetensors.torch
+    from pydantic import ValidationError
+    from safetensors import SafetensorError
+
+    from model_store.errors import CannotPublish
+    from model_store.settings import StoreSettings
+
+    try:
+        draft = Draft.model_validate_json(card.read_bytes())
+        tensors = safetensors.torch.load_file(weights)
+    except ValidationError as error:
+        raise CannotPublish(f"{card} is not a card: {error}") from error
+    except SafetensorError as error:
+        raise CannotPublish(f"{weights} is not a safetensors file: {error}") from error
+    published = StoreSettings().open().publish(draft, tensors, preview.read_bytes() if preview else None)
+    typer.echo(f"published {published.task}/{published.label}")
+
+
+def _parse(model: str) -> tuple[Task, str, int | None]:
+    """`[task/]label`; without a task, the first that has such a name."""
+    task, _, label = model.rpartition("/")
+    name, version = parse_label(label)
+    if not task:
+        from model_store.settings import StoreSettings
+
+        store = StoreSettings().open()
+        task = next((known for known in TASKS if name in store.names(known)), TASKS[0])
+    if task not in TASKS:
+        raise typer.BadParameter(f"there is no task {task!r}: say {' or '.join(TASKS)}")
+    return task, name, version

@@ -1,0 +1,44 @@
+"""The `impasto` command: the commands of every installed package under one name."""
+
+import logging
+import sys
+from importlib.metadata import entry_points
+
+import typer
+
+from model_store.errors import ImpastoError
+
+_GROUP = "impasto.commands"
+_EXTRAS = {"model_store": "serve", "service": "serve", "trainer": "train"}
+
+
+def main() -> None:
+    """Collects the commands by entry points and runs the one asked for."""
+    logging.basicConfig(format="%(levelname)s %(message)s")
+    app = typer.Typer(
+        help="Real-time style transfer and super-resolution.", no_args_is_help=True, pretty_exceptions_enable=False
+    )
+    for entry_point in sorted(entry_points(group=_GROUP), key=lambda entry: entry.name):
+        app.add_typer(entry_point.load())
+    try:
+        app()
+    except ImpastoError as error:
+        sys.exit(f"impasto: {error}")
+    except ModuleNotFoundError as error:
+        extra = _missing_extra(error)
+        if extra is None:
+            raise
+        sys.exit(f"impasto: this command needs {error.name}; install it with: pip install 'impasto[{extra}]'")
+
+
+def _missing_extra(error: ModuleNotFoundError) -> str | None:
+    """The extra of the package whose command was running, or None if what is missing is a module of our own."""
+    if error.name is None or error.name.partition(".")[0] in _EXTRAS:
+        return None
+    traceback = error.__traceback__
+    while traceback is not None:
+        package, _, module = traceback.tb_frame.f_globals.get("__name__", "").rpartition(".")
+        if module == "cli" and package in _EXTRAS:
+            return _EXTRAS[package]
+        traceback = traceback.tb_next
+    return None

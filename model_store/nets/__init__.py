@@ -1,0 +1,45 @@
+"""The transform nets, by the architecture names that cards use."""
+
+from collections.abc import Mapping
+
+from pydantic import JsonValue
+
+from model_store.errors import UnknownArchitecture
+from model_store.nets.johnson2016 import Johnson2016StyleNet, Johnson2016SuperResolutionNet
+from model_store.nets.style_net import StyleNet
+from model_store.nets.super_resolution_net import SuperResolutionNet
+from model_store.nets.transform_net import SMALLEST_SIDE, TransformNet, pad_to_multiple
+
+__all__ = [
+    "ARCHITECTURES",
+    "SMALLEST_SIDE",
+    "Johnson2016StyleNet",
+    "Johnson2016SuperResolutionNet",
+    "StyleNet",
+    "SuperResolutionNet",
+    "TransformNet",
+    "build",
+    "pad_to_multiple",
+]
+
+ARCHITECTURES: dict[str, type[TransformNet]] = {
+    "style-net": StyleNet,
+    "johnson2016": Johnson2016StyleNet,
+    "super-resolution-net": SuperResolutionNet,
+    "johnson2016-super-resolution": Johnson2016SuperResolutionNet,
+}
+
+
+def build(architecture: str, parameters: Mapping[str, JsonValue]) -> TransformNet:
+    """Makes an untrained net.
+
+    Raises:
+        UnknownArchitecture: no such architecture, or not with these parameters.
+    """
+    if architecture not in ARCHITECTURES:
+        known = ", ".join(ARCHITECTURES)
+        raise UnknownArchitecture(f"there is no architecture {architecture!r}; known: {known}")
+    try:
+        return ARCHITECTURES[architecture](**parameters)
+    except (TypeError, ValueError) as error:
+        raise UnknownArchitecture(f"cannot build {architecture}: {error}") from error

@@ -1,0 +1,73 @@
+"""The super-resolution net that this project trains by default."""
+
+from collections.abc import Callable
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from model_store.nets import bicubic
+from model_store.nets.transform_net import TransformNet
+
+_MEAN_LEVEL = 0.45
+
+
+class SuperResolutionNet(TransformNet):
+    """Adds detail to a bicubic enlargement (after EDSR, Lim et al. 2017).
+
+    Residual blocks without normalisation at the small size, then ×2 steps by pixel shuffle. The last layer
+    starts near zero, so that an untrained net is bicubic.
+
+    Args:
+        factor: 2, 4 or 8.
+        channels: features of every layer.
+        residual_blocks: depth of the body.
+
+    Raises:
+        ValueError: another factor.
+    """
+
+    def __init__(self, factor: int = 4, channels: int = 64, residual_blocks: int = 16) -> None:
+        super().__init__()
+        if factor not in (2, 4, 8):
+            raise ValueError(f"factor must be 2, 4 or 8, not {factor}")
+        self.factor = factor
+        self.head = nn.Conv2d(3, channels, 3, padding=1)
+        self.body = nn.Sequential(*(ResidualBlock(channels) for _ in range(residual_blocks)))
+        self.tail = nn.Conv2d(channels, channels, 3, padding=1)
+        self.upsample = nn.ModuleList(
+            nn.Conv2d(channels, 4 * channels, 3, padding=1) for _ in range(factor.bit_length() - 1)
+        )
+        self.last = nn.Conv2d(channels, 3, 3, padding=1)
+        _start_small(self.last)
+
+    def transform(self, pictures: Tensor) -> Tensor:
+        """`(N, 3, H, W)` to `(N, 3, H·factor, W·factor)`."""
+        head = self.head(pictures - _MEAN_LEVEL)
+        features = head + self.tail(self.body(head))
+        for conv in self.upsample:
+            features = F.pixel_shuffle(conv(features), 2)
+        detail: Tensor = self.last(features)
+        return bicubic.enlarge(pictures, self.factor) + detail
+
+
+class ResidualBlock(nn.Module):
+    """Conv, ReLU, conv beside the identity."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.branch = nn.Sequential(
+            nn.Conv2d(channels, channels, 3, padding=1),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(channels, channels, 3, padding=1),
+        )
+        _start_small(self.branch[2])
+
+    def forward(self, features: Tensor) -> Tensor:
+        """`(N, C, H, W)` to the same shape."""
+        branch: Callable[[Tensor], Tensor] = self.branch
+        return features + branch(features)
+
+
+def _start_small(layer: nn.Module) -> None:
+    for parameter in layer.parameters():
+        parameter.data.mul_(0.1)

@@ -1,0 +1,136 @@
+"""One root of the store: a folder of models on any file system that fsspec knows.
+
+A version exists as soon as its `card.json` does. On a local root it is written aside and renamed into place; on an
+object store, which cannot rename, the card is written last. Either way no reader sees half a model.
+"""
+
+import contextlib
+import errno
+import os
+import re
+import shutil
+import uuid
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import fsspec
+from fsspec.implementations.local import LocalFileSystem
+from pydantic import ValidationError
+
+from model_store.card import Card, Task
+from model_store.errors import DamagedModel
+
+_WEIGHTS, _CARD, _PREVIEW = "model.safetensors", "card.json", "preview.jpg"
+
+
+class Root:
+    """Reads and writes `<url>/<task>/<name>/<version>/`.
+
+    Args:
+        url: a path (`~` is expanded) or an fsspec URL.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._filesystem, path = fsspec.url_to_fs(os.path.expanduser(url))
+        self._path = str(path).rstrip("/")
+
+    def entries(self, *parts: str) -> list[str]:
+        """The names in a folder; none if there is no such folder."""
+        self._filesystem.invalidate_cache()
+        try:
+            paths: Sequence[str] = self._filesystem.ls(self._join(*parts), detail=False)
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        return [path.rstrip("/").rsplit("/", 1)[-1] for path in paths]
+
+    def taken(self, task: Task, name: str) -> list[int]:
+        """The version numbers that are in use, complete or not."""
+        return [int(entry) for entry in self.entries(task, name) if re.fullmatch(r"[1-9][0-9]*", entry)]
+
+    def versions(self, task: Task, name: str) -> list[int]:
+        """The complete versions."""
+        return [
+            version
+            for version in self.taken(task, name)
+            if self._filesystem.exists(self._join(task, name, str(version), _CARD))
+        ]
+
+    def card(self, task: Task, name: str, version: int) -> Card:
+        """Reads a card and checks that it belongs here.
+
+        Raises:
+            DamagedModel: it cannot be read, or is another model's.
+        """
+        place = f"{task}/{name}@{version}"
+        try:
+            card = Card.model_validate_json(self._filesystem.cat_file(self._join(task, name, str(version), _CARD)))
+        except (OSError, ValidationError) as error:
+            raise DamagedModel(f"the card of {place} cannot be read: {error}") from error
+        if (card.task, card.name, card.version) != (task, name, version):
+            raise DamagedModel(f"the card in {place} is that of {card.task}/{card.label}")
+        return card
+
+    def weights(self, card: Card) -> bytes:
+        """Reads the weights as they lie there, unchecked.
+
+        Raises:
+            DamagedModel: they cannot be read.
+        """
+        try:
+            content: bytes = self._filesystem.cat_file(self._join(card.task, card.name, str(card.version), _WEIGHTS))
+        except OSError as error:
+            raise DamagedModel(f"the weights of {card.task}/{card.label} cannot be read: {error}") from error
+        return content
+
+    def preview(self, task: Task, name: str, version: int) -> bytes | None:
+        """Reads the preview, a JPEG, if there is one."""
+        try:
+            content: bytes = self._filesystem.cat_file(self._join(task, name, str(version), _PREVIEW))
+        except FileNotFoundError:
+            return None
+        return content
+
+    def write(self, card: Card, weights: bytes, preview: bytes | None) -> None:
+        """Adds a version, all or nothing.
+
+        Raises:
+            FileExistsError: the version is taken.
+            OSError: the root cannot be written to.
+        """
+        files = {_WEIGHTS: weights}
+        if preview is not None:
+            files[_PREVIEW] = preview
+        files[_CARD] = card.model_dump_json(indent=2, exclude_none=True).encode() + b"\n"
+        if isinstance(self._filesystem, LocalFileSystem):
+            self._write_locally(card, files)
+            return
+        for name, content in files.items():
+            self._filesystem.pipe_file(self._join(card.task, card.name, str(card.version), name), content)
+
+    def _write_locally(self, card: Card, files: dict[str, bytes]) -> None:
+        destination = Path(self._path, card.task, card.name, str(card.version))
+        with self._staging_folder() as staging:
+            for name, content in files.items():
+                (staging / name).write_bytes(content)
+            destination.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                staging.rename(destination)
+            except OSError as error:
+                if error.errno == errno.ENOTEMPTY:
+                    raise FileExistsError(destination) from error
+                raise
+
+    @contextlib.contextmanager
+    def _staging_folder(self) -> Iterator[Path]:
+        folder = Path(self._path) / ".publishing" / uuid.uuid4().hex
+        folder.mkdir(parents=True)
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+            with contextlib.suppress(OSError):
+                folder.parent.rmdir()
+
+    def _join(self, *parts: str) -> str:
+        return "/".join((self._path, *parts))

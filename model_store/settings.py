@@ -1,0 +1,18 @@
+"""Where models are kept."""
+
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from model_store.store import BUNDLED, Store
+
+
+class StoreSettings(BaseSettings):
+    """Settings from the environment, prefix `IMPASTO_`."""
+
+    model_config = SettingsConfigDict(env_prefix="IMPASTO_")
+
+    store: str = "~/.impasto/models"
+    """Roots of the search path, separated by commas; new models go to the first."""
+
+    def open(self) -> Store:
+        """The search path with the bundled models last."""
+        return Store(*(root.strip() for root in self.store.split(",") if root.strip()), BUNDLED)
