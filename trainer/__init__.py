@@ -1,0 +1,1 @@
+"""How a model is made and measured: losses, loss networks, photos, training and evaluation."""

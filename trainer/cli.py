@@ -1,0 +1,270 @@
+"""`impasto train` and `impasto evaluate`."""
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+if TYPE_CHECKING:
+    import torch
+
+    from model_store.nets import TransformNet
+    from trainer.training import Objective, Training
+
+app = typer.Typer()
+train = typer.Typer(no_args_is_help=True, help="Train a net and publish it to the store.")
+evaluate = typer.Typer(no_args_is_help=True, help="Measure a net of the store.")
+app.add_typer(train, name="train")
+app.add_typer(evaluate, name="evaluate")
+
+PhotosOption = Annotated[Path, typer.Option(exists=True, help="A folder or a tar of photos.")]
+NameOption = Annotated[str, typer.Option(help="What the model is called in the store.")]
+TitleOption = Annotated[str | None, typer.Option(help="For the card; made of the name if not given.")]
+AuthorOption = Annotated[str | None, typer.Option(help="For the card; the current user if not given.")]
+LicenceOption = Annotated[str, typer.Option(help="For the card: terms of the trained net.")]
+HeldOutOption = Annotated[int, typer.Option(min=0, help="Photos kept from training, to measure on.")]
+PreviewOption = Annotated[Path | None, typer.Option(exists=True, dir_okay=False, help="Photo to make a preview of.")]
+RunOption = Annotated[Path | None, typer.Option(help="Folder for checkpoints; runs/NAME if not given.")]
+ResumeOption = Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint in the run's folder.")]
+StepsOption = Annotated[int, typer.Option(min=1)]
+BatchOption = Annotated[int, typer.Option(min=1, help="Pictures a step.")]
+RateOption = Annotated[float, typer.Option(min=0, help="Adam's, at its peak.")]
+SeedOption = Annotated[int, typer.Option()]
+DeviceOption = Annotated[Literal["auto", "cpu", "cuda"], typer.Option()]
+LossNetworkOption = Annotated[
+    list[str], typer.Option(help="vgg16, vgg19 or LAYOUT:FILE, as in vgg19-normalised:vgg19.safetensors; repeatable.")
+]
+
+
+@train.command("style")
+def train_style(
+    picture: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="The style picture.")],
+    photos: PhotosOption,
+    name: NameOption,
+    *,
+    loss_network: LossNetworkOption = ["vgg19"],  # noqa: B006  (typer copies it)
+    architecture: Annotated[Literal["style-net", "johnson2016"], typer.Option()] = "style-net",
+    width: Annotated[int, typer.Option(min=4, help="Channels of the first layer.")] = 32,
+    size: Annotated[int, typer.Option(min=32, help="Side of the photos, in pixels.")] = 256,
+    style_size: Annotated[int, typer.Option(min=32, help="Shorter side of the style picture, in pixels.")] = 256,
+    losses: Annotated[
+        Literal["relative", "absolute"], typer.Option(help="absolute: as published; needs other weights.")
+    ] = "relative",
+    content_weight: Annotated[float, typer.Option(min=0)] = 2.0,
+    style_weight: Annotated[float, typer.Option(min=0)] = 28.0,
+    variation_weight: Annotated[float, typer.Option(min=0)] = 2.0,
+    steps: StepsOption = 5600,
+    batch: BatchOption = 4,
+    learning_rate: RateOption = 1e-3,
+    seed: SeedOption = 0,
+    held_out: HeldOutOption = 32,
+    preview: PreviewOption = None,
+    title: TitleOption = None,
+    author: AuthorOption = None,
+    licence: LicenceOption = "unspecified",
+    run: RunOption = None,
+    resume: ResumeOption = False,
+    device: DeviceOption = "auto",
+) -> None:
+    """Train a style net on one picture and publish it as stylize/NAME."""
+    from model_store.settings import StoreSettings
+    from trainer.drafts import Origin, style_draft
+    from trainer.evaluation import measure_style
+    from trainer.loss_networks import load_loss_network
+    from trainer.photos import load_crops, load_picture
+    from trainer.previews import style_preview
+    from trainer.style_training import StyleObjective, StyleRecipe
+    from trainer.training import Schedule, Training
+
+    recipe = StyleRecipe(
+        architecture=architecture,
+        width=width,
+        size=size,
+        style_size=style_size,
+        loss_networks=tuple(loss_network),
+        losses=losses,
+        content_weight=content_weight,
+        style_weight=style_weight,
+        variation_weight=variation_weight,
+        schedule=Schedule(steps=steps, batch=batch, learning_rate=learning_rate, seed=seed),
+    )
+    target = _device(device)
+    store = StoreSettings().open()
+    network = load_loss_network(recipe.loss_networks, (*recipe.content_taps, *recipe.style_taps)).to(target)
+    style_picture = load_picture(picture, recipe.style_size)
+    crops = load_crops(photos, recipe.size, held_out)
+    objective = StyleObjective(recipe, network, style_picture, crops.train.to(target), target)
+    state = Training(recipe, target)
+    net = _train(state, objective, run or Path("runs") / name, resume=resume)
+
+    error = None
+    if held_out:
+        style_network = load_loss_network(recipe.loss_networks, recipe.style_taps).to(target)
+        error = measure_style(net, crops.held_out, style_picture, style_network, target)
+        typer.echo(f"relative style error: photos {error.before:.3f}, stylised {error.after:.3f}")
+    origin = Origin(name, title, author, licence, _command(), state.seconds, target)
+    draft = style_draft(recipe, picture, crops, error, origin)
+    card = store.publish(draft, net.state_dict(), style_preview(net, preview) if preview else None)
+    typer.echo(f"published {card.task}/{card.label}")
+
+
+@train.command("super-resolution")
+def train_super_resolution(
+    photos: PhotosOption,
+    *,
+    factor: Annotated[int, typer.Option(help="2, 4 or 8.")] = 4,
+    name: Annotated[str | None, typer.Option(help="In the store; xFACTOR-pixel if not given.")] = None,
+    architecture: Annotated[
+        Literal["super-resolution-net", "johnson2016-super-resolution"], typer.Option()
+    ] = "super-resolution-net",
+    channels: Annotated[int, typer.Option(min=4)] = 64,
+    residual_blocks: Annotated[int, typer.Option(min=1)] = 16,
+    tile: Annotated[int, typer.Option(min=32, help="Side of the squares that photos are cut into.")] = 320,
+    patch: Annotated[int, typer.Option(min=32, help="Side of the patches trained on, in large pixels.")] = 192,
+    steps: StepsOption = 6000,
+    batch: BatchOption = 32,
+    learning_rate: RateOption = 5e-4,
+    seed: SeedOption = 0,
+    held_out: HeldOutOption = 16,
+    preview: PreviewOption = None,
+    title: TitleOption = None,
+    author: AuthorOption = None,
+    licence: LicenceOption = "unspecified",
+    run: RunOption = None,
+    resume: ResumeOption = False,
+    device: DeviceOption = "auto",
+) -> None:
+    """Train a super-resolution net with the pixel loss and publish it as super-resolve/NAME."""
+    from model_store.settings import StoreSettings
+    from trainer.drafts import Origin, super_resolution_draft
+    from trainer.evaluation import compare_tiles
+    from trainer.photos import load_tiles
+    from trainer.previews import super_resolution_preview
+    from trainer.super_resolution_training import SuperResolutionObjective, SuperResolutionRecipe
+    from trainer.training import Schedule, Training
+
+    recipe = SuperResolutionRecipe(
+        architecture=architecture,
+        factor=factor,
+        channels=channels,
+        residual_blocks=residual_blocks,
+        tile=tile,
+        patch=patch,
+        schedule=Schedule(steps=steps, batch=batch, learning_rate=learning_rate, warm_up=0.02, seed=seed),
+    )
+    target = _device(device)
+    store = StoreSettings().open()
+    tiles = load_tiles(photos, recipe.tile, held_out)
+    objective = SuperResolutionObjective(recipe, tiles.train.to(target), target)
+    name = name or f"x{recipe.factor}-pixel"
+    state = Training(recipe, target)
+    net = _train(state, objective, run or Path("runs") / name, resume=resume)
+
+    scores = compare_tiles(net, tiles.held_out, target) if held_out else None
+    if scores is not None:
+        typer.echo(f"PSNR on held-out tiles: bicubic {scores.bicubic.psnr:.2f} dB, net {scores.net.psnr:.2f} dB")
+    origin = Origin(name, title, author, licence, _command(), state.seconds, target)
+    draft = super_resolution_draft(recipe, tiles, scores, origin)
+    card = store.publish(draft, net.state_dict(), super_resolution_preview(net, preview) if preview else None)
+    typer.echo(f"published {card.task}/{card.label}")
+
+
+@evaluate.command("super-resolution")
+def evaluate_super_resolution(
+    model: Annotated[str, typer.Option(help="Name in the store, as in x4-pixel or x4-pixel@1.")],
+    hr: Annotated[Path, typer.Option(exists=True, file_okay=False, help="Folder of large pictures.")],
+    device: DeviceOption = "auto",
+) -> None:
+    """PSNR and SSIM of a net and of bicubic: Y channel, FACTOR pixels of border cropped, 8-bit bicubic shrinking."""
+    from model_store.card import parse_label
+    from model_store.settings import StoreSettings
+    from trainer.evaluation import compare_folder, mean_comparison
+
+    target = _device(device)
+    card, net = StoreSettings().open().open("super-resolve", *parse_label(model))
+    comparisons = list(compare_folder(net.to(target), hr, target))
+    table = Table(box=None, title=f"super-resolve/{card.label}, ×{net.factor}, {hr.name}", header_style="bold")
+    table.add_column("picture")
+    for column in ("bicubic dB", "SSIM", f"{card.name} dB", "SSIM"):
+        table.add_column(column, justify="right")
+    for name, bicubic, ours in (*comparisons, mean_comparison(comparisons)):
+        table.add_row(name, f"{bicubic.psnr:.2f}", f"{bicubic.ssim:.4f}", f"{ours.psnr:.2f}", f"{ours.ssim:.4f}")
+    Console().print(table)
+
+
+@evaluate.command("style")
+def evaluate_style(
+    model: Annotated[str, typer.Option(help="Name in the store, as in muse or muse@1.")],
+    style_picture: Annotated[Path, typer.Option(exists=True, dir_okay=False, help="What the net was trained on.")],
+    photos: PhotosOption,
+    loss_network: LossNetworkOption = ["vgg19"],  # noqa: B006  (typer copies it)
+    held_out: Annotated[int, typer.Option(min=1, help="How many photos: those that training would hold out.")] = 32,
+    device: DeviceOption = "auto",
+) -> None:
+    """Mean relative style error of photos before and after a net, at the default taps and size."""
+    from model_store.card import parse_label
+    from model_store.settings import StoreSettings
+    from trainer.evaluation import measure_style
+    from trainer.loss_networks import load_loss_network
+    from trainer.photos import load_crops, load_picture
+    from trainer.style_training import StyleRecipe
+
+    recipe = StyleRecipe(loss_networks=tuple(loss_network))
+    target = _device(device)
+    net = StoreSettings().open().open("stylize", *parse_label(model)).net.to(target)
+    network = load_loss_network(recipe.loss_networks, recipe.style_taps).to(target)
+    crops = load_crops(photos, recipe.size, held_out)
+    picture = load_picture(style_picture, recipe.style_size)
+    error = measure_style(net, crops.held_out, picture, network, target)
+    typer.echo(f"relative style error on {held_out} photos: photos {error.before:.4f}, stylised {error.after:.4f}")
+
+
+def _device(choice: str) -> "torch.device":
+    import torch
+
+    if choice == "cuda" and not torch.cuda.is_available():
+        raise typer.BadParameter("there is no CUDA device here; leave --device out to use the CPU")
+    device = torch.device("cuda" if choice != "cpu" and torch.cuda.is_available() else "cpu")
+    if device.type == "cuda":
+        torch.set_float32_matmul_precision("high")
+    return device
+
+
+def _train(state: "Training", objective: "Objective", folder: Path, *, resume: bool) -> "TransformNet":
+    """Trains with a progress bar."""
+    from trainer import training
+    from trainer.errors import BadRun
+
+    if resume:
+        state.restore(folder)
+    elif training.has_checkpoint(folder):
+        raise BadRun(f"{folder} holds an earlier run: add --resume to go on with it, or give another folder with --run")
+    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
+    console = Console(stderr=True)
+    printed = 0.0
+    with Progress(*columns, console=console) as bar:
+        task = bar.add_task("", total=state.schedule.steps, completed=state.step)
+
+        def report(progress: training.Progress) -> None:
+            nonlocal printed
+            losses = "  ".join(f"{name} {value:.4g}" for name, value in progress.losses.items())
+            bar.update(task, completed=progress.step, description=losses)
+            if not console.is_terminal and (state.seconds - printed > 10 or progress.step == state.schedule.steps):
+                printed = state.seconds
+                console.print(f"step {progress.step}/{state.schedule.steps}  {losses}")
+
+        try:
+            return training.train(state, objective, folder, report)
+        except KeyboardInterrupt:
+            sys.exit(f"impasto: stopped at step {state.step}; the checkpoint is in {folder}: add --resume to go on")
+
+
+def _command() -> str:
+    """What was typed, without the folders."""
+    words = [Path(word).name if "/" in word and "=" not in word else word for word in sys.argv]
+    return shlex.join(words)

@@ -1,0 +1,102 @@
+"""The card of a trained net, as far as it is known before publishing."""
+
+import getpass
+import platform
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from pydantic import BaseModel, JsonValue
+
+from model_store.card import Draft, Measurement
+from trainer.evaluation import Comparison, StyleError
+from trainer.photos import Photos
+from trainer.style_training import StyleRecipe
+from trainer.super_resolution_training import SuperResolutionRecipe
+
+
+class Origin(NamedTuple):
+    """What the author says of a model, and how it was made."""
+
+    name: str
+    title: str | None
+    author: str | None
+    licence: str
+    command: str
+    """As typed."""
+    seconds: float
+    """Of training."""
+    device: torch.device
+
+
+def style_draft(recipe: StyleRecipe, picture: Path, photos: Photos, error: StyleError | None, origin: Origin) -> Draft:
+    """The draft for a style net; `error` is its style error on the held-out photos, if there are any."""
+    figures = {} if error is None else {"photos": error.before, "stylised": error.after}
+    data = f"{len(photos.held_out)} held-out photos, {recipe.size}×{recipe.size}"
+    return Draft(
+        task="stylize",
+        name=origin.name,
+        title=_title(origin),
+        description=f"Style net trained on the picture {picture.name}.",
+        architecture=recipe.architecture,
+        parameters=recipe.parameters,
+        recipe=_recipe(recipe, origin),
+        training_data=photos.description,
+        loss_network=", ".join(_without_folder(source) for source in recipe.loss_networks),
+        measurements=tuple(
+            Measurement(name=f"relative style error, {which}", value=round(value, 4), data=data, command=origin.command)
+            for which, value in figures.items()
+        ),
+        licence=origin.licence,
+        author=_author(origin),
+    )
+
+
+def super_resolution_draft(
+    recipe: SuperResolutionRecipe, photos: Photos, scores: Comparison | None, origin: Origin
+) -> Draft:
+    """The draft for a super-resolution net; `scores` are on the held-out tiles, if there are any."""
+    figures = {} if scores is None else {"bicubic": scores.bicubic.psnr, "net": scores.net.psnr}
+    data = f"{len(photos.held_out)} held-out tiles, Y channel, {recipe.factor}-px border cropped"
+    return Draft(
+        task="super-resolve",
+        name=origin.name,
+        title=_title(origin),
+        description=f"Enlarges ×{recipe.factor}; trained with the {recipe.loss} loss.",
+        architecture=recipe.architecture,
+        parameters=recipe.parameters,
+        factor=recipe.factor,
+        recipe=_recipe(recipe, origin),
+        training_data=photos.description,
+        loss_network="none",
+        measurements=tuple(
+            Measurement(name=f"PSNR, {which}", value=round(value, 2), unit="dB", data=data, command=origin.command)
+            for which, value in figures.items()
+        ),
+        licence=origin.licence,
+        author=_author(origin),
+    )
+
+
+def _title(origin: Origin) -> str:
+    return origin.title or origin.name.replace("-", " ").capitalize()
+
+
+def _author(origin: Origin) -> str:
+    return origin.author or getpass.getuser()
+
+
+def _recipe(recipe: BaseModel, origin: Origin) -> dict[str, JsonValue]:
+    processor = torch.cuda.get_device_name(origin.device) if origin.device.type == "cuda" else platform.machine()
+    how: dict[str, JsonValue] = {
+        "command": origin.command,
+        "seconds": round(origin.seconds, 1),
+        "device": f"{origin.device.type} ({processor})",
+        "torch": torch.__version__,
+    }
+    return {**recipe.model_dump(mode="json"), **how}
+
+
+def _without_folder(source: str) -> str:
+    layout, separator, file = source.partition(":")
+    return f"{layout}{separator}{Path(file).name}"

@@ -1,0 +1,30 @@
+"""What can go wrong while training and measuring.
+
+TrainerError
+├── BadLossNetwork   a loss network that cannot be had or does not fit its taps
+├── BadPhotos        no usable photos
+├── BadRun           a run that cannot be resumed
+└── Diverged         the loss is no longer a number
+"""
+
+from model_store.errors import ImpastoError
+
+
+class TrainerError(ImpastoError):
+    """Base of all errors of the trainer."""
+
+
+class BadLossNetwork(TrainerError):
+    """The loss network cannot be built or loaded."""
+
+
+class BadPhotos(TrainerError):
+    """There are no photos, or none that can be used."""
+
+
+class BadRun(TrainerError):
+    """The run folder does not hold what is needed to go on."""
+
+
+class Diverged(TrainerError):
+    """The loss became infinite or not a number."""

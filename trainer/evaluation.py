@@ -1,0 +1,126 @@
+"""Measuring a model: super-resolution against the truth, styles against the style picture."""
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from model_store.nets import TransformNet, bicubic
+from trainer import metrics
+from trainer.degradation import degrade
+from trainer.loss_networks import LossNetwork
+from trainer.losses import gram_matrix, relative_style_reconstruction
+from trainer.photos import list_pictures, load_picture
+
+_STYLE_BATCH = 4
+
+
+class Scores(NamedTuple):
+    """Quality of one enlargement, or a mean of several."""
+
+    psnr: float
+    """dB."""
+    ssim: float
+
+
+class Comparison(NamedTuple):
+    """A picture enlarged by the net and by bicubic interpolation."""
+
+    name: str
+    bicubic: Scores
+    net: Scores
+
+
+def compare_folder(net: TransformNet, folder: Path, device: torch.device) -> Iterator[Comparison]:
+    """Compares on each picture of a folder, by `compare`.
+
+    Raises:
+        BadPhotos: no pictures there, or one cannot be read.
+    """
+    for path in list_pictures(folder):
+        yield compare(net, load_picture(path), path.stem, device)
+
+
+def compare_tiles(net: TransformNet, tiles: Tensor, device: torch.device) -> Comparison:
+    """The mean over uint8 tiles, `(N, 3, S, S)`, N at least 1."""
+    return mean_comparison([compare(net, tile[None] / 255, "tile", device) for tile in tiles])
+
+
+def compare(net: TransformNet, picture: Tensor, name: str, device: torch.device) -> Comparison:
+    """Shrinks a large picture bicubically, enlarges it by the net and by bicubic interpolation, and scores both.
+
+    The standard protocol: sides cropped to a multiple of the factor, Y channel, `factor` pixels of border left out.
+
+    Args:
+        net: a super-resolution net in evaluation mode, on `device`.
+        picture: float RGB in [0, 1], `(1, 3, H, W)`.
+        name: of the result.
+        device: where to compute.
+    """
+    factor = net.factor
+    height, width = (side - side % factor for side in picture.shape[-2:])
+    truth = picture[..., :height, :width].to(device)
+    small = degrade(truth, factor)
+    with torch.inference_mode():
+        enlarged = net(small)
+    return Comparison(name, _score(bicubic.enlarge(small, factor), truth, factor), _score(enlarged, truth, factor))
+
+
+def mean_comparison(comparisons: list[Comparison]) -> Comparison:
+    """The mean over pictures, named `mean`."""
+    count = len(comparisons)
+
+    def mean(scores: list[Scores]) -> Scores:
+        return Scores(sum(score.psnr for score in scores) / count, sum(score.ssim for score in scores) / count)
+
+    return Comparison("mean", mean([each.bicubic for each in comparisons]), mean([each.net for each in comparisons]))
+
+
+class StyleError(NamedTuple):
+    """Mean relative style error (see `losses.relative_style_reconstruction`) over pictures and taps."""
+
+    before: float
+    """Of the photos themselves."""
+    after: float
+    """Of the stylised photos."""
+
+
+def measure_style(
+    net: TransformNet, photos: Tensor, style_picture: Tensor, loss_network: LossNetwork, device: torch.device
+) -> StyleError:
+    """How far photos are from the style picture, before and after the net, at every tap of the loss network.
+
+    Args:
+        net: a style net in evaluation mode, on `device`.
+        photos: uint8 RGB, `(N, 3, H, W)`.
+        style_picture: float RGB in [0, 1], `(1, 3, H, W)`.
+        loss_network: the taps to measure at, on `device`.
+        device: where to compute.
+
+    Raises:
+        ValueError: there are no photos.
+    """
+    if not len(photos):
+        raise ValueError("there are no photos to measure the style on")
+
+    def error(pictures: Tensor) -> float:
+        grams = {tap: gram_matrix(features) for tap, features in loss_network(pictures).items()}
+        return math.fsum(float(relative_style_reconstruction(gram, targets[tap])) for tap, gram in grams.items())
+
+    before = after = 0.0
+    with torch.inference_mode():
+        targets = {tap: gram_matrix(each) for tap, each in loss_network(style_picture.to(device)).items()}
+        for batch in torch.split(photos, _STYLE_BATCH):
+            pictures = batch.to(device) / 255
+            before += error(pictures) * len(batch)
+            after += error(net(pictures)) * len(batch)
+    count = len(photos) * len(loss_network.taps)
+    return StyleError(before / count, after / count)
+
+
+def _score(picture: Tensor, truth: Tensor, border: int) -> Scores:
+    luma_a, luma_b = metrics.luma(picture), metrics.luma(truth)
+    return Scores(metrics.psnr(luma_a, luma_b, border), metrics.ssim(luma_a, luma_b, border))

@@ -1,0 +1,281 @@
+"""Loss networks: named taps on fixed, pretrained convolutional nets (section 3.2 of the paper).
+
+A tap is written `relu2_2`, `relu2_2/2` for the same activation on the picture average-pooled by 2, and
+`vgg19-distilled:relu4_1` where several networks are in use. Networks are built only as deep as their deepest tap, so
+a file that ends there is enough.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple, Self
+
+import safetensors.torch
+import torch
+import torch.nn.functional as F
+from safetensors import SafetensorError
+from torch import Tensor, nn
+
+from trainer.errors import BadLossNetwork
+
+_CAFFE_MEAN = (103.939, 116.779, 123.68)
+_IMAGENET_MEAN, _IMAGENET_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+_VGG16_BLOCKS, _VGG19_BLOCKS = (2, 2, 3, 3, 3), (2, 2, 4, 4, 4)
+
+
+class Tap(NamedTuple):
+    """One activation at one scale of the picture."""
+
+    network: str
+    layer: str
+    scale: int
+
+    @classmethod
+    def parse(cls, text: str, default_network: str) -> Self:
+        """Reads `[network:]relu<block>_<conv>[/scale]`.
+
+        Raises:
+            BadLossNetwork: it is not of that form.
+        """
+        match = re.fullmatch(r"(?:([a-z0-9-]+):)?(relu[1-5]_[1-4])(?:/([1-9][0-9]?))?", text)
+        if match is None:
+            raise BadLossNetwork(f"{text!r} is not a tap: write for example relu2_1, relu2_1/2 or vgg16:relu2_2")
+        network, layer, scale = match.groups()
+        return cls(network or default_network, layer, int(scale or 1))
+
+    def __str__(self) -> str:
+        return f"{self.network}:{self.layer}" + (f"/{self.scale}" if self.scale > 1 else "")
+
+
+class LossNetwork(nn.Module):
+    """Reads taps off one or several networks; has no trainable parameters.
+
+    Args:
+        networks: the networks by the names that taps use, each mapping prepared pictures to activations.
+        taps: what `forward` returns.
+
+    Raises:
+        BadLossNetwork: a tap is on a network or layer that is not there.
+    """
+
+    def __init__(self, networks: Mapping[str, "VGG | DistilledVGG19"], taps: Iterable[Tap]) -> None:
+        super().__init__()
+        self.taps = tuple(dict.fromkeys(taps))
+        missing = [tap for tap in self.taps if tap.network not in networks]
+        if missing:
+            raise BadLossNetwork(f"tap {missing[0]} is on a network that was not given; given: {', '.join(networks)}")
+        self.networks = nn.ModuleDict(networks)
+        self._layers = {
+            key: [tap.layer for tap in self.taps if (tap.network, tap.scale) == key]
+            for key in dict.fromkeys((tap.network, tap.scale) for tap in self.taps)
+        }
+        self.requires_grad_(requires_grad=False).eval()
+
+    def forward(self, pictures: Tensor) -> dict[Tap, Tensor]:
+        """Activations at each tap for RGB pictures in [0, 1], `(N, 3, H, W)`; each `(N, C, H', W')`."""
+        features = {}
+        for (network, scale), layers in self._layers.items():
+            pooled = F.avg_pool2d(pictures, scale) if scale > 1 else pictures
+            activations = self.networks[network](pooled, layers)
+            features.update({Tap(network, layer, scale): activations[layer] for layer in layers})
+        return features
+
+
+class VGG(nn.Module):
+    """VGG-16 or VGG-19 (Simonyan and Zisserman 2014) down to one layer; ReLU, zero padding, max pooling.
+
+    Args:
+        blocks: convolutions in each block.
+        deepest: the last layer that is built, as in `relu3_1`.
+        prepare: turns RGB in [0, 1] into what the weights were trained on.
+
+    Raises:
+        BadLossNetwork: the network has no such layer.
+    """
+
+    def __init__(self, blocks: Sequence[int], deepest: str, prepare: nn.Module) -> None:
+        super().__init__()
+        names = [f"relu{block}_{conv}" for block, convs in enumerate(blocks, 1) for conv in range(1, convs + 1)]
+        if deepest not in names:
+            raise BadLossNetwork(f"there is no {deepest} in this network; it has {', '.join(names)}")
+        self.prepare = prepare
+        self.features = nn.ModuleDict()
+        self._names: dict[str, str] = {}
+        index, channels = 0, 3
+        for name in names[: names.index(deepest) + 1]:
+            block = int(name[4])
+            if index and name.endswith("_1"):
+                self.features[str(index)] = nn.MaxPool2d(2)
+                index += 1
+            width = min(64 * 2 ** (block - 1), 512)
+            self.features[str(index)] = nn.Conv2d(channels, width, 3, padding=1)
+            self.features[str(index + 1)] = nn.ReLU()
+            self._names[str(index + 1)] = name
+            index, channels = index + 2, width
+
+    def forward(self, pictures: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
+        """The named activations of RGB pictures in [0, 1]."""
+        wanted, activations = set(layers), {}
+        features = self.prepare(pictures)
+        for index, layer in self.features.items():
+            features = layer(features)
+            name = self._names.get(index)
+            if name in wanted:
+                activations[name] = features
+        return activations
+
+
+class DistilledVGG19(nn.Module):
+    """VGG-19 made 16 times smaller by collaborative distillation (Wang et al. 2020).
+
+    A 1×1 convolution behind each first convolution of a block maps to VGG-19's width, so that its ReLU stands in for
+    `relu1_1` to `relu5_1` of the normalised VGG-19; only these can be tapped. Reflection padding, as its authors use.
+
+    Args:
+        deepest: the last layer that is built.
+
+    Raises:
+        BadLossNetwork: not one of the five layers.
+    """
+
+    def __init__(self, deepest: str) -> None:
+        super().__init__()
+        layers = [f"relu{block}_1" for block in range(1, 6)]
+        if deepest not in layers:
+            raise BadLossNetwork(f"the distilled network cannot be tapped at {deepest}; it has {', '.join(layers)}")
+        self.conv0 = nn.Conv2d(3, 3, 1)
+        self._convs: list[str] = []
+        channels = 3
+        for block, convs in enumerate(_VGG19_BLOCKS[: int(deepest[4])], 1):
+            width = min(16 * 2 ** (block - 1), 128)
+            is_last_block = block == int(deepest[4])
+            for conv in range(1, 2 if is_last_block else convs + 1):
+                self._convs.append(f"{block}{conv}")
+                self.add_module(f"conv{block}{conv}", nn.Conv2d(channels, width, 3, padding=1, padding_mode="reflect"))
+                channels = width
+            self.add_module(f"conv{block}1_aux", nn.Conv2d(width, min(64 * 2 ** (block - 1), 512), 1))
+
+    def forward(self, pictures: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
+        """The named activations of RGB pictures in [0, 1]."""
+        wanted, activations = set(layers), {}
+        features = self.conv0(pictures)
+        for conv in self._convs:
+            if conv.endswith("1") and conv != "11":
+                features = F.max_pool2d(features, 2)
+            features = F.relu(self.get_submodule(f"conv{conv}")(features))
+            name = f"relu{conv[0]}_{conv[1]}"
+            if name in wanted:
+                activations[name] = F.relu(self.get_submodule(f"conv{conv}_aux")(features))
+        return activations
+
+
+class _Scale(nn.Module):
+    """`(pictures - mean) / deviation` by channel, after reversing RGB to BGR where the weights want that."""
+
+    def __init__(self, mean: Sequence[float], deviation: Sequence[float], *, reverse: bool) -> None:
+        super().__init__()
+        self.reverse = reverse
+        self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1), persistent=False)
+        self.register_buffer("deviation", torch.tensor(deviation).view(3, 1, 1), persistent=False)
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        pictures = pictures.flip(1) if self.reverse else pictures
+        return (pictures - self.get_buffer("mean")) / self.get_buffer("deviation")
+
+
+def _imagenet() -> nn.Module:
+    return _Scale(_IMAGENET_MEAN, _IMAGENET_DEVIATION, reverse=False)
+
+
+def _caffe() -> nn.Module:
+    return _Scale([mean / 255 for mean in _CAFFE_MEAN], [1 / 255] * 3, reverse=True)
+
+
+def _first_convolution() -> nn.Module:
+    return nn.Conv2d(3, 3, 1)
+
+
+@dataclass(frozen=True)
+class _Layout:
+    build: Callable[[str], "VGG | DistilledVGG19"]
+    """Makes the network down to a layer."""
+    torchvision: str | None = None
+    """The model in torchvision whose default weights fit."""
+
+
+LAYOUTS: dict[str, _Layout] = {
+    "vgg16": _Layout(lambda deepest: VGG(_VGG16_BLOCKS, deepest, _imagenet()), "vgg16"),
+    "vgg19": _Layout(lambda deepest: VGG(_VGG19_BLOCKS, deepest, _imagenet()), "vgg19"),
+    "vgg16-caffe": _Layout(lambda deepest: VGG(_VGG16_BLOCKS, deepest, _caffe())),
+    "vgg19-caffe": _Layout(lambda deepest: VGG(_VGG19_BLOCKS, deepest, _caffe())),
+    "vgg19-normalised": _Layout(lambda deepest: VGG(_VGG19_BLOCKS, deepest, _first_convolution())),
+    "vgg19-distilled": _Layout(DistilledVGG19),
+}
+"""Kinds of weights. `vgg16` and `vgg19` are torchvision's (RGB, ImageNet mean and deviation); `-caffe` the original
+ones (BGR, 0..255 minus the mean); `-normalised` those whose activations have mean 1 (Gatys et al. 2016), whose first
+layer `conv0` prepares the picture; `-distilled` see `DistilledVGG19`."""
+
+
+def load_loss_network(sources: Sequence[str], taps: Iterable[str]) -> LossNetwork:
+    """Builds the networks that taps need and loads their weights.
+
+    Args:
+        sources: `vgg16` or `vgg19` for torchvision's weights (downloaded once), or `LAYOUT:FILE` for a safetensors
+            file, as in `vgg19-normalised:weights/vgg19.safetensors`. Taps without a network are on the first.
+        taps: as described above.
+
+    Raises:
+        BadLossNetwork: an unknown layout, a missing file, weights of other shapes, or a tap that cannot be.
+    """
+    files = dict(_parse_source(source) for source in sources)
+    parsed = parse_taps(taps, sources)
+    networks = {}
+    for layout, file in files.items():
+        layers = sorted(tap.layer for tap in parsed if tap.network == layout)
+        if layers:
+            networks[layout] = _load_network(layout, file, deepest=layers[-1])
+    return LossNetwork(networks, parsed)
+
+
+def parse_taps(taps: Iterable[str], sources: Sequence[str]) -> list[Tap]:
+    """Reads taps; those that name no network are on the first source.
+
+    Raises:
+        BadLossNetwork: a tap is not of the form described above.
+    """
+    default = sources[0].partition(":")[0]
+    return [Tap.parse(tap, default) for tap in taps]
+
+
+def _parse_source(source: str) -> tuple[str, Path | None]:
+    layout, _, file = source.partition(":")
+    if layout not in LAYOUTS:
+        raise BadLossNetwork(f"{source!r}: there is no layout {layout!r}; known: {', '.join(LAYOUTS)}")
+    if not file and LAYOUTS[layout].torchvision is None:
+        raise BadLossNetwork(f"{layout} needs a file of weights: write {layout}:path/to/weights.safetensors")
+    return layout, Path(file) if file else None
+
+
+def _load_network(layout: str, file: Path | None, deepest: str) -> "VGG | DistilledVGG19":
+    network = LAYOUTS[layout].build(deepest)
+    try:
+        weights = safetensors.torch.load_file(file) if file else _torchvision_weights(LAYOUTS[layout].torchvision)
+    except (OSError, SafetensorError) as error:
+        raise BadLossNetwork(f"cannot read the weights of {layout}: {error}") from error
+    weights = {re.sub(r"^conv0\.", "prepare.", key) if "normalised" in layout else key: w for key, w in weights.items()}
+    for key, parameter in network.state_dict().items():
+        if key not in weights:
+            raise BadLossNetwork(f"{file or layout} ends before {deepest}: it has no {key}")
+        if weights[key].shape != parameter.shape:
+            found, wanted = tuple(weights[key].shape), tuple(parameter.shape)
+            raise BadLossNetwork(f"{file or layout} is not {layout}: {key} is {found}, not {wanted}")
+    network.load_state_dict({key: weights[key] for key in network.state_dict()})
+    return network
+
+
+def _torchvision_weights(name: str | None) -> dict[str, Tensor]:
+    from torchvision.models import get_model_weights  # noqa: PLC0415  (slow to import, and not needed for files)
+
+    weights: dict[str, Tensor] = get_model_weights(name).DEFAULT.get_state_dict(progress=True)
+    return weights

@@ -1,0 +1,80 @@
+"""The losses of the paper, each with its equation, and their relative forms.
+
+Pictures are float RGB in [0, 1], `(N, 3, H, W)`; features are activations of a loss network, `(N, C, H, W)`. Every
+loss is a scalar: the mean over the batch. Everything is computed in float32, because sums of squares overflow in
+half precision.
+
+The published losses depend on the scale of the loss network's activations, so their weights must be found again for
+every network. The relative losses divide that scale out: 1 means "as wrong as a grey nothing", whatever the network.
+"""
+
+from collections.abc import Mapping
+
+from torch import Tensor
+
+
+def feature_reconstruction(features: Tensor, target: Tensor) -> Tensor:
+    """Squared distance of features, divided by their number C·H·W (equation 2)."""
+    return (features.float() - target.float()).square().mean()
+
+
+def gram_matrix(features: Tensor) -> Tensor:
+    """Correlations of channels over all positions, divided by C·H·W (equation 3).
+
+    Returns:
+        `(N, C, C)`, float32.
+    """
+    channels, height, width = features.shape[1:]
+    flat = features.float().flatten(2)
+    return flat @ flat.mT / (channels * height * width)
+
+
+def style_reconstruction(gram: Tensor, target: Tensor) -> Tensor:
+    """Squared Frobenius distance of Gram matrices (equation 4); the target's batch may be 1."""
+    return (gram - target).square().sum((1, 2)).mean()
+
+
+def total_variation(pictures: Tensor) -> Tensor:
+    """Sum of squared differences of neighbours, per picture (section 3.2, after Mahendran and Vedaldi 2015)."""
+    down, right = _neighbour_differences(pictures)
+    return (down.square().sum() + right.square().sum()) / len(pictures)
+
+
+def pixel(pictures: Tensor, target: Tensor) -> Tensor:
+    """Squared distance of pictures, divided by C·H·W (section 3.2)."""
+    return (pictures.float() - target.float()).square().mean()
+
+
+def absolute_pixel(pictures: Tensor, target: Tensor) -> Tensor:
+    """Mean absolute difference of pictures; the pixel loss that EDSR trains with (Lim et al. 2017, section 3.3)."""
+    return (pictures.float() - target.float()).abs().mean()
+
+
+def relative_feature_reconstruction(features: Tensor, target: Tensor) -> Tensor:
+    """Equation 2 divided by the mean square of the target's features."""
+    target = target.float()
+    error = (features.float() - target).square().mean((1, 2, 3))
+    return (error / target.square().mean((1, 2, 3))).mean()
+
+
+def relative_style_reconstruction(gram: Tensor, target: Tensor) -> Tensor:
+    """Equation 4 divided by the squared Frobenius norm of the target's Gram matrix."""
+    error = (gram - target).square().sum((1, 2))
+    return (error / target.square().sum((1, 2))).mean()
+
+
+def mean_squared_variation(pictures: Tensor) -> Tensor:
+    """Total variation divided by the number of neighbours, so that it does not depend on the size."""
+    down, right = _neighbour_differences(pictures)
+    return down.square().mean() + right.square().mean()
+
+
+def weighted_sum(terms: Mapping[str, Tensor], weights: Mapping[str, float]) -> Tensor:
+    """The objective: each named term times its weight (equation 5)."""
+    total = [weights[name] * term for name, term in terms.items()]
+    return sum(total[1:], start=total[0])
+
+
+def _neighbour_differences(pictures: Tensor) -> tuple[Tensor, Tensor]:
+    pictures = pictures.float()
+    return pictures[..., 1:, :] - pictures[..., :-1, :], pictures[..., :, 1:] - pictures[..., :, :-1]
