@@ -1,0 +1,49 @@
+"""The FastAPI application."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+
+from fastapi import FastAPI
+from fastapi.concurrency import run_in_threadpool
+
+from model_store.settings import StoreSettings
+from model_store.store import Store
+from service import error_handlers
+from service.admission import Admission
+from service.pipeline import Pipeline
+from service.request_id import RequestIdMiddleware
+from service.routes import router
+from service.settings import Settings
+
+
+def create_app(settings: Settings | None = None, store: Store | None = None) -> FastAPI:
+    """Makes the service.
+
+    Args:
+        settings: from the environment if not given.
+        store: from the environment if not given.
+    """
+    settings = settings or Settings()
+    store = store or StoreSettings().open()
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        app.state.store = store
+        app.state.admission = Admission(settings.max_in_flight)
+        app.state.pipeline = Pipeline(store, settings)
+        yield
+        await run_in_threadpool(app.state.pipeline.close)
+
+    app = FastAPI(
+        title="Impasto",
+        summary="Paints photos in a style and enlarges small pictures.",
+        version=version("impasto"),
+        lifespan=lifespan,
+        max_body_size=settings.max_upload_bytes,
+        redoc_url=None,
+    )
+    app.include_router(router)
+    app.add_middleware(RequestIdMiddleware)
+    error_handlers.install(app)
+    return app

@@ -1,0 +1,66 @@
+"""`impasto serve`, `impasto stylize` and `impasto super-resolve`."""
+
+import asyncio
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+app = typer.Typer()
+
+PictureArgument = Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="JPEG, PNG, WebP or AVIF.")]
+OutputOption = Annotated[Path, typer.Option("--output", "-o", help="Where to write; its suffix chooses the format.")]
+QualityOption = Annotated[int, typer.Option(min=1, max=100, help="Of JPEG, WebP and AVIF.")]
+
+
+@app.command()
+def serve(
+    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for all.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535)] = 8000,
+) -> None:
+    """Serve over HTTP; settings come from the environment (IMPASTO_…)."""
+    import uvicorn
+
+    from service.app import create_app
+
+    uvicorn.run(create_app(), host=host, port=port, timeout_graceful_shutdown=30)
+
+
+@app.command()
+def stylize(
+    picture: PictureArgument,
+    output: OutputOption,
+    style: Annotated[str, typer.Option(help="As listed by impasto models ls.")],
+    quality: QualityOption = 90,
+) -> None:
+    """Paint a photo in a style, here, without a server."""
+    _transform("stylize", style, picture, output, quality)
+
+
+@app.command("super-resolve")
+def super_resolve(
+    picture: PictureArgument,
+    output: OutputOption,
+    factor: Annotated[int, typer.Option(min=2, help="Of enlargement.")] = 4,
+    quality: QualityOption = 90,
+) -> None:
+    """Enlarge a picture, here, without a server."""
+    _transform("super-resolve", f"x{factor}-pixel", picture, output, quality)
+
+
+def _transform(
+    task: Literal["stylize", "super-resolve"], label: str, picture: Path, output: Path, quality: int
+) -> None:
+    from model_store.settings import StoreSettings
+    from service.codec import format_of
+    from service.pipeline import Pipeline
+    from service.settings import Settings
+
+    written_as = format_of(output)
+    pipeline = Pipeline(StoreSettings().open(), Settings())
+    try:
+        answer = asyncio.run(pipeline.run(task, label, picture.read_bytes(), written_as, quality))
+    finally:
+        pipeline.close()
+    output.write_bytes(answer.content)
+    typer.echo(f"{output}: {answer.model}, {sum(answer.timing.values()):.1f} s")

@@ -1,0 +1,63 @@
+"""Turns whatever goes wrong in a request into a problem document (RFC 9457)."""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from service.problems import BadOption, InternalError, Problem, ProblemDocument, TooLarge
+
+MEDIA_TYPE = "application/problem+json"
+
+
+def install(app: FastAPI) -> None:
+    """Adds the handlers to the app."""
+    app.add_exception_handler(Problem, _problem)
+    app.add_exception_handler(RequestValidationError, _bad_option)
+    app.add_exception_handler(HTTPException, _http_exception)
+    app.add_exception_handler(Exception, _internal_error)
+
+
+def _problem(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Problem)  # noqa: S101
+    headers = {} if error.retry_after is None else {"Retry-After": str(error.retry_after)}
+    return _answer(error.document(request.state.request_id), headers)
+
+
+def _bad_option(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)  # noqa: S101
+    sentences = []
+    for each in error.errors():
+        name = ".".join(str(part) for part in each["loc"][1:])
+        if each["type"] == "extra_forbidden":
+            sentences.append(f"there is no option {name!r}; see /docs for those there are")
+        elif each["type"] == "missing":
+            sentences.append(f"the option {name!r} is missing")
+        else:
+            sentences.append(f"{name}: {each['msg']}")
+    return _problem(request, BadOption("; ".join(sentences)))
+
+
+def _http_exception(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101
+    if error.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+        return _problem(request, TooLarge("the upload has too many bytes for this server: make the picture smaller"))
+    title = HTTPStatus(error.status_code).phrase
+    document = ProblemDocument(
+        type="about:blank",
+        title=title,
+        status=error.status_code,
+        detail=f"{request.method} {request.url.path}: {error.detail}; see /docs for what there is",
+        request_id=request.state.request_id,
+    )
+    return _answer(document, error.headers or {})
+
+
+def _internal_error(request: Request, _error: Exception) -> Response:
+    return _problem(request, InternalError("something went wrong on our side; the server's log says more"))
+
+
+def _answer(document: ProblemDocument, headers: Mapping[str, str]) -> Response:
+    return Response(document.model_dump_json(), document.status, dict(headers), MEDIA_TYPE)

@@ -1,0 +1,21 @@
+"""Settings of the service."""
+
+import os
+from typing import Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Settings from the environment, prefix `IMPASTO_`; the defaults serve a laptop."""
+
+    model_config = SettingsConfigDict(env_prefix="IMPASTO_")
+
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    max_upload_bytes: int = Field(default=32 * 1024**2, ge=1)
+    max_pixels: int = Field(default=16_000_000, ge=256, description="Of an upload, and of an answer.")
+    max_in_flight: int = Field(default=64, ge=1, description="Requests accepted at once; more are answered 429.")
+    max_batch: int = Field(default=16, ge=1, description="Pictures in one batch.")
+    max_batch_pixels: int = Field(default=2_000_000, ge=1, description="Output pixels in one batch of several.")
+    codec_threads: int = Field(default=min(os.cpu_count() or 1, 16), ge=1, description="For decoding and encoding.")
