@@ -23,10 +23,10 @@ def list_models() -> None:
     """The newest version of every model."""
     from model_store.settings import StoreSettings
 
-    table = Table("model", "title", "architecture", "figures", box=None, header_style="bold")
+    table = Table("model", "title", "architecture", "licence", "published", box=None, header_style="bold")
     for card in StoreSettings().open().cards():
-        figures = "\n".join(f"{figure.name} {figure.value:g} {figure.unit}".rstrip() for figure in card.measurements)
-        table.add_row(f"{card.task}/{card.label}", card.title, card.architecture, figures)
+        published = card.created_at.date().isoformat()
+        table.add_row(f"{card.task}/{card.label}", card.title, card.architecture, card.licence, published)
     Console().print(table)
 
 

@@ -11,6 +11,7 @@ from model_store.settings import StoreSettings
 from model_store.store import Store
 from service import error_handlers
 from service.admission import Admission
+from service.body_limit import BodyLimitMiddleware
 from service.pipeline import Pipeline
 from service.request_id import RequestIdMiddleware
 from service.routes import router
@@ -40,10 +41,10 @@ def create_app(settings: Settings | None = None, store: Store | None = None) -> 
         summary="Paints photos in a style and enlarges small pictures.",
         version=version("impasto"),
         lifespan=lifespan,
-        max_body_size=settings.max_upload_bytes,
         redoc_url=None,
     )
     app.include_router(router)
+    app.add_middleware(BodyLimitMiddleware, limit=settings.max_upload_bytes)
     app.add_middleware(RequestIdMiddleware)
     error_handlers.install(app)
     return app

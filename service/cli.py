@@ -45,7 +45,9 @@ def super_resolve(
     quality: QualityOption = 90,
 ) -> None:
     """Enlarge a picture, here, without a server."""
-    _transform("super-resolve", f"x{factor}-pixel", picture, output, quality)
+    from service.models import name_of_factor
+
+    _transform("super-resolve", name_of_factor(factor), picture, output, quality)
 
 
 def _transform(

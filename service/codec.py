@@ -47,7 +47,7 @@ def decode(data: bytes, max_pixels: int) -> Picture:
         image: Image.Image = Image.open(io.BytesIO(data), formats=[name.upper() for name in MEDIA_TYPES])
     except UnidentifiedImageError:
         raise UnsupportedFormat(
-            f"this is not a picture in a format we take: send {', '.join(MEDIA_TYPES).upper()}, whole and unencrypted"
+            f"this is not a picture in a format we take: send {', '.join(MEDIA_TYPES).upper()}"
         ) from None
     except Image.DecompressionBombError:
         raise TooLarge(f"the picture has more than {max_pixels / 1e6:.1f} megapixels: make it smaller") from None

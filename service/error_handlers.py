@@ -7,7 +7,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from service.problems import BadOption, InternalError, Problem, ProblemDocument, TooLarge
+from service.problems import BadOption, InternalError, Problem, ProblemDocument
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -42,8 +42,6 @@ def _bad_option(request: Request, error: Exception) -> Response:
 
 def _http_exception(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101
-    if error.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
-        return _problem(request, TooLarge("the upload has too many bytes for this server: make the picture smaller"))
     title = HTTPStatus(error.status_code).phrase
     document = ProblemDocument(
         type="about:blank",

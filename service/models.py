@@ -1,6 +1,7 @@
 """The nets in use, loaded from the store on first use."""
 
 import logging
+import re
 import threading
 import time
 from concurrent.futures import Future
@@ -55,7 +56,9 @@ class Models:
         started = time.perf_counter()
         try:
             card, net = self._store.open(task, *parse_label(label))
-        except (ModelNotFound, BadLabel) as error:
+        except ModelNotFound as error:
+            raise UnknownModel(_say_what_there_is(task, label, error)) from error
+        except BadLabel as error:
             raise UnknownModel(str(error)) from error
         except (DamagedModel, UnknownArchitecture) as error:
             _log.error("cannot load %s/%s: %s", task, label, error)
@@ -63,3 +66,17 @@ class Models:
         model = Model(card, net.to(self._device))
         _log.info("loaded %s/%s in %.2f s", task, card.label, time.perf_counter() - started)
         return model
+
+
+def name_of_factor(factor: int) -> str:
+    """The name of the net that enlarges by a factor."""
+    return f"x{factor}-pixel"
+
+
+def _say_what_there_is(task: Task, label: str, error: ModelNotFound) -> str:
+    known = ", ".join(error.known) or "none"
+    if task == "stylize":
+        return f"there is no style {label!r}; known: {known}"
+    factors = sorted({int(match[1]) for name in error.known if (match := re.match(r"x([0-9]+)-pixel", name))})
+    listed = ", ".join(str(factor) for factor in factors) or "none"
+    return f"there is no net {label} to enlarge by this factor; known factors: {listed}"

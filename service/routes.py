@@ -13,6 +13,7 @@ from model_store.store import Store
 from service import codec, problems
 from service.admission import Admission
 from service.error_handlers import MEDIA_TYPE
+from service.models import name_of_factor
 from service.pipeline import Answer, Pipeline
 from service.upload import OPENAPI_BODY, read_upload
 
@@ -115,7 +116,7 @@ async def super_resolve(
     """Enlarges a picture by a whole factor."""
     data = await read_upload(request)
     with admission.admit():
-        label = f"x{options.factor}-pixel"
+        label = name_of_factor(options.factor)
         return _picture(await pipeline.run("super-resolve", label, data, options.format, options.quality))
 
 

@@ -33,8 +33,8 @@ async def read_upload(request: Request) -> bytes:
     Raises:
         BadPicture: there is none.
         UnsupportedFormat: the body is neither multipart nor an image.
-        starlette.exceptions.HTTPException: the body has more bytes than the app's `max_body_size`, or is not multipart
-            although it says so.
+        TooLarge: it has too many bytes (see `BodyLimitMiddleware`).
+        starlette.exceptions.HTTPException: the body is not multipart although it says so.
     """
     content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if content_type == "multipart/form-data":

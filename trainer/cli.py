@@ -1,5 +1,6 @@
 """`impasto train` and `impasto evaluate`."""
 
+import re
 import shlex
 import sys
 from pathlib import Path
@@ -266,5 +267,4 @@ def _train(state: "Training", objective: "Objective", folder: Path, *, resume: b
 
 def _command() -> str:
     """What was typed, without the folders."""
-    words = [Path(word).name if "/" in word and "=" not in word else word for word in sys.argv]
-    return shlex.join(words)
+    return shlex.join(re.sub(r"(?<![^:=])[^:=]*/", "", word) for word in sys.argv)

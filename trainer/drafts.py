@@ -33,6 +33,7 @@ def style_draft(recipe: StyleRecipe, picture: Path, photos: Photos, error: Style
     """The draft for a style net; `error` is its style error on the held-out photos, if there are any."""
     figures = {} if error is None else {"photos": error.before, "stylised": error.after}
     data = f"{len(photos.held_out)} held-out photos, {recipe.size}×{recipe.size}"
+    networks: list[JsonValue] = [_without_folder(source) for source in recipe.loss_networks]
     return Draft(
         task="stylize",
         name=origin.name,
@@ -40,9 +41,9 @@ def style_draft(recipe: StyleRecipe, picture: Path, photos: Photos, error: Style
         description=f"Style net trained on the picture {picture.name}.",
         architecture=recipe.architecture,
         parameters=recipe.parameters,
-        recipe=_recipe(recipe, origin),
+        recipe=_recipe(recipe, origin) | {"loss_networks": networks},
         training_data=photos.description,
-        loss_network=", ".join(_without_folder(source) for source in recipe.loss_networks),
+        loss_network=", ".join(str(network) for network in networks),
         measurements=tuple(
             Measurement(name=f"relative style error, {which}", value=round(value, 4), data=data, command=origin.command)
             for which, value in figures.items()
@@ -98,5 +99,5 @@ def _recipe(recipe: BaseModel, origin: Origin) -> dict[str, JsonValue]:
 
 
 def _without_folder(source: str) -> str:
-    layout, separator, file = source.partition(":")
-    return f"{layout}{separator}{Path(file).name}"
+    layout, colon, file = source.partition(":")
+    return f"{layout}{colon}{Path(file).name}"

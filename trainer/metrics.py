@@ -33,11 +33,14 @@ def ssim(luma_a: Tensor, luma_b: Tensor, border: int) -> float:
     offsets = torch.arange(_SSIM_WINDOW, dtype=a.dtype, device=a.device) - _SSIM_WINDOW // 2
     profile = torch.exp(-offsets.square() / (2 * _SSIM_SIGMA**2))
     profile = profile / profile.sum()
-    window = torch.outer(profile, profile)[None, None]
-    mean_a, mean_b = F.conv2d(a, window), F.conv2d(b, window)
-    variance_a = F.conv2d(a * a, window) - mean_a**2
-    variance_b = F.conv2d(b * b, window) - mean_b**2
-    covariance = F.conv2d(a * b, window) - mean_a * mean_b
+
+    def blur(pictures: Tensor) -> Tensor:
+        return F.conv2d(F.conv2d(pictures, profile.view(1, 1, -1, 1)), profile.view(1, 1, 1, -1))
+
+    mean_a, mean_b = blur(a), blur(b)
+    variance_a = blur(a * a) - mean_a**2
+    variance_b = blur(b * b) - mean_b**2
+    covariance = blur(a * b) - mean_a * mean_b
     structure = (2 * covariance + _C2) / (variance_a + variance_b + _C2)
     luminance = (2 * mean_a * mean_b + _C1) / (mean_a**2 + mean_b**2 + _C1)
     return float((luminance * structure).mean())

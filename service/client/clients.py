@@ -1,0 +1,199 @@
+"""The sync and the async client, which differ only in how they wait."""
+
+import asyncio
+import os
+import time
+from pathlib import Path
+from typing import Any, BinaryIO, Literal, Self
+
+import httpx
+from pydantic import TypeAdapter
+
+from model_store.card import Card, Task
+from service.client.answer import Answer
+from service.client.errors import ConnectionFailed, error_of
+from service.client.retrying import is_worth_retrying, seconds_to_wait
+
+PictureSource = str | os.PathLike[str] | bytes | BinaryIO
+"""A path, encoded bytes, or a binary file."""
+Format = Literal["auto", "jpeg", "png", "webp", "avif"]
+
+_TIMEOUT = httpx.Timeout(10.0, read=300.0, write=60.0)
+_CARDS = TypeAdapter(list[Card])
+
+
+class _Calls:
+    """The requests, by what they are for; shared by both clients."""
+
+    @staticmethod
+    def stylize(picture: PictureSource, style: str, format: Format, quality: int) -> dict[str, Any]:  # noqa: A002
+        return _post("/stylize", picture, style=style, format=format, quality=quality)
+
+    @staticmethod
+    def super_resolve(picture: PictureSource, factor: int, format: Format, quality: int) -> dict[str, Any]:  # noqa: A002
+        return _post("/super-resolve", picture, factor=factor, format=format, quality=quality)
+
+    @staticmethod
+    def models() -> dict[str, Any]:
+        return {"method": "GET", "url": "/models"}
+
+    @staticmethod
+    def model(task: Task, name: str) -> dict[str, Any]:
+        return {"method": "GET", "url": f"/models/{task}/{name}"}
+
+
+class Client:
+    """Calls an Impasto server.
+
+    Args:
+        url: of the server.
+        timeout: seconds for each phase, or an `httpx.Timeout`.
+        retries: how often a call is repeated after 408, 429, 5xx or a broken connection.
+        transport: for tests and special networks; see httpx.
+    """
+
+    def __init__(
+        self,
+        url: str = "http://localhost:8000",
+        *,
+        timeout: float | httpx.Timeout = _TIMEOUT,
+        retries: int = 2,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        self._http = httpx.Client(base_url=url, timeout=timeout, transport=transport)
+        self._retries = retries
+
+    def stylize(
+        self, picture: PictureSource, *, style: str, format: Format = "auto", quality: int = 90  # noqa: A002
+    ) -> Answer:  # fmt: skip
+        """Paints a photo in a style.
+
+        Args:
+            picture: the photo; JPEG, PNG, WebP or AVIF.
+            style: a name from `models`, as in `muse` or `muse@1`.
+            format: of the answer; `auto` keeps the photo's.
+            quality: 1 to 100, of JPEG, WebP and AVIF.
+
+        Raises:
+            ClientError: see `service.client.errors`.
+            OSError: the photo cannot be read.
+        """
+        return Answer.from_response(self._send(_Calls.stylize(picture, style, format, quality)))
+
+    def super_resolve(
+        self, picture: PictureSource, *, factor: int = 4, format: Format = "auto", quality: int = 90  # noqa: A002
+    ) -> Answer:  # fmt: skip
+        """Enlarges a picture by a whole factor; other arguments and errors as for `stylize`."""
+        return Answer.from_response(self._send(_Calls.super_resolve(picture, factor, format, quality)))
+
+    def models(self) -> list[Card]:
+        """The cards of all models of the server."""
+        return _CARDS.validate_json(self._send(_Calls.models()).content)
+
+    def model(self, task: Task, name: str) -> Card:
+        """The card of one model, as in `model("stylize", "muse@1")`."""
+        return Card.model_validate_json(self._send(_Calls.model(task, name)).content)
+
+    def close(self) -> None:
+        """Closes the connections."""
+        self._http.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _send(self, call: dict[str, Any]) -> httpx.Response:
+        attempt = 0
+        while True:
+            attempt += 1
+            outcome: httpx.Response | httpx.TransportError
+            try:
+                outcome = self._http.request(**call)
+            except httpx.TransportError as error:
+                outcome = error
+            if attempt > self._retries or not is_worth_retrying(outcome):
+                return _checked(outcome)
+            time.sleep(seconds_to_wait(outcome, attempt))
+
+
+class AsyncClient:
+    """Calls an Impasto server from async code; arguments, methods and errors as for `Client`."""
+
+    def __init__(
+        self,
+        url: str = "http://localhost:8000",
+        *,
+        timeout: float | httpx.Timeout = _TIMEOUT,
+        retries: int = 2,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self._http = httpx.AsyncClient(base_url=url, timeout=timeout, transport=transport)
+        self._retries = retries
+
+    async def stylize(
+        self, picture: PictureSource, *, style: str, format: Format = "auto", quality: int = 90  # noqa: A002
+    ) -> Answer:  # fmt: skip
+        """See `Client.stylize`."""
+        call = await asyncio.to_thread(_Calls.stylize, picture, style, format, quality)
+        return Answer.from_response(await self._send(call))
+
+    async def super_resolve(
+        self, picture: PictureSource, *, factor: int = 4, format: Format = "auto", quality: int = 90  # noqa: A002
+    ) -> Answer:  # fmt: skip
+        """See `Client.super_resolve`."""
+        call = await asyncio.to_thread(_Calls.super_resolve, picture, factor, format, quality)
+        return Answer.from_response(await self._send(call))
+
+    async def models(self) -> list[Card]:
+        """See `Client.models`."""
+        return _CARDS.validate_json((await self._send(_Calls.models())).content)
+
+    async def model(self, task: Task, name: str) -> Card:
+        """See `Client.model`."""
+        return Card.model_validate_json((await self._send(_Calls.model(task, name))).content)
+
+    async def close(self) -> None:
+        """Closes the connections."""
+        await self._http.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def _send(self, call: dict[str, Any]) -> httpx.Response:
+        attempt = 0
+        while True:
+            attempt += 1
+            outcome: httpx.Response | httpx.TransportError
+            try:
+                outcome = await self._http.request(**call)
+            except httpx.TransportError as error:
+                outcome = error
+            if attempt > self._retries or not is_worth_retrying(outcome):
+                return _checked(outcome)
+            await asyncio.sleep(seconds_to_wait(outcome, attempt))
+
+
+def _post(path: str, picture: PictureSource, **options: str | int) -> dict[str, Any]:
+    headers = {"Content-Type": "application/octet-stream"}
+    return {"method": "POST", "url": path, "params": options, "content": _read(picture), "headers": headers}
+
+
+def _read(picture: PictureSource) -> bytes:
+    if isinstance(picture, bytes):
+        return picture
+    if isinstance(picture, (str, os.PathLike)):
+        return Path(picture).read_bytes()
+    return picture.read()
+
+
+def _checked(outcome: httpx.Response | httpx.TransportError) -> httpx.Response:
+    if isinstance(outcome, httpx.TransportError):
+        raise ConnectionFailed(f"no answer from the server: {outcome!r}") from outcome
+    if not outcome.is_success:
+        raise error_of(outcome)
+    return outcome
