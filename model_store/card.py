@@ -66,6 +66,19 @@ class Card(Draft):
         return f"{self.name}@{self.version}"
 
 
+def check_name(name: str) -> str:
+    """Returns a name that a model can have.
+
+    Raises:
+        BadLabel: it cannot.
+    """
+    if re.fullmatch(NAME_PATTERN, name) is None:
+        raise BadLabel(
+            f"{name!r} cannot name a model: use up to 64 of a-z, 0-9, '.', '_' and '-', a letter or digit first"
+        )
+    return name
+
+
 def parse_label(label: str) -> tuple[str, int | None]:
     """Splits `muse` or `muse@3` into name and version.
 

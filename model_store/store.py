@@ -68,7 +68,7 @@ class Store:
 
     def names(self, task: Task) -> list[str]:
         """The names that have at least one version, sorted."""
-        names = {name for root in self._roots for name in root.entries(task) if re.match(NAME_PATTERN, name)}
+        names = {name for root in self._roots for name in root.entries(task) if re.fullmatch(NAME_PATTERN, name)}
         return sorted(name for name in names if self.versions(task, name))
 
     def versions(self, task: Task, name: str) -> list[int]:
@@ -151,7 +151,7 @@ class Store:
             return card
 
     def _find(self, task: Task, name: str, version: int | None) -> tuple[Root, int]:
-        versions = self.versions(task, name) if re.match(NAME_PATTERN, name) else []
+        versions = self.versions(task, name) if re.fullmatch(NAME_PATTERN, name) else []
         if not versions:
             raise ModelNotFound(task, name, self.names(task))
         if version is None:

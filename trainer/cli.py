@@ -73,12 +73,13 @@ def train_style(
     device: DeviceOption = "auto",
 ) -> None:
     """Train a style net on one picture and publish it as stylize/NAME."""
+    from model_store.card import check_name
     from model_store.settings import StoreSettings
     from trainer.drafts import Origin, style_draft
     from trainer.evaluation import measure_style
-    from trainer.loss_networks import load_loss_network
+    from trainer.loss_networks import load_loss_network, parse_taps
     from trainer.photos import load_crops, load_picture
-    from trainer.previews import style_preview
+    from trainer.previews import PREVIEW_SIDE, style_preview
     from trainer.style_training import StyleObjective, StyleRecipe
     from trainer.training import Schedule, Training
 
@@ -94,10 +95,12 @@ def train_style(
         variation_weight=variation_weight,
         schedule=Schedule(steps=steps, batch=batch, learning_rate=learning_rate, seed=seed),
     )
+    check_name(name)
     target = _device(device)
     store = StoreSettings().open()
     network = load_loss_network(recipe.loss_networks, (*recipe.content_taps, *recipe.style_taps)).to(target)
     style_picture = load_picture(picture, recipe.style_size)
+    shown = load_picture(preview, PREVIEW_SIDE) if preview else None
     crops = load_crops(photos, recipe.size, held_out)
     objective = StyleObjective(recipe, network, style_picture, crops.train.to(target), target)
     state = Training(recipe, target)
@@ -105,12 +108,12 @@ def train_style(
 
     error = None
     if held_out:
-        style_network = load_loss_network(recipe.loss_networks, recipe.style_taps).to(target)
-        error = measure_style(net, crops.held_out, style_picture, style_network, target)
+        style_taps = parse_taps(recipe.style_taps, recipe.loss_networks)
+        error = measure_style(net, crops.held_out, style_picture, network, style_taps)
         typer.echo(f"relative style error: photos {error.before:.3f}, stylised {error.after:.3f}")
     origin = Origin(name, title, author, licence, _command(), state.seconds, target)
     draft = style_draft(recipe, picture, crops, error, origin)
-    card = store.publish(draft, net.state_dict(), style_preview(net, preview) if preview else None)
+    card = store.publish(draft, net.state_dict(), style_preview(net, shown) if shown is not None else None)
     typer.echo(f"published {card.task}/{card.label}")
 
 
@@ -141,11 +144,12 @@ def train_super_resolution(
     device: DeviceOption = "auto",
 ) -> None:
     """Train a super-resolution net with the pixel loss and publish it as super-resolve/NAME."""
+    from model_store.card import check_name
     from model_store.settings import StoreSettings
     from trainer.drafts import Origin, super_resolution_draft
     from trainer.evaluation import compare_tiles
-    from trainer.photos import load_tiles
-    from trainer.previews import super_resolution_preview
+    from trainer.photos import load_picture, load_tiles
+    from trainer.previews import PREVIEW_SIDE, super_resolution_preview
     from trainer.super_resolution_training import SuperResolutionObjective, SuperResolutionRecipe
     from trainer.training import Schedule, Training
 
@@ -158,11 +162,12 @@ def train_super_resolution(
         patch=patch,
         schedule=Schedule(steps=steps, batch=batch, learning_rate=learning_rate, warm_up=0.02, seed=seed),
     )
+    name = check_name(name or f"x{recipe.factor}-pixel")
     target = _device(device)
     store = StoreSettings().open()
+    shown = load_picture(preview, PREVIEW_SIDE) if preview else None
     tiles = load_tiles(photos, recipe.tile, held_out)
     objective = SuperResolutionObjective(recipe, tiles.train.to(target), target)
-    name = name or f"x{recipe.factor}-pixel"
     state = Training(recipe, target)
     net = _train(state, objective, run or Path("runs") / name, resume=resume)
 
@@ -171,7 +176,7 @@ def train_super_resolution(
         typer.echo(f"PSNR on held-out tiles: bicubic {scores.bicubic.psnr:.2f} dB, net {scores.net.psnr:.2f} dB")
     origin = Origin(name, title, author, licence, _command(), state.seconds, target)
     draft = super_resolution_draft(recipe, tiles, scores, origin)
-    card = store.publish(draft, net.state_dict(), super_resolution_preview(net, preview) if preview else None)
+    card = store.publish(draft, net.state_dict(), super_resolution_preview(net, shown) if shown is not None else None)
     typer.echo(f"published {card.task}/{card.label}")
 
 
@@ -211,7 +216,7 @@ def evaluate_style(
     from model_store.card import parse_label
     from model_store.settings import StoreSettings
     from trainer.evaluation import measure_style
-    from trainer.loss_networks import load_loss_network
+    from trainer.loss_networks import load_loss_network, parse_taps
     from trainer.photos import load_crops, load_picture
     from trainer.style_training import StyleRecipe
 
@@ -221,7 +226,8 @@ def evaluate_style(
     network = load_loss_network(recipe.loss_networks, recipe.style_taps).to(target)
     crops = load_crops(photos, recipe.size, held_out)
     picture = load_picture(style_picture, recipe.style_size)
-    error = measure_style(net, crops.held_out, picture, network, target)
+    style_taps = parse_taps(recipe.style_taps, recipe.loss_networks)
+    error = measure_style(net, crops.held_out, picture, network, style_taps)
     typer.echo(f"relative style error on {held_out} photos: photos {error.before:.4f}, stylised {error.after:.4f}")
 
 
@@ -247,16 +253,16 @@ def _train(state: "Training", objective: "Objective", folder: Path, *, resume: b
         raise BadRun(f"{folder} holds an earlier run: add --resume to go on with it, or give another folder with --run")
     columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
     console = Console(stderr=True)
-    printed = 0.0
+    next_line = 0.0
     with Progress(*columns, console=console) as bar:
         task = bar.add_task("", total=state.schedule.steps, completed=state.step)
 
         def report(progress: training.Progress) -> None:
-            nonlocal printed
+            nonlocal next_line
             losses = "  ".join(f"{name} {value:.4g}" for name, value in progress.losses.items())
             bar.update(task, completed=progress.step, description=losses)
-            if not console.is_terminal and (state.seconds - printed > 10 or progress.step == state.schedule.steps):
-                printed = state.seconds
+            if not console.is_terminal and (state.seconds >= next_line or progress.step == state.schedule.steps):
+                next_line = state.seconds + 10
                 console.print(f"step {progress.step}/{state.schedule.steps}  {losses}")
 
         try:

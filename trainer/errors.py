@@ -3,6 +3,7 @@
 TrainerError
 ├── BadLossNetwork   a loss network that cannot be had or does not fit its taps
 ├── BadPhotos        no usable photos
+├── BadRecipe        settings that contradict each other
 ├── BadRun           a run that cannot be resumed
 └── Diverged         the loss is no longer a number
 """
@@ -20,6 +21,10 @@ class BadLossNetwork(TrainerError):
 
 class BadPhotos(TrainerError):
     """There are no photos, or none that can be used."""
+
+
+class BadRecipe(TrainerError):
+    """Settings contradict each other."""
 
 
 class BadRun(TrainerError):

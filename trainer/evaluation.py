@@ -1,7 +1,7 @@
 """Measuring a model: super-resolution against the truth, styles against the style picture."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,7 +11,7 @@ from torch import Tensor
 from model_store.nets import TransformNet, bicubic
 from trainer import metrics
 from trainer.degradation import degrade
-from trainer.loss_networks import LossNetwork
+from trainer.loss_networks import LossNetwork, Tap
 from trainer.losses import gram_matrix, relative_style_reconstruction
 from trainer.photos import list_pictures, load_picture
 
@@ -89,16 +89,20 @@ class StyleError(NamedTuple):
 
 
 def measure_style(
-    net: TransformNet, photos: Tensor, style_picture: Tensor, loss_network: LossNetwork, device: torch.device
+    net: TransformNet,
+    photos: Tensor,
+    style_picture: Tensor,
+    loss_network: LossNetwork,
+    taps: Sequence[Tap],
 ) -> StyleError:
-    """How far photos are from the style picture, before and after the net, at every tap of the loss network.
+    """How far photos are from the style picture, before and after the net.
 
     Args:
-        net: a style net in evaluation mode, on `device`.
+        net: a style net in evaluation mode.
         photos: uint8 RGB, `(N, 3, H, W)`.
         style_picture: float RGB in [0, 1], `(1, 3, H, W)`.
-        loss_network: the taps to measure at, on `device`.
-        device: where to compute.
+        loss_network: on the net's device.
+        taps: of the loss network, to measure at.
 
     Raises:
         ValueError: there are no photos.
@@ -107,17 +111,21 @@ def measure_style(
         raise ValueError("there are no photos to measure the style on")
 
     def error(pictures: Tensor) -> float:
-        grams = {tap: gram_matrix(features) for tap, features in loss_network(pictures).items()}
-        return math.fsum(float(relative_style_reconstruction(gram, targets[tap])) for tap, gram in grams.items())
+        features = loss_network(pictures)
+        return math.fsum(
+            float(relative_style_reconstruction(gram_matrix(features[tap]), target)) for tap, target in targets.items()
+        )
 
+    device = next(loss_network.parameters()).device
     before = after = 0.0
     with torch.inference_mode():
-        targets = {tap: gram_matrix(each) for tap, each in loss_network(style_picture.to(device)).items()}
+        style_features = loss_network(style_picture.to(device))
+        targets = {tap: gram_matrix(style_features[tap]) for tap in taps}
         for batch in torch.split(photos, _STYLE_BATCH):
             pictures = batch.to(device) / 255
             before += error(pictures) * len(batch)
             after += error(net(pictures)) * len(batch)
-    count = len(photos) * len(loss_network.taps)
+    count = len(photos) * len(taps)
     return StyleError(before / count, after / count)
 
 

@@ -1,7 +1,6 @@
 """The small JPEG that shows what a model does."""
 
 import io
-from pathlib import Path
 
 import torch
 from PIL import Image
@@ -9,29 +8,20 @@ from torch import Tensor
 
 from model_store.nets import TransformNet, bicubic
 from trainer.degradation import degrade
-from trainer.photos import load_picture
 
-_SHORTER_SIDE = 384
-
-
-def style_preview(net: TransformNet, photo: Path) -> bytes:
-    """The photo after the net.
-
-    Raises:
-        BadPhotos: the photo cannot be read.
-    """
-    return _jpeg(_run(net, load_picture(photo, _SHORTER_SIDE)))
+PREVIEW_SIDE = 384
+"""Shorter side of the photos that previews are made of, in pixels."""
 
 
-def super_resolution_preview(net: TransformNet, photo: Path) -> bytes:
-    """The photo shrunk and enlarged again: bicubic on the left, the net on the right.
+def style_preview(net: TransformNet, photo: Tensor) -> bytes:
+    """The photo, float RGB in [0, 1], `(1, 3, H, W)`, after the net."""
+    return _jpeg(_run(net, photo))
 
-    Raises:
-        BadPhotos: the photo cannot be read.
-    """
-    picture = load_picture(photo, _SHORTER_SIDE)
-    height, width = (side - side % net.factor for side in picture.shape[-2:])
-    small = degrade(picture[..., :height, :width], net.factor)
+
+def super_resolution_preview(net: TransformNet, photo: Tensor) -> bytes:
+    """The photo shrunk and enlarged again: bicubic on the left, the net on the right."""
+    height, width = (side - side % net.factor for side in photo.shape[-2:])
+    small = degrade(photo[..., :height, :width], net.factor)
     return _jpeg(torch.cat((bicubic.enlarge(small, net.factor), _run(net, small)), dim=-1))
 
 

@@ -10,6 +10,7 @@ from torch import Tensor
 from model_store.nets import TransformNet
 from trainer import losses
 from trainer.degradation import degrade
+from trainer.errors import BadRecipe
 from trainer.training import Recipe, Schedule, mixed_precision
 
 _DEFAULT_SCHEDULE = Schedule(steps=6000, batch=32, learning_rate=5e-4, warm_up=0.02)
@@ -45,12 +46,12 @@ class SuperResolutionObjective:
         device: where to compute.
 
     Raises:
-        ValueError: the factor does not divide the patch, or the patch is larger than the tiles.
+        BadRecipe: the factor does not divide the patch, or the patch is larger than the tiles.
     """
 
     def __init__(self, recipe: SuperResolutionRecipe, tiles: Tensor, device: torch.device) -> None:
         if recipe.patch % recipe.factor or recipe.patch > tiles.shape[-1]:
-            raise ValueError(
+            raise BadRecipe(
                 f"the patch ({recipe.patch}) must be a multiple of the factor ({recipe.factor}) and no larger than the "
                 f"tile ({tiles.shape[-1]})"
             )

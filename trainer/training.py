@@ -200,14 +200,15 @@ def train(
             losses = training.advance(objective)
             now = time.monotonic()
             training.seconds = now - started
-            is_last = training.step == training.schedule.steps or stop.is_set()
+            is_stopped = stop.is_set()
+            is_last = is_stopped or training.step == training.schedule.steps
             if is_last or now - reported >= 0.5 or now - saved >= save_every:
                 reported = now
                 report(Progress(training.step, _finite(losses, training.step, folder)))
             if is_last or now - saved >= save_every:
                 saved = now
                 training.save(folder)
-            if stop.is_set():
+            if is_stopped:
                 raise KeyboardInterrupt
     return training.average.eval()
 

@@ -1,0 +1,71 @@
+"""`impasto models`, as typed."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import safetensors.torch
+
+from model_store.card import Draft
+from model_store.nets import StyleNet
+
+
+@pytest.fixture
+def impasto(tmp_path: Path):
+    """Runs the command with a store of its own."""
+
+    def run(*words: str) -> subprocess.CompletedProcess[str]:
+        environment = {**os.environ, "IMPASTO_STORE": str(tmp_path / "store"), "COLUMNS": "120"}
+        command = Path(sys.executable).with_name("impasto")
+        return subprocess.run([command, *words], env=environment, capture_output=True, text=True, check=False)
+
+    return run
+
+
+def test_a_model_is_published_listed_shown_and_verified(impasto, tmp_path: Path, draft: Draft, net: StyleNet) -> None:
+    safetensors.torch.save_file(net.state_dict(), tmp_path / "net.safetensors")
+    (tmp_path / "card.json").write_text(draft.model_dump_json())
+    published = impasto("models", "publish", str(tmp_path / "net.safetensors"), "--card", str(tmp_path / "card.json"))
+    assert published.stdout == "published stylize/tiny@1\n"
+    assert "stylize/tiny@1" in impasto("models", "ls").stdout
+    assert json.loads(impasto("models", "show", "tiny").stdout)["title"] == "Tiny"
+    verified = impasto("models", "verify")
+    assert verified.returncode == 0
+    assert {line.split()[1] for line in verified.stdout.splitlines()} >= {"stylize/tiny@1", "stylize/muse@1"}
+
+
+def test_verify_names_the_damaged_and_fails(impasto, tmp_path: Path, draft: Draft, net: StyleNet) -> None:
+    safetensors.torch.save_file(net.state_dict(), tmp_path / "net.safetensors")
+    (tmp_path / "card.json").write_text(draft.model_dump_json())
+    impasto("models", "publish", str(tmp_path / "net.safetensors"), "--card", str(tmp_path / "card.json"))
+    (tmp_path / "store/stylize/tiny/1/model.safetensors").write_bytes(b"other")
+    verified = impasto("models", "verify")
+    assert verified.returncode == 1
+    assert "stylize/tiny@1 is damaged" in verified.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("models", "show", "nope"), "there is no model stylize/nope; known: muse"),
+        (("models", "show", "muse@latest"), "write a name, or name@version"),
+        (("models", "show", "paint/muse"), "there is no task 'paint'"),
+    ],
+)
+def test_what_is_not_there_is_said_in_one_sentence(impasto, words: tuple[str, ...], sentence: str) -> None:
+    result = impasto(*words)
+    assert result.returncode != 0
+    assert sentence in " ".join(result.stderr.split())
+    assert "Traceback" not in result.stderr
+
+
+def test_a_file_that_is_no_card_is_refused(impasto, tmp_path: Path, net: StyleNet) -> None:
+    safetensors.torch.save_file(net.state_dict(), tmp_path / "net.safetensors")
+    (tmp_path / "card.json").write_text("{}")
+    result = impasto("models", "publish", str(tmp_path / "net.safetensors"), "--card", str(tmp_path / "card.json"))
+    assert result.returncode == 1
+    assert "card.json is not a card" in result.stderr
+    assert not (tmp_path / "store").exists()

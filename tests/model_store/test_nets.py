@@ -1,0 +1,111 @@
+"""The contract that all transform nets keep, and what each architecture is."""
+
+import pytest
+import torch
+from torch import nn
+
+from model_store.errors import UnknownArchitecture
+from model_store.nets import (
+    ARCHITECTURES,
+    Johnson2016StyleNet,
+    Johnson2016SuperResolutionNet,
+    StyleNet,
+    SuperResolutionNet,
+    bicubic,
+    build,
+)
+
+NETS = [
+    pytest.param(StyleNet(width=4, residual_blocks=1), id="style-net"),
+    pytest.param(Johnson2016StyleNet(width=4), id="johnson2016"),
+    pytest.param(SuperResolutionNet(2, channels=8, residual_blocks=1), id="super-resolution x2"),
+    pytest.param(SuperResolutionNet(4, channels=8, residual_blocks=1), id="super-resolution x4"),
+    pytest.param(SuperResolutionNet(8, channels=8, residual_blocks=1), id="super-resolution x8"),
+    pytest.param(Johnson2016SuperResolutionNet(4), id="johnson2016 x4"),
+    pytest.param(Johnson2016SuperResolutionNet(8), id="johnson2016 x8"),
+]
+
+
+@pytest.mark.parametrize("net", NETS)
+@pytest.mark.parametrize("size", [(16, 16), (17, 31), (33, 20), (64, 48)])
+def test_any_size_from_16_comes_back_times_the_factor_and_in_range(net, size: tuple[int, int]) -> None:
+    height, width = size
+    with torch.inference_mode():
+        result = net.eval()(torch.rand(2, 3, height, width))
+    assert result.shape == (2, 3, height * net.factor, width * net.factor)
+    assert result.min() >= 0
+    assert result.max() <= 1
+
+
+@pytest.mark.parametrize("net", NETS)
+def test_a_side_below_16_is_refused(net) -> None:
+    with pytest.raises(ValueError, match="40×15 is too small"):
+        net(torch.rand(1, 3, 15, 40))
+
+
+@pytest.mark.parametrize("net", NETS)
+def test_every_parameter_learns(net) -> None:
+    net.train()(torch.rand(2, 3, 24, 24)).square().mean().backward()
+    still = [name for name, parameter in net.named_parameters() if parameter.grad is None]
+    assert still == []
+    net.zero_grad()
+
+
+@pytest.mark.parametrize("net", NETS[:1])
+def test_a_picture_does_not_depend_on_its_batch(net) -> None:
+    pictures = torch.rand(3, 3, 32, 32)
+    with torch.inference_mode():
+        together, alone = net.eval()(pictures)[1:2], net(pictures[1:2])
+    torch.testing.assert_close(together, alone, atol=1e-5, rtol=0)
+
+
+def test_full_width_style_net_has_the_papers_size() -> None:
+    assert sum(parameter.numel() for parameter in StyleNet().parameters()) == 1_679_235
+
+
+def test_style_net_pads_every_convolution_by_reflection_and_has_no_transposed_ones() -> None:
+    convolutions = [module for module in StyleNet().modules() if isinstance(module, nn.Conv2d)]
+    assert len(convolutions) == 16
+    assert {module.padding_mode for module in convolutions} == {"reflect"}
+    assert not any(isinstance(module, nn.ConvTranspose2d) for module in StyleNet().modules())
+
+
+def test_papers_style_net_has_batch_norm_and_fractional_strides() -> None:
+    modules = list(Johnson2016StyleNet().modules())
+    assert sum(isinstance(module, nn.BatchNorm2d) for module in modules) == 15
+    assert sum(isinstance(module, nn.ConvTranspose2d) for module in modules) == 2
+
+
+def test_super_resolution_net_has_no_normalisation() -> None:
+    norms = (nn.BatchNorm2d, nn.InstanceNorm2d, nn.GroupNorm)
+    assert not any(isinstance(module, norms) for module in SuperResolutionNet().modules())
+
+
+def test_super_resolution_net_adds_to_a_bicubic_enlargement() -> None:
+    net = SuperResolutionNet(4, channels=8, residual_blocks=1).eval()
+    for parameter in net.last.parameters():
+        nn.init.zeros_(parameter)
+    pictures = torch.rand(1, 3, 20, 24)
+    with torch.inference_mode():
+        torch.testing.assert_close(net(pictures), bicubic.enlarge(pictures, 4).clamp(0, 1))
+
+
+def test_training_mode_leaves_the_ends_of_the_range_open() -> None:
+    net = StyleNet(width=4, residual_blocks=1)
+    nn.init.constant_(net.decoder[-1].bias, 10.0)
+    assert net.train()(torch.rand(1, 3, 16, 16)).max() > 1
+    assert net.eval()(torch.rand(1, 3, 16, 16)).max() == 1
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_architectures_are_built_by_name(architecture: str) -> None:
+    assert isinstance(build(architecture, {}), ARCHITECTURES[architecture])
+
+
+@pytest.mark.parametrize(
+    ("architecture", "parameters"),
+    [("resnet", {}), ("style-net", {"depth": 3}), ("super-resolution-net", {"factor": 3})],
+)
+def test_what_cannot_be_built_is_refused_by_name(architecture: str, parameters: dict[str, int]) -> None:
+    with pytest.raises(UnknownArchitecture, match=architecture):
+        build(architecture, parameters)

@@ -1,0 +1,46 @@
+"""Photos and loss networks made for the tests."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+from PIL import Image
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """A folder of twelve small pictures with edges and colours."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    generator = np.random.default_rng(0)
+    for number in range(12):
+        blocks = generator.integers(0, 256, (6, 8, 3), dtype=np.uint8)
+        Image.fromarray(blocks).resize((96, 72), Image.Resampling.BICUBIC).save(folder / f"{number:02}.png")
+    return folder
+
+
+@pytest.fixture
+def style_picture(tmp_path: Path) -> Path:
+    """Diagonal stripes in two colours."""
+    rows, columns = np.mgrid[:64, :80]
+    stripes = ((rows + columns) // 6 % 2).astype(bool)
+    pixels = np.where(stripes[..., None], (230, 60, 20), (20, 40, 160)).astype(np.uint8)
+    path = tmp_path / "stripes.png"
+    Image.fromarray(pixels).save(path)
+    return path
+
+
+@pytest.fixture
+def vgg19_weights(tmp_path: Path) -> Path:
+    """Random weights in the layout of a normalised VGG-19 that ends at conv3_1."""
+    torch.manual_seed(0)
+    widths = {0: (3, 64), 2: (64, 64), 5: (64, 128), 7: (128, 128), 10: (128, 256)}
+    weights = {"conv0.weight": torch.eye(3)[..., None, None], "conv0.bias": torch.zeros(3)}
+    for index, (inputs, outputs) in widths.items():
+        weights[f"features.{index}.weight"] = torch.randn(outputs, inputs, 3, 3) * (2 / (9 * inputs)) ** 0.5
+        weights[f"features.{index}.bias"] = torch.zeros(outputs)
+    path = tmp_path / "vgg19.safetensors"
+    safetensors.torch.save_file({key: value.contiguous() for key, value in weights.items()}, path)
+    return path

@@ -1,0 +1,103 @@
+"""Each loss against its equation, written out."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from trainer import losses
+
+
+@pytest.fixture
+def features() -> Tensor:
+    torch.manual_seed(0)
+    return torch.rand(2, 3, 4, 5)
+
+
+@pytest.fixture
+def target() -> Tensor:
+    torch.manual_seed(1)
+    return torch.rand(2, 3, 4, 5)
+
+
+def test_feature_reconstruction_is_equation_2(features: Tensor, target: Tensor) -> None:
+    distances = [((a - b) ** 2).sum() / (3 * 4 * 5) for a, b in zip(features, target, strict=True)]
+    torch.testing.assert_close(losses.feature_reconstruction(features, target), sum(distances) / 2)
+
+
+def test_gram_matrix_is_equation_3(features: Tensor) -> None:
+    gram = torch.zeros(2, 3, 3)
+    for picture in range(2):
+        for a in range(3):
+            for b in range(3):
+                gram[picture, a, b] = (features[picture, a] * features[picture, b]).sum() / (3 * 4 * 5)
+    torch.testing.assert_close(losses.gram_matrix(features), gram)
+
+
+def test_gram_matrix_ignores_where_things_are(features: Tensor) -> None:
+    torch.testing.assert_close(losses.gram_matrix(features.flip(-1)), losses.gram_matrix(features))
+
+
+def test_gram_matrix_of_half_precision_features_does_not_overflow() -> None:
+    features = torch.full((1, 4, 64, 64), 200.0, dtype=torch.float16)
+    gram = losses.gram_matrix(features)
+    assert gram.dtype == torch.float32
+    torch.testing.assert_close(gram, torch.full((1, 4, 4), 200.0**2 / 4))
+
+
+def test_style_reconstruction_is_equation_4(features: Tensor, target: Tensor) -> None:
+    grams = losses.gram_matrix(features), losses.gram_matrix(target)
+    distances = [torch.linalg.matrix_norm(a - b, "fro") ** 2 for a, b in zip(*grams, strict=True)]
+    torch.testing.assert_close(losses.style_reconstruction(*grams), sum(distances) / 2)
+
+
+def test_total_variation_is_the_sum_of_squared_differences_of_neighbours() -> None:
+    picture = torch.tensor([[[[0.0, 1.0], [3.0, 3.0]]]])
+    assert losses.total_variation(picture) == 1 + 9 + 4
+
+
+def test_pixel_loss_is_the_mean_squared_difference() -> None:
+    assert losses.pixel(torch.zeros(1, 3, 2, 2), torch.full((1, 3, 2, 2), 0.5)) == 0.25
+    assert losses.absolute_pixel(torch.zeros(1, 3, 2, 2), torch.full((1, 3, 2, 2), 0.5)) == 0.5
+
+
+def test_relative_losses_are_1_for_nothing_at_all(target: Tensor) -> None:
+    nothing = torch.zeros_like(target)
+    gram = losses.gram_matrix(target)
+    assert losses.relative_feature_reconstruction(nothing, target) == pytest.approx(1)
+    assert losses.relative_style_reconstruction(torch.zeros_like(gram), gram) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("scale", [1e-3, 50.0])
+def test_relative_losses_do_not_depend_on_the_scale_of_the_loss_network(
+    features: Tensor, target: Tensor, scale: float
+) -> None:
+    torch.testing.assert_close(
+        losses.relative_feature_reconstruction(scale * features, scale * target),
+        losses.relative_feature_reconstruction(features, target),
+    )
+    torch.testing.assert_close(
+        losses.relative_style_reconstruction(losses.gram_matrix(scale * features), losses.gram_matrix(scale * target)),
+        losses.relative_style_reconstruction(losses.gram_matrix(features), losses.gram_matrix(target)),
+    )
+
+
+def test_mean_squared_variation_does_not_depend_on_the_size() -> None:
+    ramp = torch.arange(64.0).expand(1, 3, 64, 64) / 64
+    torch.testing.assert_close(losses.mean_squared_variation(ramp), losses.mean_squared_variation(ramp[..., :32, :32]))
+
+
+def test_every_loss_is_zero_for_equal_pictures(features: Tensor) -> None:
+    gram = losses.gram_matrix(features)
+    values = [
+        losses.feature_reconstruction(features, features),
+        losses.relative_feature_reconstruction(features, features),
+        losses.style_reconstruction(gram, gram),
+        losses.relative_style_reconstruction(gram, gram),
+        losses.pixel(features, features),
+    ]
+    assert values == [0, 0, 0, 0, 0]
+
+
+def test_the_objective_weighs_its_terms() -> None:
+    terms = {"content": torch.tensor(2.0), "style": torch.tensor(3.0)}
+    assert losses.weighted_sum(terms, {"content": 10, "style": 100}) == 320
