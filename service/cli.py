@@ -1,6 +1,8 @@
 """`impasto serve`, `impasto stylize` and `impasto super-resolve`."""
 
 import asyncio
+import signal
+import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -23,6 +25,8 @@ def serve(
 
     from service.app import create_app
 
+    # uvicorn drains on SIGTERM and then raises it again: that is a clean end.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     uvicorn.run(create_app(), host=host, port=port, timeout_graceful_shutdown=30)
 
 

@@ -1,0 +1,63 @@
+"""What a plain `pip install impasto` gives."""
+
+import subprocess
+import sys
+import venv
+import zipfile
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The project's wheel."""
+    folder = tmp_path_factory.mktemp("wheel")
+    subprocess.run([sys.executable, "-m", "build", "--wheel", "--outdir", folder, PROJECT], check=True)
+    return next(folder.glob("impasto-*.whl"))
+
+
+@pytest.fixture(scope="module")
+def plain_python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Python of an environment where the wheel was installed without extras."""
+    folder = tmp_path_factory.mktemp("plain")
+    venv.create(folder, with_pip=True)
+    subprocess.run([folder / "bin/python", "-m", "pip", "install", "--quiet", wheel], check=True)
+    return folder / "bin/python"
+
+
+def test_the_wheel_ships_the_bundled_nets_and_types(wheel: Path) -> None:
+    names = set(zipfile.ZipFile(wheel).namelist())
+    for model in ("stylize/muse/1", "super-resolve/x4-pixel/1"):
+        for file in ("model.safetensors", "card.json", "preview.jpg"):
+            assert f"model_store/bundled/{model}/{file}" in names
+    assert {f"{package}/py.typed" for package in ("model_store", "service", "trainer")} <= names
+
+
+def test_the_client_needs_neither_torch_nor_fastapi(plain_python: Path) -> None:
+    script = "from service.client import AsyncClient, Client; from model_store.card import Card; Client().close()"
+    subprocess.run([plain_python, "-c", script], check=True)
+    listed = subprocess.run([plain_python, "-m", "pip", "list"], capture_output=True, text=True, check=True).stdout
+    installed = {line.split()[0].lower() for line in listed.splitlines()}
+    assert "httpx" in installed
+    assert installed.isdisjoint({"torch", "torchvision", "fastapi", "numpy", "pillow"})
+
+
+@pytest.mark.parametrize(
+    ("words", "extra"),
+    [
+        (("serve",), "impasto[serve]"),
+        (("models", "ls"), "impasto[serve]"),
+        (("stylize", __file__, "-o", "out.jpg", "--style", "muse"), "impasto[serve]"),
+        (("train", "style", __file__, "--photos", ".", "--name", "muse"), "impasto[train]"),
+    ],
+)
+def test_a_command_that_needs_an_extra_says_which(plain_python: Path, words: tuple[str, ...], extra: str) -> None:
+    result = subprocess.run(
+        [plain_python.with_name("impasto"), *words], capture_output=True, text=True, check=False, cwd=PROJECT
+    )
+    assert result.returncode == 1
+    assert f"pip install '{extra}'" in result.stderr
+    assert "Traceback" not in result.stderr

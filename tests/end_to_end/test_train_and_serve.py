@@ -1,0 +1,100 @@
+"""From a painting to a painted photo: train a style, publish it, use it over HTTP."""
+
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+from PIL import Image
+
+from service.client import Client, UnknownModel
+
+IMPASTO = Path(sys.executable).with_name("impasto")
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    return {**os.environ, "IMPASTO_STORE": str(tmp_path / "store")}
+
+
+@pytest.fixture
+def server(environment: dict[str, str], tmp_path: Path) -> Iterator[str]:
+    """The address of a real server with a store of its own."""
+    with (tmp_path / "server.log").open("w") as log:
+        process = subprocess.Popen([IMPASTO, "serve", "--port", "0"], env=environment, stderr=log)
+    try:
+        yield wait_until_ready(process, tmp_path / "server.log")
+    finally:
+        process.terminate()
+        assert process.wait(timeout=60) == 0
+
+
+def wait_until_ready(process: subprocess.Popen[bytes], log: Path) -> str:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and process.poll() is None:
+        if match := re.search(r"running on (http://\S+)", log.read_text()):
+            assert httpx.get(f"{match[1]}/readyz").is_success
+            return match[1]
+        time.sleep(0.05)
+    raise AssertionError(log.read_text())
+
+
+def make_loss_network(path: Path) -> None:
+    torch.manual_seed(0)
+    weights = {"conv0.weight": torch.eye(3)[..., None, None].contiguous(), "conv0.bias": torch.zeros(3)}
+    for index, inputs, outputs in ((0, 3, 64), (2, 64, 64), (5, 64, 128), (7, 128, 128), (10, 128, 256)):
+        weights[f"features.{index}.weight"] = torch.randn(outputs, inputs, 3, 3) * (2 / (9 * inputs)) ** 0.5
+        weights[f"features.{index}.bias"] = torch.zeros(outputs)
+    safetensors.torch.save_file(weights, path)
+
+
+def make_photos(folder: Path) -> None:
+    folder.mkdir()
+    generator = np.random.default_rng(0)
+    for number in range(4):
+        blocks = Image.fromarray(generator.integers(0, 256, (4, 4, 3), dtype=np.uint8))
+        blocks.resize((64, 64)).save(folder / f"{number}.png")
+
+
+def test_a_style_trained_while_the_server_runs_can_be_used_at_once(
+    server: str, environment: dict[str, str], tmp_path: Path, photo: Path
+) -> None:
+    with Client(server) as client:
+        with pytest.raises(UnknownModel, match="there is no style 'coffee'; known: muse"):
+            client.stylize(photo, style="coffee")
+
+        make_loss_network(tmp_path / "vgg19.safetensors")
+        make_photos(tmp_path / "photos")
+        words = f"train style {photo} --photos photos --name coffee --loss-network vgg19-normalised:vgg19.safetensors"
+        options = " --width 4 --size 32 --style-size 32 --steps 2 --batch 2 --held-out 1"
+        subprocess.run([IMPASTO, *(words + options).split()], env=environment, cwd=tmp_path, check=True)
+
+        answer = client.stylize(photo, style="coffee")
+        assert answer.model == "coffee@1"
+        assert Image.open(answer.save(tmp_path / "out.jpg")).size == Image.open(photo).size
+        assert [card.name for card in client.models() if card.task == "stylize"] == ["coffee", "muse"]
+
+
+def test_the_server_and_the_command_line_paint_the_same_picture(
+    server: str, environment: dict[str, str], tmp_path: Path, photo: Path
+) -> None:
+    small = tmp_path / "small.png"
+    Image.open(photo).resize((120, 80)).save(small)
+    with Client(server) as client:
+        client.stylize(small, style="muse").save(tmp_path / "served.png")
+        client.super_resolve(small, factor=4).save(tmp_path / "enlarged.png")
+    subprocess.run(
+        [IMPASTO, "stylize", small, "-o", tmp_path / "local.png", "--style", "muse"], env=environment, check=True
+    )
+    served, local = (np.array(Image.open(tmp_path / name), dtype=int) for name in ("served.png", "local.png"))
+    assert np.abs(served - local).max() <= 1
+    assert np.abs(served - np.array(Image.open(small), dtype=int)).mean() > 20
+    assert Image.open(tmp_path / "enlarged.png").size == (480, 320)
