@@ -8,6 +8,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from service.problems import BadOption, InternalError, Problem, ProblemDocument
+from service.request_id import HEADER as REQUEST_ID_HEADER
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -58,4 +59,5 @@ def _internal_error(request: Request, _error: Exception) -> Response:
 
 
 def _answer(document: ProblemDocument, headers: Mapping[str, str]) -> Response:
-    return Response(document.model_dump_json(), document.status, dict(headers), MEDIA_TYPE)
+    headers = {**headers, REQUEST_ID_HEADER: document.request_id}
+    return Response(document.model_dump_json(), document.status, headers, MEDIA_TYPE)

@@ -7,7 +7,7 @@ import torch
 from pydantic import Field, JsonValue
 from torch import Tensor
 
-from model_store.nets import TransformNet
+from model_store.nets import SMALLEST_SIDE, TransformNet
 from trainer import losses
 from trainer.degradation import degrade
 from trainer.errors import BadRecipe
@@ -46,14 +46,15 @@ class SuperResolutionObjective:
         device: where to compute.
 
     Raises:
-        BadRecipe: the factor does not divide the patch, or the patch is larger than the tiles.
+        BadRecipe: the factor does not divide the patch, or the patch is too small for the net or larger than the tiles.
     """
 
     def __init__(self, recipe: SuperResolutionRecipe, tiles: Tensor, device: torch.device) -> None:
-        if recipe.patch % recipe.factor or recipe.patch > tiles.shape[-1]:
+        smallest, largest = SMALLEST_SIDE * recipe.factor, tiles.shape[-1]
+        if recipe.patch % recipe.factor or not smallest <= recipe.patch <= largest:
             raise BadRecipe(
-                f"the patch ({recipe.patch}) must be a multiple of the factor ({recipe.factor}) and no larger than the "
-                f"tile ({tiles.shape[-1]})"
+                f"the patch is {recipe.patch}: make it a multiple of the factor ({recipe.factor}) from {smallest} to "
+                f"{largest}, the side of the tiles"
             )
         self._recipe = recipe
         self._tiles = tiles

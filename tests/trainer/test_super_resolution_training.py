@@ -67,7 +67,7 @@ def test_training_beats_bicubic(tiles: Tensor, tmp_path: Path) -> None:
     assert float(training.advance(objective)["pixel"]) < bicubic
 
 
-@pytest.mark.parametrize("patch", [50, 96])
+@pytest.mark.parametrize("patch", [50, 60, 96])
 def test_a_patch_that_does_not_fit_is_refused(tiles: Tensor, patch: int) -> None:
-    with pytest.raises(BadRecipe, match=f"the patch \\({patch}\\) must be a multiple of the factor"):
+    with pytest.raises(BadRecipe, match=rf"the patch is {patch}: make it a multiple of the factor \(4\) from 64 to 64"):
         SuperResolutionObjective(recipe(factor=4, patch=patch), tiles, CPU)
