@@ -5,6 +5,7 @@ import sys
 from importlib.metadata import entry_points
 
 import typer
+from pydantic import ValidationError
 
 from model_store.errors import ImpastoError
 
@@ -22,13 +23,25 @@ def main() -> None:
         app.add_typer(entry_point.load())
     try:
         app()
-    except ImpastoError as error:
+    except (ImpastoError, OSError) as error:
         sys.exit(f"impasto: {error}")
+    except ValidationError as error:
+        sys.exit(f"impasto: {_say_what_is_wrong(error)}")
     except ModuleNotFoundError as error:
         extra = _missing_extra(error)
         if extra is None:
             raise
         sys.exit(f"impasto: this command needs {error.name}; install it with: pip install 'impasto[{extra}]'")
+
+
+def _say_what_is_wrong(error: ValidationError) -> str:
+    """One sentence for settings, with their names in the environment, and for other checked values."""
+    prefix = "IMPASTO_" if error.title.endswith("Settings") else ""
+    sentences = []
+    for each in error.errors():
+        name = ".".join(str(part) for part in each["loc"])
+        sentences.append(f"{prefix}{name.upper() if prefix else name}: {each['msg']}, not {each['input']!r}")
+    return "; ".join(sentences)
 
 
 def _missing_extra(error: ModuleNotFoundError) -> str | None:

@@ -22,7 +22,8 @@ class Admission:
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._in_flight = 0
-        self._finished: deque[float] = deque(maxlen=_REMEMBERED)
+        self._marks: deque[float] = deque(maxlen=_REMEMBERED)
+        """When we last became busy, and when requests finished since."""
 
     @contextmanager
     def admit(self) -> Iterator[None]:
@@ -36,16 +37,20 @@ class Admission:
                 f"{self._in_flight} requests are in flight, which is all this server takes at once: try again later",
                 retry_after=self._seconds_until_free(),
             )
+        if not self._in_flight:
+            self._marks.clear()
+            self._marks.append(time.monotonic())
         self._in_flight += 1
         try:
             yield
         finally:
             self._in_flight -= 1
-            self._finished.append(time.monotonic())
+            self._marks.append(time.monotonic())
 
     def _seconds_until_free(self) -> int:
         """How long what is in flight takes at the rate of the last answers."""
-        if len(self._finished) < 2:
+        finished = len(self._marks) - 1
+        if not finished:
             return 1
-        rate = (len(self._finished) - 1) / max(time.monotonic() - self._finished[0], 1e-3)
-        return min(max(1, math.ceil(self._in_flight / rate)), _LONGEST_WAIT)
+        seconds_each = (time.monotonic() - self._marks[0]) / finished
+        return min(max(1, math.ceil(self._in_flight * seconds_each)), _LONGEST_WAIT)

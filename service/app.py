@@ -12,7 +12,7 @@ from model_store.store import Store
 from service import error_handlers
 from service.admission import Admission
 from service.body_limit import BodyLimitMiddleware
-from service.pipeline import Pipeline
+from service.pipeline import Pipeline, choose_device
 from service.request_id import RequestIdMiddleware
 from service.routes import router
 from service.settings import Settings
@@ -24,15 +24,20 @@ def create_app(settings: Settings | None = None, store: Store | None = None) -> 
     Args:
         settings: from the environment if not given.
         store: from the environment if not given.
+
+    Raises:
+        ImpastoError: the device of the settings is not there.
     """
     settings = settings or Settings()
     store = store or StoreSettings().open()
+    device = choose_device(settings.device)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        app.state.settings = settings
         app.state.store = store
         app.state.admission = Admission(settings.max_in_flight)
-        app.state.pipeline = Pipeline(store, settings)
+        app.state.pipeline = Pipeline(store, device, settings)
         yield
         await run_in_threadpool(app.state.pipeline.close)
 

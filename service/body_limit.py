@@ -38,6 +38,5 @@ class BodyLimitMiddleware:
 
     def _refuse(self) -> None:
         raise TooLarge(
-            f"the upload has more than the {self._limit / 1024**2:.0f} MiB that this server takes: "
-            "make the picture smaller"
+            f"the upload has more than the {self._limit:,} bytes that this server takes: make the picture smaller"
         )

@@ -8,6 +8,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from model_store.errors import ImpastoError
+
 app = typer.Typer()
 
 PictureArgument = Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="JPEG, PNG, WebP or AVIF.")]
@@ -59,11 +61,14 @@ def _transform(
 ) -> None:
     from model_store.settings import StoreSettings
     from service.codec import format_of
-    from service.pipeline import Pipeline
+    from service.pipeline import Pipeline, choose_device
     from service.settings import Settings
 
     written_as = format_of(output)
-    pipeline = Pipeline(StoreSettings().open(), Settings())
+    if not output.parent.is_dir():
+        raise ImpastoError(f"cannot write {output}: there is no folder {output.parent}")
+    settings = Settings()
+    pipeline = Pipeline(StoreSettings().open(), choose_device(settings.device), settings)
     try:
         answer = asyncio.run(pipeline.run(task, label, picture.read_bytes(), written_as, quality))
     finally:

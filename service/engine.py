@@ -9,6 +9,7 @@ import logging
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -65,14 +66,16 @@ class Engine:
         self._max_batch_pixels = max_batch_pixels
         self._buckets: dict[_Bucket, deque[_Job]] = {}
         self._changed = threading.Condition()
-        self._refusal: Problem | None = None
+        self._is_lost = False
+        self._refuse: Callable[[], Problem] | None = None
+        """Makes the error for what is refused, once something is; each future has one of its own."""
         self._thread = threading.Thread(target=self._run, name=f"engine-{device}", daemon=True)
         self._thread.start()
 
     @property
     def is_alive(self) -> bool:
         """Whether the device still computes."""
-        return self._thread.is_alive() and not isinstance(self._refusal, DeviceLost)
+        return self._thread.is_alive() and not self._is_lost
 
     def submit(self, net: TransformNet, pixels: Tensor) -> "Future[Output]":
         """Queues one picture.
@@ -87,8 +90,8 @@ class Engine:
         """
         job = _Job(net, pixels)
         with self._changed:
-            if self._refusal is not None:
-                job.future.set_exception(self._refusal)
+            if self._refuse is not None:
+                job.future.set_exception(self._refuse())
             else:
                 self._buckets.setdefault(job.bucket, deque()).append(job)
                 self._changed.notify()
@@ -97,24 +100,26 @@ class Engine:
     def close(self) -> None:
         """Takes no more, finishes what is queued, and returns when that is done."""
         with self._changed:
-            self._refusal = self._refusal or Unavailable("the server is shutting down: try another", retry_after=5)
+            self._refuse = self._refuse or (lambda: Unavailable("the server is shutting down: try another", 5))
             self._changed.notify()
         self._thread.join()
 
     def _run(self) -> None:
+        batch: list[_Job] = []
         try:
             while True:
                 with self._changed:
-                    while not self._buckets and self._refusal is None:
+                    while not self._buckets and self._refuse is None:
                         self._changed.wait()
                     if not self._buckets:
                         return
                     batch = self._take_batch()
                 if batch:
                     self._serve(batch)
+                batch = []
         except BaseException:
             _log.exception("the engine stopped")
-            self._lose_device("the engine stopped")
+            self._lose_device("the engine stopped", batch)
 
     def _take_batch(self) -> list[_Job]:
         """The next batch, of the bucket whose first picture has waited longest, without the cancelled."""
@@ -133,22 +138,27 @@ class Engine:
     def _serve(self, batch: list[_Job]) -> None:
         """Computes a batch and resolves its futures, in smaller batches where the whole one fails."""
         started = time.perf_counter()
+        failure: Exception | None = None
         try:
             pictures = self._compute(batch)
         except torch.AcceleratorError as error:
             _log.exception("the device failed")
             self._lose_device(f"the device failed ({error})", batch)
+            return
         except Exception as error:
-            if len(batch) > 1:
-                middle = len(batch) // 2
-                self._serve(batch[:middle])
-                self._serve(batch[middle:])
-                return
-            batch[0].future.set_exception(_explain(error, batch[0]))
-        else:
+            _log.exception("a batch of %d failed", len(batch))
+            failure = error.with_traceback(None)  # its frames hold the batch's memory
+            torch.cuda.empty_cache()
+        if failure is None:
             seconds = time.perf_counter() - started
             for job, pixels in zip(batch, pictures, strict=True):
                 job.future.set_result(Output(pixels, started - job.submitted, seconds, len(batch)))
+        elif len(batch) > 1:
+            middle = len(batch) // 2
+            self._serve(batch[:middle])
+            self._serve(batch[middle:])
+        else:
+            batch[0].future.set_exception(_explain(failure, batch[0]))
 
     @torch.inference_mode()
     def _compute(self, batch: list[_Job]) -> list[Tensor]:
@@ -160,17 +170,21 @@ class Engine:
         sizes = [(job.pixels.shape[0] * net.factor, job.pixels.shape[1] * net.factor) for job in batch]
         return [result[:height, :width].contiguous() for result, (height, width) in zip(results, sizes, strict=True)]
 
-    def _lose_device(self, reason: str, batch: "list[_Job] | tuple[()]" = ()) -> None:
-        """Fails everything there is and everything to come."""
-        lost = DeviceLost(f"{reason}: restart the server")
+    def _lose_device(self, reason: str, batch: list[_Job]) -> None:
+        """Fails the batch, everything queued and everything to come."""
+
+        def lost() -> Problem:
+            return DeviceLost(f"{reason}: restart the server")
+
         with self._changed:
-            self._refusal = lost
+            self._is_lost, self._refuse = True, lost
             queued = [
                 job for jobs in self._buckets.values() for job in jobs if job.future.set_running_or_notify_cancel()
             ]
             self._buckets.clear()
         for job in (*batch, *queued):
-            job.future.set_exception(lost)
+            if not job.future.done():
+                job.future.set_exception(lost())
 
 
 def _to_float(pixels: Tensor) -> Tensor:
@@ -179,9 +193,6 @@ def _to_float(pixels: Tensor) -> Tensor:
 
 def _explain(error: Exception, job: _Job) -> Problem:
     height, width, _ = job.pixels.shape
-    if isinstance(error, torch.OutOfMemoryError) or "allocate" in str(error):
-        torch.cuda.empty_cache()
-        _log.warning("out of memory at %d×%d: %s", width, height, error)
+    if isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error):
         return Unavailable(f"there is not enough memory for {width}×{height} pixels now: try later or smaller", 10)
-    _log.error("the net failed at %d×%d", width, height, exc_info=error)
     return InternalError("the net failed on this picture; the server's log says more")

@@ -6,11 +6,14 @@ from http import HTTPStatus
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from service.problems import BadOption, InternalError, Problem, ProblemDocument
 from service.request_id import HEADER as REQUEST_ID_HEADER
 
 MEDIA_TYPE = "application/problem+json"
+_CLIENT_CLOSED_REQUEST = 499
+"""For the log; nobody reads the answer."""
 
 
 def install(app: FastAPI) -> None:
@@ -18,6 +21,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(Problem, _problem)
     app.add_exception_handler(RequestValidationError, _bad_option)
     app.add_exception_handler(HTTPException, _http_exception)
+    app.add_exception_handler(ClientDisconnect, _client_left)
     app.add_exception_handler(Exception, _internal_error)
 
 
@@ -48,14 +52,20 @@ def _http_exception(request: Request, error: Exception) -> Response:
         type="about:blank",
         title=title,
         status=error.status_code,
-        detail=f"{request.method} {request.url.path}: {error.detail}; see /docs for what there is",
+        detail=f"{request.method} {request.url.path}: {error.detail.rstrip('.')}; see /docs for what there is",
         request_id=request.state.request_id,
     )
     return _answer(document, error.headers or {})
 
 
+def _client_left(_request: Request, _error: Exception) -> Response:
+    return Response(status_code=_CLIENT_CLOSED_REQUEST)
+
+
 def _internal_error(request: Request, _error: Exception) -> Response:
-    return _problem(request, InternalError("something went wrong on our side; the server's log says more"))
+    response = _problem(request, InternalError("something went wrong on our side; the server's log says more"))
+    response.headers["Connection"] = "close"  # the server closes it after an unexpected error
+    return response
 
 
 def _answer(document: ProblemDocument, headers: Mapping[str, str]) -> Response:

@@ -4,11 +4,12 @@ import asyncio
 import hashlib
 import time
 from concurrent.futures import ThreadPoolExecutor
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 
 from model_store.card import Task
+from model_store.errors import ImpastoError
 from model_store.nets import SMALLEST_SIDE
 from model_store.store import Store
 from service import codec
@@ -35,73 +36,95 @@ class Pipeline:
 
     Args:
         store: where nets come from.
+        device: where they run.
         settings: of the service.
     """
 
-    def __init__(self, store: Store, settings: Settings) -> None:
-        device = _choose_device(settings.device)
+    def __init__(self, store: Store, device: torch.device, settings: Settings) -> None:
         self.engine = Engine(device, settings.max_batch, settings.max_batch_pixels)
         self._models = Models(store, device)
         self._max_pixels = settings.max_pixels
         self._threads = ThreadPoolExecutor(settings.codec_threads, thread_name_prefix="codec")
 
     async def run(
-        self, task: Task, label: str, data: bytes, format: codec.Format | Literal["auto"], quality: int  # noqa: A002
-    ) -> Answer:  # fmt: skip
+        self,
+        task: Task,
+        label: str,
+        data: bytes,
+        format: codec.RequestedFormat,  # noqa: A002
+        quality: int,
+    ) -> Answer:
         """Decodes, computes and encodes one picture.
 
         Args:
             task: what to do.
             label: which model, as in `muse` or `muse@3`.
             data: the upload.
-            format: of the answer; `auto` keeps the upload's.
+            format: of the answer.
             quality: of the answer, 1 to 100.
 
         Raises:
             Problem: as in `service.problems`.
         """
         loop = asyncio.get_running_loop()
-        card, net = await loop.run_in_executor(self._threads, self._models.get, task, label)
+        card, net = await asyncio.to_thread(self._models.get, task, label)
 
         started = time.perf_counter()
         picture = await loop.run_in_executor(self._threads, codec.decode, data, self._max_pixels)
         decoded = time.perf_counter()
-        self._check_size(picture, net.factor)
+        answered_as = picture.format if format == "auto" else format
+        self._check_size(picture, net.factor, answered_as)
 
         output = await asyncio.wrap_future(self.engine.submit(net, picture.pixels))
 
         computed = time.perf_counter()
-        alpha = picture.alpha
-        if alpha is not None and net.factor > 1:
-            alpha = await loop.run_in_executor(self._threads, codec.enlarge_alpha, alpha, net.factor)
-        result = codec.Picture(output.pixels, alpha, picture.format if format == "auto" else format)
-        content = await loop.run_in_executor(self._threads, codec.encode, result, quality)
+        result = codec.Picture(output.pixels, picture.alpha, answered_as)
+        content = await loop.run_in_executor(self._threads, _encode, result, net.factor, quality)
+        encoded = time.perf_counter()
+        etag = await loop.run_in_executor(self._threads, _etag, data, card.sha256, answered_as, quality)
         timing = {
             "decode": decoded - started,
             "queue": output.queue_seconds,
             "net": output.net_seconds,
-            "encode": time.perf_counter() - computed,
+            "encode": encoded - computed,
         }
-        etag = hashlib.sha256(data + f"{card.sha256} {result.format} {quality}".encode()).hexdigest()[:32]
-        return Answer(content, codec.MEDIA_TYPES[result.format], card.label, etag, timing)
+        return Answer(content, codec.MEDIA_TYPES[answered_as], card.label, etag, timing)
 
     def close(self) -> None:
         """Finishes what is queued and stops the threads."""
         self.engine.close()
         self._threads.shutdown()
 
-    def _check_size(self, picture: codec.Picture, factor: int) -> None:
+    def _check_size(self, picture: codec.Picture, factor: int, answered_as: codec.Format) -> None:
         height, width, _ = picture.pixels.shape
         if min(height, width) < SMALLEST_SIDE:
             raise BadPicture(f"a picture of {width}×{height} is too small: both sides must be at least {SMALLEST_SIDE}")
         if height * width * factor**2 > self._max_pixels:
             raise TooLarge(
-                f"the answer would have {width * factor}×{height * factor} pixels; this server makes up to "
-                f"{self._max_pixels / 1e6:.1f} megapixels: send a smaller picture"
+                f"the answer would have {width * factor:,}×{height * factor:,} pixels; this server makes up to "
+                f"{self._max_pixels:,} in all: send a smaller picture"
             )
+        codec.check_room(answered_as, width * factor, height * factor)
 
 
-def _choose_device(choice: str) -> torch.device:
-    if choice == "auto":
-        choice = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(choice)
+def choose_device(choice: str) -> torch.device:
+    """The device of a setting; `auto` is CUDA where there is one.
+
+    Raises:
+        ImpastoError: CUDA was asked for and is not there.
+    """
+    if choice == "cuda" and not torch.cuda.is_available():
+        raise ImpastoError("IMPASTO_DEVICE is cuda, and torch finds no CUDA device here: unset it to use the CPU")
+    return torch.device("cuda" if choice != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def _encode(picture: codec.Picture, factor: int, quality: int) -> bytes:
+    """Encodes a result that still has the alpha of the upload."""
+    if picture.alpha is not None and factor > 1:
+        picture = picture._replace(alpha=codec.enlarge_alpha(picture.alpha, factor))
+    return codec.encode(picture, quality)
+
+
+def _etag(data: bytes, weights: str, answered_as: codec.Format, quality: int) -> str:
+    """The same for the same upload, net and options."""
+    return hashlib.sha256(data + f"{weights} {answered_as} {quality}".encode()).hexdigest()[:32]

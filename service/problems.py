@@ -6,6 +6,7 @@ Problem
 ├── UnknownModel            404   no such style or factor; lists the known
 ├── TooLarge                413   too many bytes or pixels
 ├── UnsupportedFormat       415   not an image format that we take
+├── UploadTimeout           408   the upload did not end in time
 ├── Busy                    429   too many requests in flight; says when to come back
 ├── DamagedWeights          500   the store's files are not what was published
 ├── InternalError           500   a mistake of ours
@@ -82,6 +83,12 @@ class UnsupportedFormat(Problem):
     """Not an image format that we take."""
 
     status, name, title = 415, "unsupported-format", "Unsupported format"
+
+
+class UploadTimeout(Problem):
+    """The upload did not end in time."""
+
+    status, name, title = 408, "upload-timeout", "Upload timed out"
 
 
 class Busy(Problem):

@@ -1,6 +1,6 @@
 """The HTTP routes."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
@@ -12,9 +12,11 @@ from model_store.errors import BadLabel, DamagedModel, ModelNotFound
 from model_store.store import Store
 from service import codec, problems
 from service.admission import Admission
+from service.disconnect import unless_disconnected
 from service.error_handlers import MEDIA_TYPE
 from service.models import name_of_factor
-from service.pipeline import Answer, Pipeline
+from service.pipeline import Pipeline
+from service.settings import Settings
 from service.upload import OPENAPI_BODY, read_upload
 
 router = APIRouter()
@@ -25,7 +27,7 @@ class PictureOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    format: Literal["auto"] | codec.Format = Field("auto", description="`auto` keeps the upload's.")
+    format: codec.RequestedFormat = Field("auto", description="`auto` keeps the upload's.")
     quality: int = Field(90, ge=1, le=100, description="Of JPEG, WebP and AVIF.")
 
 
@@ -51,14 +53,8 @@ def _store(request: Request) -> Store:
     return store
 
 
-def _admission(request: Request) -> Admission:
-    admission: Admission = request.app.state.admission
-    return admission
-
-
 PipelineDependency = Annotated[Pipeline, Depends(_pipeline)]
 StoreDependency = Annotated[Store, Depends(_store)]
-AdmissionDependency = Annotated[Admission, Depends(_admission)]
 
 
 def _documented(*kinds: type[problems.Problem]) -> dict[int | str, dict[str, Any]]:
@@ -81,6 +77,7 @@ _PICTURE_ANSWERS: dict[int | str, dict[str, Any]] = {
         problems.UnknownModel,
         problems.TooLarge,
         problems.UnsupportedFormat,
+        problems.UploadTimeout,
         problems.Busy,
         problems.InternalError,
         problems.DamagedWeights,
@@ -92,32 +89,17 @@ _PICTURE_ANSWERS: dict[int | str, dict[str, Any]] = {
 @router.post(
     "/stylize", response_class=Response, responses=_PICTURE_ANSWERS, openapi_extra=OPENAPI_BODY, tags=["pictures"]
 )
-async def stylize(
-    request: Request,
-    options: Annotated[StylizeOptions, Query()],
-    pipeline: PipelineDependency,
-    admission: AdmissionDependency,
-) -> Response:
+async def stylize(request: Request, options: Annotated[StylizeOptions, Query()]) -> Response:
     """Paints a photo in a style; the answer has the photo's size."""
-    data = await read_upload(request)
-    with admission.admit():
-        return _picture(await pipeline.run("stylize", options.style, data, options.format, options.quality))
+    return await _transform(request, "stylize", options.style, options)
 
 
 @router.post(
     "/super-resolve", response_class=Response, responses=_PICTURE_ANSWERS, openapi_extra=OPENAPI_BODY, tags=["pictures"]
 )
-async def super_resolve(
-    request: Request,
-    options: Annotated[SuperResolveOptions, Query()],
-    pipeline: PipelineDependency,
-    admission: AdmissionDependency,
-) -> Response:
+async def super_resolve(request: Request, options: Annotated[SuperResolveOptions, Query()]) -> Response:
     """Enlarges a picture by a whole factor."""
-    data = await read_upload(request)
-    with admission.admit():
-        label = name_of_factor(options.factor)
-        return _picture(await pipeline.run("super-resolve", label, data, options.format, options.quality))
+    return await _transform(request, "super-resolve", name_of_factor(options.factor), options)
 
 
 @router.get("/models", tags=["models"])
@@ -164,7 +146,15 @@ async def root() -> RedirectResponse:
     return RedirectResponse("/docs")
 
 
-def _picture(answer: Answer) -> Response:
+async def _transform(request: Request, task: Task, label: str, options: PictureOptions) -> Response:
+    """Admits, reads, computes and answers."""
+    state = request.app.state
+    admission: Admission = state.admission
+    settings: Settings = state.settings
+    with admission.admit():
+        data = await read_upload(request, settings.upload_timeout_s)
+        work = _pipeline(request).run(task, label, data, options.format, options.quality)
+        answer = await unless_disconnected(request, work)
     stages = (f"{stage};dur={seconds * 1000:.1f}" for stage, seconds in answer.timing.items())
     headers = {"X-Model": answer.model, "ETag": f'"{answer.etag}"', "Server-Timing": ", ".join(stages)}
     return Response(answer.content, media_type=answer.media_type, headers=headers)

@@ -14,6 +14,7 @@ class Settings(BaseSettings):
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
     max_upload_bytes: int = Field(default=32 * 1024**2, ge=1)
+    upload_timeout_s: float = Field(default=60.0, gt=0)
     max_pixels: int = Field(default=8_500_000, ge=256, description="Of an upload, and of an answer.")
     max_in_flight: int = Field(default=64, ge=1, description="Requests accepted at once; more are answered 429.")
     max_batch: int = Field(default=16, ge=1, description="Pictures in one batch.")

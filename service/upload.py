@@ -1,11 +1,12 @@
 """Reads the picture out of a request."""
 
+import asyncio
 from typing import Any
 
 from fastapi import Request
 from starlette.datastructures import UploadFile
 
-from service.problems import BadPicture, UnsupportedFormat
+from service.problems import BadPicture, UnsupportedFormat, UploadTimeout
 
 FIELD = "image"
 
@@ -27,28 +28,40 @@ OPENAPI_BODY: dict[str, Any] = {
 }
 
 
-async def read_upload(request: Request) -> bytes:
+async def read_upload(request: Request, timeout_s: float) -> bytes:
     """The bytes of the picture.
 
+    Args:
+        request: whose body was not touched yet.
+        timeout_s: seconds for all of the body.
+
     Raises:
+        UploadTimeout: it took longer.
         BadPicture: there is none.
         UnsupportedFormat: the body is neither multipart nor an image.
         TooLarge: it has too many bytes (see `BodyLimitMiddleware`).
         starlette.exceptions.HTTPException: the body is not multipart although it says so.
     """
-    content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if content_type == "multipart/form-data":
-        data = await _read_field(request)
-    elif content_type.startswith("image/") or content_type in ("", "application/octet-stream"):
-        data = await request.body()
-    else:
-        raise UnsupportedFormat(
-            f"the body is {content_type}: send the picture as multipart field '{FIELD}' (curl -F {FIELD}=@photo.jpg), "
-            "or as the raw body with an image content type"
-        )
+    try:
+        async with asyncio.timeout(timeout_s):
+            data = await _read_body(request)
+    except TimeoutError:
+        raise UploadTimeout(f"the upload took more than {timeout_s:g} s: send a smaller picture or try again") from None
     if not data:
         raise BadPicture(f"there is no picture in the request: send one as multipart field '{FIELD}' or as the body")
     return data
+
+
+async def _read_body(request: Request) -> bytes:
+    content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if content_type == "multipart/form-data":
+        return await _read_field(request)
+    if content_type.startswith("image/") or content_type in ("", "application/octet-stream"):
+        return await request.body()
+    raise UnsupportedFormat(
+        f"the body is {content_type}: send the picture as multipart field '{FIELD}' (curl -F {FIELD}=@photo.jpg), "
+        "or as the raw body with an image content type"
+    )
 
 
 async def _read_field(request: Request) -> bytes:

@@ -4,14 +4,15 @@ import asyncio
 import os
 import time
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, Self
+from typing import Any, BinaryIO, Literal, Self, TypeVar
+from urllib.parse import quote
 
 import httpx
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from model_store.card import Card, Task
 from service.client.answer import Answer
-from service.client.errors import ConnectionFailed, error_of
+from service.client.errors import ConnectionFailed, UnexpectedAnswer, error_of
 from service.client.retrying import is_worth_retrying, seconds_to_wait
 
 PictureSource = str | os.PathLike[str] | bytes | BinaryIO
@@ -19,7 +20,8 @@ PictureSource = str | os.PathLike[str] | bytes | BinaryIO
 Format = Literal["auto", "jpeg", "png", "webp", "avif"]
 
 _TIMEOUT = httpx.Timeout(10.0, read=300.0, write=60.0)
-_CARDS = TypeAdapter(list[Card])
+_CARD, _CARDS = TypeAdapter(Card), TypeAdapter(list[Card])
+_Parsed = TypeVar("_Parsed")
 
 
 class _Calls:
@@ -39,7 +41,7 @@ class _Calls:
 
     @staticmethod
     def model(task: Task, name: str) -> dict[str, Any]:
-        return {"method": "GET", "url": f"/models/{task}/{name}"}
+        return {"method": "GET", "url": f"/models/{task}/{quote(name, safe='@')}"}
 
 
 class Client:
@@ -88,11 +90,11 @@ class Client:
 
     def models(self) -> list[Card]:
         """The cards of all models of the server."""
-        return _CARDS.validate_json(self._send(_Calls.models()).content)
+        return _parse(_CARDS, self._send(_Calls.models()))
 
     def model(self, task: Task, name: str) -> Card:
         """The card of one model, as in `model("stylize", "muse@1")`."""
-        return Card.model_validate_json(self._send(_Calls.model(task, name)).content)
+        return _parse(_CARD, self._send(_Calls.model(task, name)))
 
     def close(self) -> None:
         """Closes the connections."""
@@ -148,11 +150,11 @@ class AsyncClient:
 
     async def models(self) -> list[Card]:
         """See `Client.models`."""
-        return _CARDS.validate_json((await self._send(_Calls.models())).content)
+        return _parse(_CARDS, await self._send(_Calls.models()))
 
     async def model(self, task: Task, name: str) -> Card:
         """See `Client.model`."""
-        return Card.model_validate_json((await self._send(_Calls.model(task, name))).content)
+        return _parse(_CARD, await self._send(_Calls.model(task, name)))
 
     async def close(self) -> None:
         """Closes the connections."""
@@ -189,6 +191,13 @@ def _read(picture: PictureSource) -> bytes:
     if isinstance(picture, (str, os.PathLike)):
         return Path(picture).read_bytes()
     return picture.read()
+
+
+def _parse(adapter: TypeAdapter[_Parsed], response: httpx.Response) -> _Parsed:
+    try:
+        return adapter.validate_json(response.content)
+    except ValidationError as error:
+        raise UnexpectedAnswer(f"the answer of {response.url} is not that of an Impasto server: {error}") from error
 
 
 def _checked(outcome: httpx.Response | httpx.TransportError) -> httpx.Response:

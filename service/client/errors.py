@@ -2,6 +2,7 @@
 
 ClientError
 ├── ConnectionFailed           no answer: refused, broken off or timed out
+├── UnexpectedAnswer           a success, but not what an Impasto server says
 └── ProblemError               the server answered with an error
     ├── BadRequest             400 and any other 4xx
     ├── Unauthorized           401
@@ -26,6 +27,10 @@ class ClientError(Exception):
 
 class ConnectionFailed(ClientError):
     """The server could not be reached, or broke off."""
+
+
+class UnexpectedAnswer(ClientError):
+    """The answer is a success, but not what an Impasto server says; is the URL right?"""
 
 
 class ProblemError(ClientError):

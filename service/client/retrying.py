@@ -9,9 +9,9 @@ _FIRST_WAIT, _LONGEST_WAIT, _LONGEST_RETRY_AFTER = 0.5, 8.0, 60.0
 
 
 def is_worth_retrying(outcome: httpx.Response | httpx.TransportError) -> bool:
-    """Whether the same call may succeed later; every call may be repeated, because none changes the server."""
+    """Whether the same call may soon succeed; every call may be repeated, because none changes the server."""
     if isinstance(outcome, httpx.Response):
-        return outcome.status_code in _RETRIED_STATUSES
+        return outcome.status_code in _RETRIED_STATUSES and (_retry_after(outcome) or 0) <= _LONGEST_RETRY_AFTER
     return not isinstance(outcome, httpx.UnsupportedProtocol)
 
 
@@ -22,9 +22,13 @@ def seconds_to_wait(outcome: httpx.Response | httpx.TransportError, attempt: int
         outcome: of the last attempt.
         attempt: attempts made so far, from 1.
     """
-    if isinstance(outcome, httpx.Response):
-        retry_after = outcome.headers.get("Retry-After", "")
-        if retry_after.isdecimal() and int(retry_after) <= _LONGEST_RETRY_AFTER:
-            return float(retry_after)
+    asked = _retry_after(outcome) if isinstance(outcome, httpx.Response) else None
+    if asked is not None:
+        return asked
     wait: float = min(_FIRST_WAIT * 2 ** (attempt - 1), _LONGEST_WAIT)
     return wait * (1 - 0.25 * random.random())  # noqa: S311  (jitter, not a secret)
+
+
+def _retry_after(response: httpx.Response) -> float | None:
+    value = response.headers.get("Retry-After", "")
+    return float(value) if value.isdecimal() else None

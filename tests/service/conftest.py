@@ -1,0 +1,128 @@
+"""A photo, small nets in a store of their own, and a server on a real socket."""
+
+import io
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+import uvicorn
+from PIL import Image
+
+from model_store.card import Card, Draft, Task
+from model_store.nets import build
+from model_store.store import BUNDLED, Store
+from service.app import create_app
+from service.settings import Settings
+
+Publish = Callable[..., Card]
+Serve = Callable[[Settings, Store], AbstractContextManager[str]]
+
+
+@pytest.fixture(scope="session")
+def photo() -> Image.Image:
+    """48×32, smooth, and different from each of its mirrorings and turns."""
+    rows, columns = np.mgrid[:32, :48]
+    return Image.fromarray(np.stack([columns * 5, rows * 7, 200 - rows - columns], axis=-1).astype(np.uint8))
+
+
+@pytest.fixture(scope="session")
+def photo_png(photo: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    photo.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    """Empty, with its root in `tmp_path`."""
+    return Store(tmp_path)
+
+
+@pytest.fixture
+def publish(store: Store) -> Publish:
+    """Publishes a tiny untrained net to the store under a name."""
+
+    def publish(task: Task, name: str) -> Card:
+        if task == "stylize":
+            architecture, parameters, factor = "style-net", {"width": 4, "residual_blocks": 1}, None
+        else:
+            architecture, parameters, factor = (
+                "super-resolution-net",
+                {"channels": 4, "residual_blocks": 1, "factor": 2},
+                2,
+            )
+        draft = Draft(
+            task=task,
+            name=name,
+            title=name,
+            description="Untrained, for tests.",
+            architecture=architecture,
+            parameters=parameters,
+            factor=factor,
+            recipe={},
+            training_data="none",
+            loss_network="none",
+            licence="CC0-1.0",
+            author="tests",
+        )
+        return store.publish(draft, build(architecture, parameters).state_dict())
+
+    return publish
+
+
+@contextmanager
+def _serve(settings: Settings, store: Store) -> Iterator[str]:
+    # The socket listens before the server runs, so that a first request waits until it is ready.
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        server = uvicorn.Server(uvicorn.Config(create_app(settings, store), log_level="critical"))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+        thread.start()
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        try:
+            httpx.get(f"{url}/readyz", timeout=60).raise_for_status()
+            yield url
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
+@pytest.fixture(scope="session")
+def serve() -> Serve:
+    """Runs a server as long as the `with` block; its address is the value."""
+    return _serve
+
+
+@pytest.fixture(scope="session")
+def server(serve: Serve) -> Iterator[str]:
+    """The address of a server with the bundled models, which takes up to 1 MiB and 0.14 megapixels."""
+    with serve(Settings(device="cpu", max_upload_bytes=1024**2, max_pixels=140_000), Store(BUNDLED)) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def http(server: str) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=server, timeout=60) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def parents_drawn() -> Callable[[str], dict[str, str]]:
+    """Reads the tree of errors in a module's docstring: each class by name, and its parent's name."""
+
+    def parents_drawn(docstring: str) -> dict[str, str]:
+        lines = docstring.splitlines()
+        branches = [line for line in lines if "── " in line]
+        path = [lines[lines.index(branches[0]) - 1].strip()]
+        parents = {}
+        for line in branches:
+            before, _, after = line.partition("── ")
+            path[len(before) // 4 + 1 :] = [after.split()[0]]
+            parents[path[-1]] = path[-2]
+        return parents
+
+    return parents_drawn

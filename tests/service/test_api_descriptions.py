@@ -1,0 +1,42 @@
+"""What the server tells of itself: models, health, documentation."""
+
+import httpx
+import pytest
+
+from model_store.card import Card
+from model_store.store import BUNDLED, Store
+
+
+def test_the_models_are_listed_with_their_cards(http: httpx.Client) -> None:
+    cards = [Card.model_validate(card) for card in http.get("/models").json()]
+    assert {(card.task, card.name) for card in cards} >= {("stylize", "muse"), ("super-resolve", "x4-pixel")}
+
+
+@pytest.mark.parametrize("name", ["muse", "muse@1"])
+def test_the_card_of_a_model_is_shown(http: httpx.Client, name: str) -> None:
+    response = http.get(f"/models/stylize/{name}")
+    assert Card.model_validate_json(response.content) == Store(BUNDLED).card("stylize", "muse")
+
+
+@pytest.mark.parametrize("path", ["/livez", "/readyz"])
+def test_a_healthy_server_says_so(http: httpx.Client, path: str) -> None:
+    assert http.get(path).status_code == 200
+
+
+def test_the_documentation_is_shown(http: httpx.Client) -> None:
+    assert "text/html" in http.get("/docs").headers["Content-Type"]
+    assert http.get("/", follow_redirects=True).status_code == 200
+
+
+def test_every_answer_is_documented(http: httpx.Client) -> None:
+    schema = http.get("/openapi.json").json()
+    for path in ("/stylize", "/super-resolve"):
+        answers = schema["paths"][path]["post"]["responses"]
+        assert set(answers["200"]["content"]) == {"image/jpeg", "image/png", "image/webp", "image/avif"}
+        assert set(answers) >= {"404", "413", "415", "422", "429", "500", "503"}
+        assert all("application/problem+json" in answers[status]["content"] for status in set(answers) - {"200"})
+
+
+def test_the_documentation_offers_both_ways_to_send_a_picture(http: httpx.Client) -> None:
+    body = http.get("/openapi.json").json()["paths"]["/stylize"]["post"]["requestBody"]["content"]
+    assert set(body) == {"multipart/form-data", "image/*"}

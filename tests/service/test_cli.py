@@ -1,0 +1,103 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+
+@pytest.fixture
+def picture(tmp_path: Path, photo_png: bytes) -> Path:
+    path = tmp_path / "photo.png"
+    path.write_bytes(photo_png)
+    return path
+
+
+def impasto(*arguments: str | Path, **settings: str) -> subprocess.CompletedProcess[str]:
+    """Runs the command of the installed package, with nothing but the bundled models."""
+    command = Path(sys.executable).with_name("impasto")
+    environment = os.environ | {"IMPASTO_STORE": "", "IMPASTO_DEVICE": "cpu"} | settings
+    return subprocess.run([command, *arguments], capture_output=True, text=True, check=False, env=environment)
+
+
+def assert_refused(done: subprocess.CompletedProcess[str], *words: str) -> None:
+    """One line on stderr, which says what is wrong."""
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr.startswith("impasto: ")
+    assert done.stderr.count("\n") == 1
+    assert all(word in done.stderr for word in words)
+
+
+def test_a_photo_is_painted(picture: Path, photo: Image.Image, tmp_path: Path) -> None:
+    painted = tmp_path / "painted.webp"
+    done = impasto("stylize", picture, "--style", "muse", "--output", painted)
+    assert done.returncode == 0, done.stderr
+    assert "painted.webp: muse@1" in done.stdout
+    with Image.open(painted) as image:
+        assert (image.size, image.format) == (photo.size, "WEBP")
+
+
+def test_a_picture_is_enlarged(picture: Path, photo: Image.Image, tmp_path: Path) -> None:
+    enlarged = tmp_path / "large.jpg"
+    done = impasto("super-resolve", picture, "--factor", "4", "-o", enlarged)
+    assert done.returncode == 0, done.stderr
+    assert "large.jpg: x4-pixel@1" in done.stdout
+    with Image.open(enlarged) as image:
+        assert (image.size, image.format) == ((4 * photo.width, 4 * photo.height), "JPEG")
+
+
+def test_an_unknown_style_is_refused_with_those_there_are(picture: Path, tmp_path: Path) -> None:
+    done = impasto("stylize", picture, "--style", "nope", "-o", tmp_path / "painted.png")
+    assert_refused(done, "'nope'", "known: muse")
+    assert not (tmp_path / "painted.png").exists()
+
+
+def test_an_unknown_factor_is_refused_with_those_there_are(picture: Path, tmp_path: Path) -> None:
+    assert_refused(impasto("super-resolve", picture, "--factor", "3", "-o", tmp_path / "large.png"), "factors: 4")
+
+
+def test_a_suffix_that_we_do_not_write_is_refused(picture: Path, tmp_path: Path) -> None:
+    done = impasto("stylize", picture, "--style", "muse", "-o", tmp_path / "painted.gif")
+    assert_refused(done, "painted.gif", ".jpg, .png, .webp or .avif")
+
+
+def test_a_broken_picture_is_refused(picture: Path, photo_png: bytes, tmp_path: Path) -> None:
+    picture.write_bytes(photo_png[:-60])
+    assert_refused(impasto("stylize", picture, "--style", "muse", "-o", tmp_path / "painted.png"), "cut short")
+
+
+def test_a_folder_that_is_not_there_is_refused(picture: Path, tmp_path: Path) -> None:
+    output = tmp_path / "nowhere" / "painted.png"
+    assert_refused(impasto("stylize", picture, "--style", "muse", "-o", output), "nowhere")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["stylize", "nothing.png", "--style", "muse", "-o", "a.png"], ["stylize"], ["super-resolve", "--factor", "big"]],
+)
+def test_a_wrong_command_line_is_refused_with_its_usage(arguments: list[str]) -> None:
+    done = impasto(*arguments)
+    assert done.returncode == 2
+    assert "Usage: impasto" in done.stderr
+
+
+@pytest.mark.parametrize("command", ["serve", "stylize"])
+@pytest.mark.parametrize(
+    ("setting", "value", "words"),
+    [
+        ("IMPASTO_MAX_PIXELS", "many", ("IMPASTO_MAX_PIXELS", "integer", "'many'")),
+        ("IMPASTO_DEVICE", "tpu", ("IMPASTO_DEVICE", "'cpu'", "'cuda'", "'tpu'")),
+        pytest.param(
+            *("IMPASTO_DEVICE", "cuda", ("IMPASTO_DEVICE", "no CUDA device")),
+            marks=pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device"),
+        ),
+    ],
+)
+def test_a_setting_that_cannot_be_is_refused_at_the_start(
+    picture: Path, tmp_path: Path, command: str, setting: str, value: str, words: tuple[str, ...]
+) -> None:
+    arguments = ("--port", "0") if command == "serve" else (picture, "--style", "muse", "-o", tmp_path / "out.png")
+    assert_refused(impasto(command, *arguments, **{setting: value}), *words)

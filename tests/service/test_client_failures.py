@@ -1,0 +1,264 @@
+"""How the clients meet errors, and when they try again."""
+
+import asyncio
+import io
+import socket
+import time
+from collections.abc import Callable
+from threading import Thread
+from typing import Any
+
+import httpx
+import pytest
+
+from service.client import (
+    Answer,
+    AsyncClient,
+    BadRequest,
+    Busy,
+    Client,
+    ConnectionFailed,
+    DeadlineExceeded,
+    ProblemError,
+    ServerFailed,
+    TooLarge,
+    Unauthorized,
+    Unavailable,
+    UnexpectedAnswer,
+    UnknownModel,
+    Unprocessable,
+    UnsupportedFormat,
+)
+
+
+@pytest.fixture
+def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The seconds that a sync client would have waited; none really does."""
+    seconds: list[float] = []
+    monkeypatch.setattr(time, "sleep", seconds.append)
+    return seconds
+
+
+class Script(httpx.MockTransport):
+    """A server that gives these outcomes, one after the other; remembers the requests, and the waits between them."""
+
+    def __init__(self, *outcomes: httpx.Response | httpx.TransportError) -> None:
+        super().__init__(self._next)
+        self.outcomes = list(outcomes)
+        self.requests: list[httpx.Request] = []
+        self.waits: list[float] = []
+
+    def _next(self, request: httpx.Request) -> httpx.Response:
+        self.requests.append(request)
+        outcome = self.outcomes.pop(0)
+        if isinstance(outcome, httpx.TransportError):
+            raise outcome
+        return outcome
+
+
+class NoWaiting(asyncio.SelectorEventLoop):
+    """An event loop on which every wait is over at once."""
+
+    def __init__(self, waits: list[float]) -> None:
+        super().__init__()
+        self.waits = waits
+
+    def call_later(self, delay: float, *args: Any, **kwargs: Any) -> asyncio.TimerHandle:
+        self.waits.append(delay)
+        return super().call_later(0, *args, **kwargs)
+
+
+def call_sync(script: Script, retries: int = 2) -> Answer:
+    with pytest.MonkeyPatch.context() as patch, Client(transport=script, retries=retries) as client:
+        patch.setattr(time, "sleep", script.waits.append)
+        return client.stylize(b"photo", style="muse")
+
+
+def call_async(script: Script, retries: int = 2) -> Answer:
+    async def call() -> Answer:
+        async with AsyncClient(transport=script, retries=retries) as client:
+            return await client.stylize(b"photo", style="muse")
+
+    with asyncio.Runner(loop_factory=lambda: NoWaiting(script.waits)) as runner:
+        return runner.run(call())
+
+
+both = pytest.mark.parametrize("call", [call_sync, call_async], ids=["sync", "async"])
+Call = Callable[..., Answer]
+
+
+def refusal(status: int, **headers: str) -> httpx.Response:
+    document = {"type": "urn:x", "title": "No", "status": status, "detail": "not now", "request_id": "job-7"}
+    return httpx.Response(status, json=document, headers=headers)
+
+
+def painted() -> httpx.Response:
+    return httpx.Response(200, content=b"painted", headers={"Content-Type": "image/png", "X-Model": "muse@1"})
+
+
+# Errors
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (400, BadRequest),
+        (401, Unauthorized),
+        (404, UnknownModel),
+        (405, BadRequest),
+        (413, TooLarge),
+        (415, UnsupportedFormat),
+        (422, Unprocessable),
+        (429, Busy),
+        (500, ServerFailed),
+        (502, ServerFailed),
+        (503, Unavailable),
+        (504, DeadlineExceeded),
+    ],
+)
+@both
+def test_every_status_has_its_error(call: Call, status: int, kind: type[ProblemError]) -> None:
+    with pytest.raises(ProblemError) as refused:
+        call(Script(refusal(status)), retries=0)
+    error = refused.value
+    assert type(error) is kind
+    assert (error.status, error.type, error.title) == (status, "urn:x", "No")
+    assert (error.detail, error.request_id) == ("not now", "job-7")
+
+
+@pytest.mark.parametrize("body", [b"<h1>Bad gateway</h1>", b"", b"[1]", b"null", b"\xff\xfe"])
+def test_an_error_that_is_no_problem_document_is_raised_all_the_same(body: bytes) -> None:
+    answer = httpx.Response(502, content=body, headers={"X-Request-ID": "proxy-1"})
+    with pytest.raises(ServerFailed) as refused:
+        call_sync(Script(answer), retries=0)
+    assert refused.value.status == 502
+    assert refused.value.request_id == "proxy-1"
+
+
+def test_a_closed_port_is_a_failed_connection() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+    with Client(f"http://127.0.0.1:{port}", retries=0) as client, pytest.raises(ConnectionFailed):
+        client.models()
+
+
+def test_a_server_that_does_not_answer_in_time_is_a_failed_connection() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        with Client(url, retries=0, timeout=0.05) as client, pytest.raises(ConnectionFailed):
+            client.models()
+
+
+def test_a_failed_connection_tells_its_cause() -> None:
+    with pytest.raises(ConnectionFailed, match="the cable") as failed:
+        call_sync(Script(httpx.ConnectError("the cable is out")), retries=0)
+    assert isinstance(failed.value.__cause__, httpx.ConnectError)
+
+
+# Retries
+
+
+@both
+@pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
+def test_a_passing_failure_is_tried_again(call: Call, status: int) -> None:
+    script = Script(refusal(status), painted())
+    assert call(script).content == b"painted"
+    assert len(script.waits) == 1
+
+
+@both
+@pytest.mark.parametrize("status", [429, 503])
+def test_the_server_says_how_long_to_wait(call: Call, status: int) -> None:
+    script = Script(refusal(status, **{"Retry-After": "7"}), painted())
+    call(script)
+    assert script.waits == [7]
+
+
+@both
+@pytest.mark.parametrize("error", [httpx.ConnectError, httpx.ReadError, httpx.RemoteProtocolError, httpx.ReadTimeout])
+def test_a_broken_connection_is_tried_again(call: Call, error: type[httpx.TransportError]) -> None:
+    script = Script(error("broken"), error("broken"), painted())
+    assert call(script).content == b"painted"
+    assert len(script.waits) == 2
+
+
+@both
+def test_waits_grow_but_stay_short(call: Call) -> None:
+    script = Script(*(refusal(500) for _ in range(9)), painted())
+    call(script, retries=9)
+    assert script.waits[:4] == sorted(set(script.waits[:4]))
+    assert all(0 < seconds <= 10 for seconds in script.waits)
+
+
+@both
+@pytest.mark.parametrize("retry_after", ["", "soon", "-1", "1e9", "Wed, 21 Oct 2015 07:28:00 GMT"])
+def test_a_retry_after_that_is_no_number_of_seconds_is_not_heeded(call: Call, retry_after: str) -> None:
+    script = Script(refusal(503, **{"Retry-After": retry_after}), painted())
+    call(script)
+    assert 0 < script.waits[0] < 1
+
+
+@both
+def test_nobody_waits_for_an_hour(call: Call) -> None:
+    script = Script(refusal(503, **{"Retry-After": "3600"}), painted())
+    with pytest.raises(Unavailable):
+        call(script)
+    assert script.waits == []
+
+
+@both
+@pytest.mark.parametrize("retries", [0, 1, 3])
+def test_there_are_no_more_retries_than_asked_for(call: Call, retries: int) -> None:
+    script = Script(*(refusal(503) for _ in range(10)))
+    with pytest.raises(Unavailable):
+        call(script, retries=retries)
+    assert len(script.requests) == 1 + retries
+    assert len(script.waits) == retries
+
+
+@both
+@pytest.mark.parametrize("status", [400, 401, 404, 413, 415, 422])
+def test_a_refusal_is_not_tried_again(call: Call, status: int) -> None:
+    script = Script(refusal(status))
+    with pytest.raises(ProblemError):
+        call(script)
+    assert (len(script.requests), script.waits) == (1, [])
+
+
+def test_a_url_that_is_none_is_not_tried_again(waits: list[float]) -> None:
+    with Client("impasto.example") as client, pytest.raises(ConnectionFailed):
+        client.models()
+    assert waits == []
+
+
+@pytest.mark.usefixtures("waits")
+def test_an_open_file_is_sent_whole_on_every_attempt() -> None:
+    script = Script(refusal(503), painted())
+    with Client(transport=script) as client:
+        client.stylize(io.BytesIO(b"photo"), style="muse")
+    assert [request.content for request in script.requests] == [b"photo", b"photo"]
+
+
+@pytest.mark.usefixtures("waits")
+def test_a_server_that_hangs_up_is_called_again() -> None:
+    def hang_up_then_answer(listening: socket.socket) -> None:
+        first, _ = listening.accept()
+        first.recv(65536)
+        first.close()
+        second, _ = listening.accept()
+        second.recv(65536)
+        second.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n[]")
+        second.close()
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = Thread(target=hang_up_then_answer, args=[listening])
+        thread.start()
+        with Client(f"http://127.0.0.1:{listening.getsockname()[1]}", timeout=10) as client:
+            assert client.models() == []
+        thread.join()
+
+
+def test_an_address_that_is_no_impasto_server_is_told_by_its_answer() -> None:
+    transport = httpx.MockTransport(lambda _: httpx.Response(200, text="<html>welcome</html>"))
+    with Client("http://elsewhere", transport=transport) as client, pytest.raises(UnexpectedAnswer, match="elsewhere"):
+        client.models()

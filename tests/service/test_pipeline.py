@@ -1,0 +1,144 @@
+import asyncio
+import io
+from collections.abc import Callable, Iterator
+from typing import Literal
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from model_store.card import Card
+from model_store.store import Store
+from service.codec import Format
+from service.pipeline import Answer, Pipeline
+from service.problems import BadPicture, TooLarge, UnknownModel
+from service.settings import Settings
+
+Publish = Callable[..., Card]
+
+
+@pytest.fixture
+def pipeline(store: Store, publish: Publish) -> Iterator[Pipeline]:
+    """With a style `tiny` and a net `x2-pixel`, for up to 10,000 pixels."""
+    publish("stylize", "tiny")
+    publish("super-resolve", "x2-pixel")
+    pipeline = Pipeline(store, torch.device("cpu"), Settings(max_pixels=10_000))
+    yield pipeline
+    pipeline.close()
+
+
+def stylize(pipeline: Pipeline, data: bytes, format: Format | Literal["auto"] = "auto", quality: int = 90) -> Answer:  # noqa: A002
+    return asyncio.run(pipeline.run("stylize", "tiny", data, format, quality))
+
+
+def super_resolve(pipeline: Pipeline, data: bytes, format: Format | Literal["auto"] = "auto") -> Answer:  # noqa: A002
+    return asyncio.run(pipeline.run("super-resolve", "x2-pixel", data, format, 90))
+
+
+def read(answer: Answer) -> Image.Image:
+    image = Image.open(io.BytesIO(answer.content))
+    assert answer.media_type == f"image/{image.format.lower()}"
+    return image
+
+
+def png(width: int, height: int, colour: tuple[int, ...] = (10, 200, 90)) -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB" if len(colour) == 3 else "RGBA", (width, height), colour).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def test_a_photo_is_painted_in_its_own_size_and_format(
+    pipeline: Pipeline, photo_png: bytes, photo: Image.Image
+) -> None:
+    answer = stylize(pipeline, photo_png)
+    image = read(answer)
+    assert (image.size, image.format) == (photo.size, "PNG")
+    assert answer.model == "tiny@1"
+
+
+def test_a_picture_is_enlarged_by_the_factor(pipeline: Pipeline, photo_png: bytes, photo: Image.Image) -> None:
+    # An untrained net is near to bicubic.
+    enlarged = read(super_resolve(pipeline, photo_png))
+    bicubic = photo.resize((2 * photo.width, 2 * photo.height), Image.Resampling.BICUBIC)
+    assert enlarged.size == bicubic.size
+    assert np.abs(np.asarray(enlarged).astype(float) - np.asarray(bicubic)).mean() < 10
+
+
+@pytest.mark.parametrize("format", ["jpeg", "png", "webp", "avif"])
+def test_the_answer_has_the_format_asked_for(pipeline: Pipeline, photo_png: bytes, format: Format) -> None:  # noqa: A002
+    assert read(stylize(pipeline, photo_png, format)).format == format.upper()
+
+
+def test_the_time_of_every_stage_is_told(pipeline: Pipeline, photo_png: bytes) -> None:
+    timing = stylize(pipeline, photo_png).timing
+    assert list(timing) == ["decode", "queue", "net", "encode"]
+    assert all(0 <= seconds < 60 for seconds in timing.values())
+
+
+def test_the_same_request_has_the_same_etag(pipeline: Pipeline, photo_png: bytes) -> None:
+    assert stylize(pipeline, photo_png).etag == stylize(pipeline, photo_png).etag
+
+
+def test_whatever_changes_the_answer_changes_its_etag(pipeline: Pipeline, photo_png: bytes) -> None:
+    answers = [
+        stylize(pipeline, photo_png),
+        stylize(pipeline, photo_png, quality=50),
+        stylize(pipeline, photo_png, format="webp"),
+        stylize(pipeline, png(48, 32)),
+        super_resolve(pipeline, photo_png),
+    ]
+    assert len({answer.etag for answer in answers}) == len(answers)
+
+
+def test_alpha_is_kept_beside_the_paint(pipeline: Pipeline) -> None:
+    painted = read(stylize(pipeline, png(20, 24, (10, 200, 90, 77))))
+    assert painted.mode == "RGBA"
+    assert painted.getchannel("A").getextrema() == (77, 77)
+
+
+def test_alpha_is_enlarged_with_the_picture(pipeline: Pipeline) -> None:
+    enlarged = read(super_resolve(pipeline, png(20, 24, (10, 200, 90, 77))))
+    assert (enlarged.mode, enlarged.size) == ("RGBA", (40, 48))
+    assert enlarged.getchannel("A").getextrema() == (77, 77)
+
+
+def test_a_transparent_picture_becomes_white_as_jpeg(pipeline: Pipeline) -> None:
+    painted = read(stylize(pipeline, png(20, 24, (10, 200, 90, 0)), format="jpeg"))
+    assert np.asarray(painted).min() > 250
+
+
+@pytest.mark.parametrize(("width", "height"), [(15, 40), (40, 15), (1, 1)])
+def test_a_picture_too_small_for_the_net_is_refused(pipeline: Pipeline, width: int, height: int) -> None:
+    with pytest.raises(BadPicture, match=f"{width}×{height}.*16"):
+        stylize(pipeline, png(width, height))
+
+
+def test_the_smallest_picture_is_taken(pipeline: Pipeline) -> None:
+    assert read(stylize(pipeline, png(16, 16))).size == (16, 16)
+
+
+def test_an_answer_with_too_many_pixels_is_refused(pipeline: Pipeline) -> None:
+    assert read(super_resolve(pipeline, png(50, 50))).size == (100, 100)
+    with pytest.raises(TooLarge, match="102×100"):
+        super_resolve(pipeline, png(51, 50))
+
+
+def test_an_upload_with_too_many_pixels_is_refused(pipeline: Pipeline) -> None:
+    with pytest.raises(TooLarge, match="101×100"):
+        stylize(pipeline, png(101, 100))
+
+
+def test_an_unknown_model_is_refused(pipeline: Pipeline, photo_png: bytes) -> None:
+    with pytest.raises(UnknownModel, match="tiny"):
+        asyncio.run(pipeline.run("stylize", "nope", photo_png, "auto", 90))
+
+
+def test_many_at_once_get_each_their_own(pipeline: Pipeline) -> None:
+    sizes = [(16 + number % 4, 20) for number in range(12)]
+
+    async def all_at_once() -> list[Answer]:
+        calls = [pipeline.run("stylize", "tiny", png(*size), "auto", 90) for size in sizes]
+        return await asyncio.gather(*calls)
+
+    assert [read(answer).size for answer in asyncio.run(all_at_once())] == sizes
