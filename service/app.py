@@ -14,7 +14,7 @@ from service.admission import Admission
 from service.body_limit import BodyLimitMiddleware
 from service.pipeline import Pipeline, choose_device
 from service.request_id import RequestIdMiddleware
-from service.routes import router
+from service.routes import Parts, router
 from service.settings import Settings
 
 
@@ -34,12 +34,10 @@ def create_app(settings: Settings | None = None, store: Store | None = None) -> 
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        app.state.settings = settings
-        app.state.store = store
-        app.state.admission = Admission(settings.max_in_flight)
-        app.state.pipeline = Pipeline(store, device, settings)
+        pipeline = Pipeline(store, device, settings)
+        app.state.parts = Parts(settings, store, pipeline, Admission(settings.max_in_flight))
         yield
-        await run_in_threadpool(app.state.pipeline.close)
+        await run_in_threadpool(pipeline.close)
 
     app = FastAPI(
         title="Impasto",

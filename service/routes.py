@@ -1,9 +1,10 @@
 """The HTTP routes."""
 
-from typing import Annotated, Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, NamedTuple
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
-from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import RedirectResponse
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -13,13 +14,31 @@ from model_store.store import Store
 from service import codec, problems
 from service.admission import Admission
 from service.disconnect import unless_disconnected
-from service.error_handlers import MEDIA_TYPE
 from service.models import name_of_factor
+from service.openapi import CARD_ANSWERS, PICTURE_BODY, TRANSFORM_ANSWERS, picture_answers, problem_answers
 from service.pipeline import Pipeline
 from service.settings import Settings
-from service.upload import OPENAPI_BODY, read_upload
+from service.upload import read_upload
 
 router = APIRouter()
+
+
+class Parts(NamedTuple):
+    """What the routes work with; one for each app."""
+
+    settings: Settings
+    store: Store
+    pipeline: Pipeline
+    admission: Admission
+
+
+def _parts(request: Request) -> Parts:
+    parts: Parts = request.app.state.parts
+    return parts
+
+
+PartsDependency = Annotated[Parts, Depends(_parts)]
+ModelName = Annotated[str, Path(description="As in `muse` or `muse@1`.")]
 
 
 class PictureOptions(BaseModel):
@@ -43,100 +62,68 @@ class SuperResolveOptions(PictureOptions):
     factor: int = Field(4, ge=2, le=64, description="Of enlargement; there must be a model for it.")
 
 
-def _pipeline(request: Request) -> Pipeline:
-    pipeline: Pipeline = request.app.state.pipeline
-    return pipeline
-
-
-def _store(request: Request) -> Store:
-    store: Store = request.app.state.store
-    return store
-
-
-PipelineDependency = Annotated[Pipeline, Depends(_pipeline)]
-StoreDependency = Annotated[Store, Depends(_store)]
-
-
-def _documented(*kinds: type[problems.Problem]) -> dict[int | str, dict[str, Any]]:
-    """OpenAPI entries for problems, one for each status."""
-    titles: dict[int, list[str]] = {}
-    for kind in kinds:
-        titles.setdefault(kind.status, []).append(kind.title)
-    schema = {"schema": {"$ref": "#/components/schemas/ProblemDocument"}}
-    return {
-        status: {"description": ", ".join(each), "model": problems.ProblemDocument, "content": {MEDIA_TYPE: schema}}
-        for status, each in titles.items()
-    }
-
-
-_PICTURE_ANSWERS: dict[int | str, dict[str, Any]] = {
-    200: {"description": "The picture.", "content": {each: {} for each in codec.MEDIA_TYPES.values()}},
-    **_documented(
-        problems.BadOption,
-        problems.BadPicture,
-        problems.UnknownModel,
-        problems.TooLarge,
-        problems.UnsupportedFormat,
-        problems.UploadTimeout,
-        problems.Busy,
-        problems.InternalError,
-        problems.DamagedWeights,
-        problems.Unavailable,
-    ),
-}
-
-
 @router.post(
-    "/stylize", response_class=Response, responses=_PICTURE_ANSWERS, openapi_extra=OPENAPI_BODY, tags=["pictures"]
+    "/stylize", response_class=Response, responses=TRANSFORM_ANSWERS, openapi_extra=PICTURE_BODY, tags=["pictures"]
 )
-async def stylize(request: Request, options: Annotated[StylizeOptions, Query()]) -> Response:
+async def stylize(request: Request, parts: PartsDependency, options: Annotated[StylizeOptions, Query()]) -> Response:
     """Paints a photo in a style; the answer has the photo's size."""
-    return await _transform(request, "stylize", options.style, options)
+    return await _transform(request, parts, "stylize", options.style, options)
 
 
 @router.post(
-    "/super-resolve", response_class=Response, responses=_PICTURE_ANSWERS, openapi_extra=OPENAPI_BODY, tags=["pictures"]
+    "/super-resolve",
+    response_class=Response,
+    responses=TRANSFORM_ANSWERS,
+    openapi_extra=PICTURE_BODY,
+    tags=["pictures"],
 )
-async def super_resolve(request: Request, options: Annotated[SuperResolveOptions, Query()]) -> Response:
+async def super_resolve(
+    request: Request, parts: PartsDependency, options: Annotated[SuperResolveOptions, Query()]
+) -> Response:
     """Enlarges a picture by a whole factor."""
-    return await _transform(request, "super-resolve", name_of_factor(options.factor), options)
+    return await _transform(request, parts, "super-resolve", name_of_factor(options.factor), options)
 
 
 @router.get("/models", tags=["models"])
-async def models(store: StoreDependency) -> list[Card]:
+def models(parts: PartsDependency) -> list[Card]:
     """The cards of all models, each in its newest version."""
-    return await run_in_threadpool(store.cards)
+    return parts.store.cards()
+
+
+@router.get("/models/{task}/{name}", responses=CARD_ANSWERS, tags=["models"])
+def model(parts: PartsDependency, task: Task, name: ModelName) -> Card:
+    """The card of one model."""
+    with _as_problems():
+        return parts.store.card(task, *parse_label(name))
 
 
 @router.get(
-    "/models/{task}/{name}",
-    responses=_documented(problems.BadOption, problems.UnknownModel, problems.DamagedWeights),
+    "/models/{task}/{name}/preview",
+    response_class=Response,
+    responses=picture_answers("image/jpeg") | CARD_ANSWERS,
     tags=["models"],
 )
-async def model(
-    store: StoreDependency, task: Task, name: Annotated[str, Path(description="As in `muse` or `muse@1`.")]
-) -> Card:
-    """The card of one model."""
-    try:
-        return await run_in_threadpool(lambda: store.card(task, *parse_label(name)))
-    except (ModelNotFound, BadLabel) as error:
-        raise problems.UnknownModel(str(error)) from error
-    except DamagedModel as error:
-        raise problems.DamagedWeights(str(error)) from error
+def preview(parts: PartsDependency, task: Task, name: ModelName) -> Response:
+    """A small picture that shows what a model does."""
+    with _as_problems():
+        picture = parts.store.preview(task, *parse_label(name))
+    if picture is None:
+        raise problems.UnknownModel(f"{task}/{name} has no preview")
+    return Response(picture, media_type="image/jpeg")
 
 
-@router.get("/livez", responses=_documented(problems.DeviceLost), tags=["health"])
-async def livez(pipeline: PipelineDependency) -> dict[str, str]:
+@router.get("/livez", responses=problem_answers(problems.DeviceLost), tags=["health"])
+async def livez(parts: PartsDependency) -> dict[str, str]:
     """Whether this process can still serve; if not, restart it."""
-    if not pipeline.engine.is_alive:
+    if not parts.pipeline.engine.is_alive:
         raise problems.DeviceLost("the device is lost: restart the server")
     return {"status": "live"}
 
 
-@router.get("/readyz", responses=_documented(problems.Unavailable), tags=["health"])
-async def readyz(pipeline: PipelineDependency) -> dict[str, str]:
+@router.get("/readyz", responses=problem_answers(problems.DeviceLost), tags=["health"])
+async def readyz(parts: PartsDependency) -> dict[str, str]:
     """Whether to send requests here."""
-    await livez(pipeline)
+    await livez(parts)
     return {"status": "ready"}
 
 
@@ -146,15 +133,23 @@ async def root() -> RedirectResponse:
     return RedirectResponse("/docs")
 
 
-async def _transform(request: Request, task: Task, label: str, options: PictureOptions) -> Response:
+async def _transform(request: Request, parts: Parts, task: Task, label: str, options: PictureOptions) -> Response:
     """Admits, reads, computes and answers."""
-    state = request.app.state
-    admission: Admission = state.admission
-    settings: Settings = state.settings
-    with admission.admit():
-        data = await read_upload(request, settings.upload_timeout_s)
-        work = _pipeline(request).run(task, label, data, options.format, options.quality)
+    with parts.admission.admit():
+        data = await read_upload(request, parts.settings.upload_timeout_s)
+        work = parts.pipeline.run(task, label, data, options.format, options.quality)
         answer = await unless_disconnected(request, work)
     stages = (f"{stage};dur={seconds * 1000:.1f}" for stage, seconds in answer.timing.items())
     headers = {"X-Model": answer.model, "ETag": f'"{answer.etag}"', "Server-Timing": ", ".join(stages)}
     return Response(answer.content, media_type=answer.media_type, headers=headers)
+
+
+@contextmanager
+def _as_problems() -> Iterator[None]:
+    """Turns what the store raises into problems."""
+    try:
+        yield
+    except (ModelNotFound, BadLabel) as error:
+        raise problems.UnknownModel(str(error)) from error
+    except DamagedModel as error:
+        raise problems.DamagedWeights(str(error)) from error

@@ -1,7 +1,6 @@
 """Reads the picture out of a request."""
 
 import asyncio
-from typing import Any
 
 from fastapi import Request
 from starlette.datastructures import UploadFile
@@ -9,23 +8,6 @@ from starlette.datastructures import UploadFile
 from service.problems import BadPicture, UnsupportedFormat, UploadTimeout
 
 FIELD = "image"
-
-OPENAPI_BODY: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "description": "The picture, as multipart field `image` or as the raw body.",
-        "content": {
-            "multipart/form-data": {
-                "schema": {
-                    "type": "object",
-                    "required": [FIELD],
-                    "properties": {FIELD: {"type": "string", "format": "binary"}},
-                }
-            },
-            "image/*": {"schema": {"type": "string", "format": "binary"}},
-        },
-    }
-}
 
 
 async def read_upload(request: Request, timeout_s: float) -> bytes:

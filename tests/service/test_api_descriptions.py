@@ -1,10 +1,17 @@
 """What the server tells of itself: models, health, documentation."""
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+
 import httpx
 import pytest
 
 from model_store.card import Card
 from model_store.store import BUNDLED, Store
+from service.settings import Settings
+
+Publish = Callable[..., Card]
+Serve = Callable[[Settings, Store], AbstractContextManager[str]]
 
 
 def test_the_models_are_listed_with_their_cards(http: httpx.Client) -> None:
@@ -16,6 +23,23 @@ def test_the_models_are_listed_with_their_cards(http: httpx.Client) -> None:
 def test_the_card_of_a_model_is_shown(http: httpx.Client, name: str) -> None:
     response = http.get(f"/models/stylize/{name}")
     assert Card.model_validate_json(response.content) == Store(BUNDLED).card("stylize", "muse")
+
+
+def test_the_preview_of_a_model_is_shown(http: httpx.Client) -> None:
+    response = http.get("/models/stylize/muse/preview")
+    assert response.headers["Content-Type"] == "image/jpeg"
+    assert response.content == Store(BUNDLED).preview("stylize", "muse")
+
+
+def test_a_model_without_a_preview_is_told_apart_from_one_that_is_not_there(
+    serve: Serve, store: Store, publish: Publish
+) -> None:
+    publish("stylize", "tiny")
+    with serve(Settings(device="cpu"), store) as url:
+        without, nowhere = (httpx.get(f"{url}/models/stylize/{name}/preview") for name in ("tiny", "nope"))
+    assert (without.status_code, nowhere.status_code) == (404, 404)
+    assert without.json()["detail"] == "stylize/tiny has no preview"
+    assert "known: tiny" in nowhere.json()["detail"]
 
 
 @pytest.mark.parametrize("path", ["/livez", "/readyz"])
