@@ -20,7 +20,7 @@ class Measurement(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     name: str
-    value: float
+    value: float = Field(allow_inf_nan=False)
     unit: str = ""
     data: str
     command: str

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from model_store.card import TASKS, Draft, Task, parse_label
@@ -26,7 +27,9 @@ def list_models() -> None:
     table = Table("model", "title", "architecture", "licence", "published", box=None, header_style="bold")
     for card in StoreSettings().open().cards():
         published = card.created_at.date().isoformat()
-        table.add_row(f"{card.task}/{card.label}", card.title, card.architecture, card.licence, published)
+        table.add_row(
+            *map(escape, (f"{card.task}/{card.label}", card.title, card.architecture, card.licence, published))
+        )
     Console().print(table)
 
 

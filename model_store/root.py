@@ -18,7 +18,7 @@ from fsspec.implementations.local import LocalFileSystem
 from pydantic import ValidationError
 
 from model_store.card import Card, Task
-from model_store.errors import DamagedModel
+from model_store.errors import DamagedModel, StoreError
 
 _WEIGHTS, _CARD, _PREVIEW = "model.safetensors", "card.json", "preview.jpg"
 
@@ -28,11 +28,17 @@ class Root:
 
     Args:
         url: a path (`~` is expanded) or an fsspec URL.
+
+    Raises:
+        StoreError: no such kind of URL, or the package for it is missing.
     """
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self._filesystem, path = fsspec.url_to_fs(os.path.expanduser(url))
+        try:
+            self._filesystem, path = fsspec.url_to_fs(os.path.expanduser(url))
+        except (ImportError, ValueError) as error:
+            raise StoreError(f"cannot open the store {url}: {error}") from error
         self._path = str(path).rstrip("/")
 
     def entries(self, *parts: str) -> list[str]:
@@ -106,7 +112,18 @@ class Root:
             self._write_locally(card, files)
             return
         for name, content in files.items():
-            self._filesystem.pipe_file(self._join(card.task, card.name, str(card.version), name), content)
+            path = self._join(card.task, card.name, str(card.version), name)
+            self._filesystem.pipe_file(path, content, mode="create")
+
+    def check_writable(self) -> None:
+        """Tries to make a folder, on a local root.
+
+        Raises:
+            OSError: it cannot be written to.
+        """
+        if isinstance(self._filesystem, LocalFileSystem):
+            with self._staging_folder():
+                pass
 
     def _write_locally(self, card: Card, files: dict[str, bytes]) -> None:
         destination = Path(self._path, card.task, card.name, str(card.version))
@@ -117,20 +134,18 @@ class Root:
             try:
                 staging.rename(destination)
             except OSError as error:
-                if error.errno == errno.ENOTEMPTY:
+                if error.errno in {errno.ENOTEMPTY, errno.EEXIST}:
                     raise FileExistsError(destination) from error
                 raise
 
     @contextlib.contextmanager
     def _staging_folder(self) -> Iterator[Path]:
-        folder = Path(self._path) / ".publishing" / uuid.uuid4().hex
+        folder = Path(self._path) / f".publishing-{uuid.uuid4().hex}"
         folder.mkdir(parents=True)
         try:
             yield folder
         finally:
             shutil.rmtree(folder, ignore_errors=True)
-            with contextlib.suppress(OSError):
-                folder.parent.rmdir()
 
     def _join(self, *parts: str) -> str:
         return "/".join((self._path, *parts))

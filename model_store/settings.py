@@ -1,5 +1,6 @@
 """Where models are kept."""
 
+from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from model_store.store import BUNDLED, Store
@@ -10,9 +11,13 @@ class StoreSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="IMPASTO_")
 
-    store: str = "~/.impasto/models"
+    store: str = Field(default="~/.impasto/models", min_length=1)
     """Roots of the search path, separated by commas; new models go to the first."""
 
     def open(self) -> Store:
-        """The search path with the bundled models last."""
-        return Store(*(root.strip() for root in self.store.split(",") if root.strip()), BUNDLED)
+        """The search path with the bundled models last.
+
+        Raises:
+            StoreError: a root cannot be opened.
+        """
+        return Store(*(root.strip() for root in self.store.split(",")), BUNDLED)

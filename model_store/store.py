@@ -22,12 +22,13 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from model_store.card import NAME_PATTERN, TASKS, Card, Draft, Task
-from model_store.errors import CannotPublish, DamagedModel, ModelNotFound
+from model_store.errors import CannotPublish, DamagedModel, ModelNotFound, StoreError
 from model_store.nets import TransformNet, build
 from model_store.root import Root
 
 BUNDLED = Path(__file__).parent / "bundled"
 
+_JPEG = b"\xff\xd8\xff"
 _log = logging.getLogger(__name__)
 
 
@@ -50,7 +51,7 @@ class Store:
 
     def __init__(self, *roots: str | os.PathLike[str]) -> None:
         if not roots:
-            raise ValueError("a store needs at least one root")
+            raise StoreError("a store needs at least one root: a folder or an fsspec URL")
         self._roots = [Root(os.fspath(root)) for root in roots]
 
     def cards(self) -> list[Card]:
@@ -73,6 +74,8 @@ class Store:
 
     def versions(self, task: Task, name: str) -> list[int]:
         """The versions of a model, oldest first; empty if there is no such model."""
+        if re.fullmatch(NAME_PATTERN, name) is None:
+            return []
         return sorted({version for root in self._roots for version in root.versions(task, name)})
 
     def card(self, task: Task, name: str, version: int | None = None) -> Card:
@@ -110,7 +113,7 @@ class Store:
         return root.preview(task, name, version)
 
     def publish(self, draft: Draft, weights: Mapping[str, Tensor], preview: bytes | None = None) -> Card:
-        """Adds a model as the next version of its name; floating-point weights are kept as float16.
+        """Adds a model as the next version of its name, with its weights as `stored` has them.
 
         Args:
             draft: the card so far.
@@ -121,18 +124,25 @@ class Store:
             The card as published.
 
         Raises:
-            CannotPublish: the weights do not fit the net, are not finite, or the root cannot be written to.
+            CannotPublish: the weights are not finite, the net does not fit them, its factor or its task, the preview is
+                no JPEG, or the root cannot be written to.
             UnknownArchitecture: the draft names a net that is not known.
         """
-        halved = {key: _for_storage(tensor) for key, tensor in weights.items()}
-        not_finite = [key for key, tensor in halved.items() if not torch.isfinite(tensor).all()]
+        place = f"{draft.task}/{draft.name}"
+        not_finite = [key for key, tensor in weights.items() if not torch.isfinite(tensor).all()]
         if not_finite:
-            raise CannotPublish(f"{draft.task}/{draft.name}: weights are not finite in {', '.join(not_finite)}")
+            raise CannotPublish(f"{place}: weights are not finite in {', '.join(not_finite)}")
+        if preview is not None and not preview.startswith(_JPEG):
+            raise CannotPublish(f"{place}: the preview is not a JPEG")
+        kept = stored(weights)
+        net = build(draft.architecture, draft.parameters)
+        if net.task != draft.task or net.factor != (draft.factor or 1):
+            raise CannotPublish(f"{place}: {draft.architecture} is for {net.task} by {net.factor}, and the card is not")
         try:
-            build(draft.architecture, draft.parameters).load_state_dict(halved)
+            net.load_state_dict(kept)
         except RuntimeError as error:
-            raise CannotPublish(f"{draft.task}/{draft.name}: {error}") from error
-        data = safetensors.torch.save(halved)
+            raise CannotPublish(f"{place}: {error}") from error
+        data = safetensors.torch.save(kept)
         while True:
             taken = [version for root in self._roots for version in root.taken(draft.task, draft.name)]
             card = Card(
@@ -146,12 +156,24 @@ class Store:
             except FileExistsError:
                 continue  # another publisher took this version meanwhile
             except (OSError, NotImplementedError) as error:
-                place = f"{card.task}/{card.label}"
-                raise CannotPublish(f"cannot write {place} to {self._roots[0].url}: {error}") from error
+                raise CannotPublish(
+                    f"cannot write {card.task}/{card.label} to {self._roots[0].url}: {error}"
+                ) from error
             return card
 
+    def check_writable(self) -> None:
+        """Makes sure, as far as can be told, that models can be published.
+
+        Raises:
+            CannotPublish: the first root cannot be written to.
+        """
+        try:
+            self._roots[0].check_writable()
+        except OSError as error:
+            raise CannotPublish(f"cannot write to the store {self._roots[0].url}: {error}") from error
+
     def _find(self, task: Task, name: str, version: int | None) -> tuple[Root, int]:
-        versions = self.versions(task, name) if re.fullmatch(NAME_PATTERN, name) else []
+        versions = self.versions(task, name)
         if not versions:
             raise ModelNotFound(task, name, self.names(task))
         if version is None:
@@ -162,8 +184,16 @@ class Store:
         raise ModelNotFound(task, f"{name}@{version}", [f"{name}@{known}" for known in versions])
 
 
+def stored(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Weights as a store keeps them: float16 where that can hold them, else float32; on the CPU."""
+    return {key: _for_storage(tensor.detach().cpu()).contiguous() for key, tensor in weights.items()}
+
+
 def _for_storage(tensor: Tensor) -> Tensor:
-    return tensor.detach().to("cpu", torch.float16 if tensor.is_floating_point() else tensor.dtype).contiguous()
+    if not tensor.is_floating_point():
+        return tensor
+    half = tensor.to(torch.float16)
+    return half if torch.isfinite(half).all() else tensor.to(torch.float32)
 
 
 def _decode(data: bytes, card: Card) -> dict[str, Tensor]:

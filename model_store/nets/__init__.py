@@ -41,5 +41,5 @@ def build(architecture: str, parameters: Mapping[str, JsonValue]) -> TransformNe
         raise UnknownArchitecture(f"there is no architecture {architecture!r}; known: {known}")
     try:
         return ARCHITECTURES[architecture](**parameters)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RuntimeError, AttributeError) as error:
         raise UnknownArchitecture(f"cannot build {architecture}: {error}") from error

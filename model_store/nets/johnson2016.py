@@ -6,6 +6,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from model_store.card import Task
 from model_store.nets.transform_net import TransformNet
 
 _BORDER = 40
@@ -39,7 +40,7 @@ class Johnson2016StyleNet(TransformNet):
     def transform(self, pictures: Tensor) -> Tensor:
         """`(N, 3, H, W)` with H and W multiples of 4, to the same shape."""
         result: Tensor = self.layers(_reflect(pictures, _BORDER) * 2 - 1)
-        return 0.5 * torch.tanh(result) + 0.5
+        return 0.5 * torch.tanh(result.float()) + 0.5
 
 
 class Johnson2016SuperResolutionNet(TransformNet):
@@ -51,6 +52,8 @@ class Johnson2016SuperResolutionNet(TransformNet):
     Raises:
         ValueError: another factor.
     """
+
+    task: ClassVar[Task] = "super-resolve"
 
     def __init__(self, factor: int = 4) -> None:
         super().__init__()
@@ -69,7 +72,7 @@ class Johnson2016SuperResolutionNet(TransformNet):
     def transform(self, pictures: Tensor) -> Tensor:
         """`(N, 3, H, W)` to `(N, 3, H·factor, W·factor)`."""
         result: Tensor = self.layers(pictures * 2 - 1)
-        return 0.5 * torch.tanh(result) + 0.5
+        return 0.5 * torch.tanh(result.float()) + 0.5
 
 
 class ResidualBlock(nn.Module):

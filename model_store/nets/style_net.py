@@ -42,7 +42,7 @@ class StyleNet(TransformNet):
     def transform(self, pictures: Tensor) -> Tensor:
         """`(N, 3, H, W)` with H and W multiples of 4, to the same shape."""
         features = self.residuals(self.encoder(pictures * 2 - 1))
-        return 0.55 * torch.tanh(self.decoder(features)) + 0.5
+        return 0.55 * torch.tanh(self.decoder(features).float()) + 0.5
 
 
 class ResidualBlock(nn.Module):

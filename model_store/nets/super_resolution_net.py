@@ -1,10 +1,12 @@
 """The super-resolution net that this project trains by default."""
 
 from collections.abc import Callable
+from typing import ClassVar
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from model_store.card import Task
 from model_store.nets import bicubic
 from model_store.nets.transform_net import TransformNet
 
@@ -25,6 +27,8 @@ class SuperResolutionNet(TransformNet):
     Raises:
         ValueError: another factor.
     """
+
+    task: ClassVar[Task] = "super-resolve"
 
     def __init__(self, factor: int = 4, channels: int = 64, residual_blocks: int = 16) -> None:
         super().__init__()

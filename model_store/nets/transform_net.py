@@ -5,6 +5,8 @@ from typing import ClassVar
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from model_store.card import Task
+
 SMALLEST_SIDE = 16
 
 
@@ -18,6 +20,7 @@ class TransformNet(nn.Module):
     Subclasses implement `transform`, which sees sizes that are multiples of `multiple`.
     """
 
+    task: ClassVar[Task] = "stylize"
     multiple: ClassVar[int] = 1
     factor: int = 1
 

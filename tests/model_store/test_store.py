@@ -10,14 +10,17 @@ from pathlib import Path
 import pytest
 import safetensors.torch
 import torch
+from pydantic import ValidationError
 
 from model_store.card import TASKS, Draft
-from model_store.errors import CannotPublish, DamagedModel, ModelNotFound, UnknownArchitecture
-from model_store.nets import StyleNet
+from model_store.errors import CannotPublish, DamagedModel, ModelNotFound, StoreError, UnknownArchitecture
+from model_store.nets import StyleNet, SuperResolutionNet
 from model_store.root import Root
+from model_store.settings import StoreSettings
 from model_store.store import BUNDLED, Store
 
 MEGABYTE = 1_000_000
+JPEG = b"\xff\xd8\xff and so on"
 
 
 def files_below(folder: Path) -> list[str]:
@@ -45,7 +48,7 @@ def test_versions_count_from_1_and_the_newest_is_the_default(tmp_path: Path, dra
 
 def test_a_version_holds_weights_card_and_preview(tmp_path: Path, draft: Draft, net: StyleNet) -> None:
     store = Store(tmp_path)
-    store.publish(draft, net.state_dict(), preview=b"a jpeg")
+    store.publish(draft, net.state_dict(), preview=JPEG)
     assert files_below(tmp_path) == [
         "stylize",
         "stylize/tiny",
@@ -54,7 +57,7 @@ def test_a_version_holds_weights_card_and_preview(tmp_path: Path, draft: Draft, 
         "stylize/tiny/1/model.safetensors",
         "stylize/tiny/1/preview.jpg",
     ]
-    assert store.preview("stylize", "tiny") == b"a jpeg"
+    assert store.preview("stylize", "tiny") == JPEG
 
 
 def test_a_model_without_a_preview_has_none(tmp_path: Path, draft: Draft, net: StyleNet) -> None:
@@ -89,12 +92,15 @@ def test_an_unknown_name_or_version_lists_what_there_is(tmp_path: Path, draft: D
         store.open("stylize", "tiny", 7)
 
 
-@pytest.mark.parametrize("name", ["..", "../..", "tiny/1", ".publishing", "", "tiny\n"])
+@pytest.mark.parametrize(
+    "name", ["..", "../..", "tiny/1", ".publishing", "", "tiny\n", "a\0b", "../stylize/tiny", "a" * 300]
+)
 def test_no_name_leads_out_of_the_store(tmp_path: Path, draft: Draft, net: StyleNet, name: str) -> None:
     store = Store(tmp_path)
     store.publish(draft, net.state_dict())
     with pytest.raises(ModelNotFound):
         store.card("stylize", name)
+    assert store.versions("stylize", name) == []
 
 
 def test_changed_weights_are_refused_by_name(tmp_path: Path, draft: Draft, net: StyleNet) -> None:
@@ -152,14 +158,52 @@ def test_weights_that_do_not_fit_the_draft_are_not_published(tmp_path: Path, dra
     assert files_below(tmp_path) == []
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e6])
-def test_weights_that_half_precision_cannot_hold_are_not_published(
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_not_finite_are_not_published(
     tmp_path: Path, draft: Draft, net: StyleNet, value: float
 ) -> None:
     net.encoder[0].weight.data[0] = value
     with pytest.raises(CannotPublish, match=r"not finite in encoder\.0\.weight"):
         Store(tmp_path).publish(draft, net.state_dict())
     assert files_below(tmp_path) == []
+
+
+def test_weights_too_large_for_half_precision_are_kept_in_single(tmp_path: Path, draft: Draft, net: StyleNet) -> None:
+    net.encoder[0].bias.data[0] = 1e6
+    store = Store(tmp_path)
+    store.publish(draft, net.state_dict())
+    assert store.open("stylize", "tiny").net.state_dict()["encoder.0.bias"][0] == 1e6
+
+
+def test_a_net_of_another_task_or_factor_is_not_published(tmp_path: Path, draft: Draft) -> None:
+    enlarging = SuperResolutionNet(2, channels=4, residual_blocks=1)
+    fields = {
+        **draft.model_dump(),
+        "architecture": "super-resolution-net",
+        "parameters": {"factor": 2, "channels": 4, "residual_blocks": 1},
+    }
+    for wrong in ({"task": "stylize"}, {"task": "super-resolve", "factor": 4}):
+        with pytest.raises(CannotPublish, match="is for super-resolve by 2, and the card is not"):
+            Store(tmp_path).publish(Draft.model_validate({**fields, **wrong}), enlarging.state_dict())
+
+
+def test_a_preview_that_is_no_jpeg_is_not_published(tmp_path: Path, draft: Draft, net: StyleNet) -> None:
+    with pytest.raises(CannotPublish, match="the preview is not a JPEG"):
+        Store(tmp_path).publish(draft, net.state_dict(), preview=b"GIF89a")
+
+
+@pytest.mark.parametrize("url", ["nosuch://models", ""])
+def test_a_root_that_cannot_be_opened_is_named(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IMPASTO_STORE", url)
+    with pytest.raises((StoreError, ValidationError), match="nosuch|at least 1 character"):
+        StoreSettings().open()
+
+
+def test_whether_a_root_can_be_written_to_is_known_beforehand(tmp_path: Path) -> None:
+    Store(tmp_path / "new").check_writable()
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(CannotPublish, match="cannot write to the store"):
+        Store(tmp_path / "file").check_writable()
 
 
 def test_a_root_that_cannot_be_written_to_is_named(tmp_path: Path, draft: Draft, net: StyleNet) -> None:
@@ -189,7 +233,7 @@ def test_a_publisher_killed_half_way_leaves_no_model_that_readers_see(tmp_path: 
         import os, signal, sys
         from pathlib import Path
         from model_store.card import Draft
-        from model_store.nets import StyleNet
+        from model_store.nets import StyleNet, SuperResolutionNet
         from model_store.store import Store
 
         Path.rename = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
@@ -217,11 +261,14 @@ def test_a_version_is_never_overwritten(tmp_path: Path, draft: Draft, net: Style
     card = Store(tmp_path).publish(draft, net.state_dict())
     with pytest.raises(FileExistsError):
         Root(str(tmp_path)).write(card, b"other weights", None)
+    card = Store("memory://never-overwritten").publish(draft, net.state_dict())
+    with pytest.raises(FileExistsError):
+        Root("memory://never-overwritten").write(card, b"other weights", None)
 
 
 def test_a_root_can_be_any_file_system_of_fsspec(draft: Draft, net: StyleNet) -> None:
     store = Store("memory://models")
-    store.publish(draft, net.state_dict(), preview=b"a jpeg")
+    store.publish(draft, net.state_dict(), preview=JPEG)
     assert store.publish(draft, net.state_dict()).version == 2
     assert store.open("stylize", "tiny", 1).card.name == "tiny"
     assert [card.label for card in Store("memory://models").cards()] == ["tiny@2"]

@@ -18,7 +18,7 @@ def picture(tmp_path: Path, photo_png: bytes) -> Path:
 def impasto(*arguments: str | Path, **settings: str) -> subprocess.CompletedProcess[str]:
     """Runs the command of the installed package, with nothing but the bundled models."""
     command = Path(sys.executable).with_name("impasto")
-    environment = os.environ | {"IMPASTO_STORE": "", "IMPASTO_DEVICE": "cpu"} | settings
+    environment = os.environ | {"IMPASTO_STORE": "nothing-here", "IMPASTO_DEVICE": "cpu"} | settings
     return subprocess.run([command, *arguments], capture_output=True, text=True, check=False, env=environment)
 
 
