@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
@@ -40,6 +41,10 @@ DeviceOption = Annotated[Literal["auto", "cpu", "cuda"], typer.Option()]
 LossNetworkOption = Annotated[
     list[str], typer.Option(help="vgg16, vgg19 or LAYOUT:FILE, as in vgg19-normalised:vgg19.safetensors; repeatable.")
 ]
+TapOption = Annotated[
+    list[str] | None, typer.Option(help="As in relu2_1, relu2_1/2 (at half size) or vgg16:relu2_2; repeatable.")
+]
+WeightOption = Annotated[float | None, typer.Option(min=0)]
 
 
 @train.command("style")
@@ -49,16 +54,18 @@ def train_style(
     name: NameOption,
     *,
     loss_network: LossNetworkOption = ["vgg19"],  # noqa: B006  (typer copies it)
+    content_tap: TapOption = None,
+    style_tap: TapOption = None,
     architecture: Annotated[Literal["style-net", "johnson2016"], typer.Option()] = "style-net",
     width: Annotated[int, typer.Option(min=4, help="Channels of the first layer.")] = 32,
     size: Annotated[int, typer.Option(min=32, help="Side of the photos, in pixels.")] = 256,
     style_size: Annotated[int, typer.Option(min=32, help="Shorter side of the style picture, in pixels.")] = 256,
     losses: Annotated[
-        Literal["relative", "absolute"], typer.Option(help="absolute: as published; needs other weights.")
+        Literal["relative", "absolute"], typer.Option(help="absolute: as published; needs all three weights.")
     ] = "relative",
-    content_weight: Annotated[float, typer.Option(min=0)] = 2.0,
-    style_weight: Annotated[float, typer.Option(min=0)] = 28.0,
-    variation_weight: Annotated[float, typer.Option(min=0)] = 2.0,
+    content_weight: WeightOption = None,
+    style_weight: WeightOption = None,
+    variation_weight: WeightOption = None,
     steps: StepsOption = 5600,
     batch: BatchOption = 4,
     learning_rate: RateOption = 1e-3,
@@ -75,43 +82,58 @@ def train_style(
     """Train a style net on one picture and publish it as stylize/NAME."""
     from model_store.card import check_name
     from model_store.settings import StoreSettings
+    from model_store.store import stored
     from trainer.drafts import Origin, style_draft
+    from trainer.errors import BadRecipe
     from trainer.evaluation import measure_style
     from trainer.loss_networks import load_loss_network, parse_taps
-    from trainer.photos import load_crops, load_picture
+    from trainer.photos import load_crops, load_picture, sha256_of
     from trainer.previews import PREVIEW_SIDE, style_preview
     from trainer.style_training import StyleObjective, StyleRecipe
-    from trainer.training import Schedule, Training
+    from trainer.training import Schedule, Training, prepare_folder
 
-    recipe = StyleRecipe(
-        architecture=architecture,
-        width=width,
-        size=size,
-        style_size=style_size,
-        loss_networks=tuple(loss_network),
-        losses=losses,
-        content_weight=content_weight,
-        style_weight=style_weight,
-        variation_weight=variation_weight,
-        schedule=Schedule(steps=steps, batch=batch, learning_rate=learning_rate, seed=seed),
+    weights = {"content_weight": content_weight, "style_weight": style_weight, "variation_weight": variation_weight}
+    if losses == "absolute" and None in weights.values():
+        raise BadRecipe(
+            "--losses absolute needs --content-weight, --style-weight and --variation-weight, because their scale "
+            "depends on the loss network; the authors used 1, 5 and 1e-6 to 1e-4 with Caffe's VGG-16"
+        )
+    chosen = {"content_taps": content_tap, "style_taps": style_tap, **weights}
+    recipe = StyleRecipe.model_validate(
+        {
+            "architecture": architecture,
+            "width": width,
+            "size": size,
+            "style_size": style_size,
+            "loss_networks": loss_network,
+            "losses": losses,
+            "schedule": Schedule(steps=steps, batch=batch, learning_rate=learning_rate, seed=seed),
+            **{field: value for field, value in chosen.items() if value is not None},
+        }
     )
     check_name(name)
-    target = _device(device)
+    folder = run or Path("runs") / name
+    prepare_folder(folder, resume=resume)
     store = StoreSettings().open()
+    store.check_writable()
+    target = _device(device)
+    state = Training(recipe, target)
     network = load_loss_network(recipe.loss_networks, (*recipe.content_taps, *recipe.style_taps)).to(target)
     style_picture = load_picture(picture, recipe.style_size)
     shown = load_picture(preview, PREVIEW_SIDE) if preview else None
     crops = load_crops(photos, recipe.size, held_out)
+    typer.echo(crops.summary)
     objective = StyleObjective(recipe, network, style_picture, crops.train.to(target), target)
-    state = Training(recipe, target)
-    net = _train(state, objective, run or Path("runs") / name, resume=resume)
+    state.data = {"style picture": sha256_of(picture), "photos": crops.sha256}
+    net = _train(state, objective, folder, resume=resume)
 
+    net.load_state_dict(stored(net.state_dict()))
     error = None
     if held_out:
         style_taps = parse_taps(recipe.style_taps, recipe.loss_networks)
         error = measure_style(net, crops.held_out, style_picture, network, style_taps)
         typer.echo(f"relative style error: photos {error.before:.3f}, stylised {error.after:.3f}")
-    origin = Origin(name, title, author, licence, _command(), state.seconds, target)
+    origin = Origin(name, title, author, licence, _command(), state)
     draft = style_draft(recipe, picture, crops, error, origin)
     card = store.publish(draft, net.state_dict(), style_preview(net, shown) if shown is not None else None)
     typer.echo(f"published {card.task}/{card.label}")
@@ -121,7 +143,7 @@ def train_style(
 def train_super_resolution(
     photos: PhotosOption,
     *,
-    factor: Annotated[int, typer.Option(help="2, 4 or 8.")] = 4,
+    factor: Annotated[int, typer.Option(min=2, max=8, help="2, 4 or 8.")] = 4,
     name: Annotated[str | None, typer.Option(help="In the store; xFACTOR-pixel if not given.")] = None,
     architecture: Annotated[
         Literal["super-resolution-net", "johnson2016-super-resolution"], typer.Option()
@@ -146,12 +168,13 @@ def train_super_resolution(
     """Train a super-resolution net with the pixel loss and publish it as super-resolve/NAME."""
     from model_store.card import check_name
     from model_store.settings import StoreSettings
+    from model_store.store import stored
     from trainer.drafts import Origin, super_resolution_draft
     from trainer.evaluation import compare_tiles
     from trainer.photos import load_picture, load_tiles
     from trainer.previews import PREVIEW_SIDE, super_resolution_preview
     from trainer.super_resolution_training import SuperResolutionObjective, SuperResolutionRecipe
-    from trainer.training import Schedule, Training
+    from trainer.training import Schedule, Training, prepare_folder
 
     recipe = SuperResolutionRecipe(
         architecture=architecture,
@@ -163,18 +186,24 @@ def train_super_resolution(
         schedule=Schedule(steps=steps, batch=batch, learning_rate=learning_rate, warm_up=0.02, seed=seed),
     )
     name = check_name(name or f"x{recipe.factor}-pixel")
-    target = _device(device)
+    folder = run or Path("runs") / name
+    prepare_folder(folder, resume=resume)
     store = StoreSettings().open()
+    store.check_writable()
+    target = _device(device)
+    state = Training(recipe, target)
     shown = load_picture(preview, PREVIEW_SIDE) if preview else None
     tiles = load_tiles(photos, recipe.tile, held_out)
+    typer.echo(tiles.summary)
     objective = SuperResolutionObjective(recipe, tiles.train.to(target), target)
-    state = Training(recipe, target)
-    net = _train(state, objective, run or Path("runs") / name, resume=resume)
+    state.data = {"photos": tiles.sha256}
+    net = _train(state, objective, folder, resume=resume)
 
+    net.load_state_dict(stored(net.state_dict()))
     scores = compare_tiles(net, tiles.held_out, target) if held_out else None
     if scores is not None:
         typer.echo(f"PSNR on held-out tiles: bicubic {scores.bicubic.psnr:.2f} dB, net {scores.net.psnr:.2f} dB")
-    origin = Origin(name, title, author, licence, _command(), state.seconds, target)
+    origin = Origin(name, title, author, licence, _command(), state)
     draft = super_resolution_draft(recipe, tiles, scores, origin)
     card = store.publish(draft, net.state_dict(), super_resolution_preview(net, shown) if shown is not None else None)
     typer.echo(f"published {card.task}/{card.label}")
@@ -192,14 +221,16 @@ def evaluate_super_resolution(
     from trainer.evaluation import compare_folder, mean_comparison
 
     target = _device(device)
-    card, net = StoreSettings().open().open("super-resolve", *parse_label(model))
+    card, net = StoreSettings().open().open("super-resolve", *parse_label(model.removeprefix("super-resolve/")))
     comparisons = list(compare_folder(net.to(target), hr, target))
-    table = Table(box=None, title=f"super-resolve/{card.label}, ×{net.factor}, {hr.name}", header_style="bold")
+    table = Table(box=None, title=escape(f"super-resolve/{card.label}, ×{net.factor}, {hr.name}"), header_style="bold")
     table.add_column("picture")
     for column in ("bicubic dB", "SSIM", f"{card.name} dB", "SSIM"):
         table.add_column(column, justify="right")
     for name, bicubic, ours in (*comparisons, mean_comparison(comparisons)):
-        table.add_row(name, f"{bicubic.psnr:.2f}", f"{bicubic.ssim:.4f}", f"{ours.psnr:.2f}", f"{ours.ssim:.4f}")
+        table.add_row(
+            escape(name), f"{bicubic.psnr:.2f}", f"{bicubic.ssim:.4f}", f"{ours.psnr:.2f}", f"{ours.ssim:.4f}"
+        )
     Console().print(table)
 
 
@@ -212,7 +243,7 @@ def evaluate_style(
     held_out: Annotated[int, typer.Option(min=1, help="How many photos: those that training would hold out.")] = 32,
     device: DeviceOption = "auto",
 ) -> None:
-    """Mean relative style error of photos before and after a net, at the default taps and size."""
+    """Mean relative style error of photos before and after a net, at the taps and sizes of its card."""
     from model_store.card import parse_label
     from model_store.settings import StoreSettings
     from trainer.evaluation import measure_style
@@ -220,15 +251,16 @@ def evaluate_style(
     from trainer.photos import load_crops, load_picture
     from trainer.style_training import StyleRecipe
 
-    recipe = StyleRecipe(loss_networks=tuple(loss_network))
     target = _device(device)
-    net = StoreSettings().open().open("stylize", *parse_label(model)).net.to(target)
+    card, net = StoreSettings().open().open("stylize", *parse_label(model.removeprefix("stylize/")))
+    as_trained = {field: card.recipe[field] for field in ("size", "style_size", "style_taps") if field in card.recipe}
+    recipe = StyleRecipe.model_validate({**as_trained, "loss_networks": loss_network})
     network = load_loss_network(recipe.loss_networks, recipe.style_taps).to(target)
-    crops = load_crops(photos, recipe.size, held_out)
+    crops = load_crops(photos, recipe.size).train[:held_out]
     picture = load_picture(style_picture, recipe.style_size)
     style_taps = parse_taps(recipe.style_taps, recipe.loss_networks)
-    error = measure_style(net, crops.held_out, picture, network, style_taps)
-    typer.echo(f"relative style error on {held_out} photos: photos {error.before:.4f}, stylised {error.after:.4f}")
+    error = measure_style(net.to(target), crops, picture, network, style_taps)
+    typer.echo(f"relative style error on {len(crops)} photos: photos {error.before:.4f}, stylised {error.after:.4f}")
 
 
 def _device(choice: str) -> "torch.device":
@@ -236,41 +268,36 @@ def _device(choice: str) -> "torch.device":
 
     if choice == "cuda" and not torch.cuda.is_available():
         raise typer.BadParameter("there is no CUDA device here; leave --device out to use the CPU")
-    device = torch.device("cuda" if choice != "cpu" and torch.cuda.is_available() else "cpu")
-    if device.type == "cuda":
-        torch.set_float32_matmul_precision("high")
-    return device
+    return torch.device("cuda" if choice != "cpu" and torch.cuda.is_available() else "cpu")
 
 
 def _train(state: "Training", objective: "Objective", folder: Path, *, resume: bool) -> "TransformNet":
-    """Trains with a progress bar."""
+    """Trains with a progress bar; off a terminal, with a line every ten seconds."""
     from trainer import training
-    from trainer.errors import BadRun
 
     if resume:
         state.restore(folder)
-    elif training.has_checkpoint(folder):
-        raise BadRun(f"{folder} holds an earlier run: add --resume to go on with it, or give another folder with --run")
-    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
     console = Console(stderr=True)
+    columns = (BarColumn(bar_width=10), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
     next_line = 0.0
-    with Progress(*columns, console=console) as bar:
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
         task = bar.add_task("", total=state.schedule.steps, completed=state.step)
 
         def report(progress: training.Progress) -> None:
             nonlocal next_line
-            losses = "  ".join(f"{name} {value:.4g}" for name, value in progress.losses.items())
+            losses = " ".join(f"{name} {value:.3g}" for name, value in progress.losses.items())
             bar.update(task, completed=progress.step, description=losses)
             if not console.is_terminal and (state.seconds >= next_line or progress.step == state.schedule.steps):
                 next_line = state.seconds + 10
                 console.print(f"step {progress.step}/{state.schedule.steps}  {losses}")
 
-        try:
-            return training.train(state, objective, folder, report)
-        except KeyboardInterrupt:
-            sys.exit(f"impasto: stopped at step {state.step}; the checkpoint is in {folder}: add --resume to go on")
+        return training.train(state, objective, folder, report)
 
 
 def _command() -> str:
-    """What was typed, without the folders."""
-    return shlex.join(re.sub(r"(?<![^:=])[^:=]*/", "", word) for word in sys.argv)
+    """What was typed, with the names of files and folders for their paths."""
+    return shlex.join(re.sub(r"[^:=]+$", lambda end: _name_of_path(end[0]), word) for word in sys.argv)
+
+
+def _name_of_path(text: str) -> str:
+    return Path(text).name if "/" in text and Path(text).exists() else text

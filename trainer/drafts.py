@@ -13,6 +13,7 @@ from trainer.evaluation import Comparison, StyleError
 from trainer.photos import Photos
 from trainer.style_training import StyleRecipe
 from trainer.super_resolution_training import SuperResolutionRecipe
+from trainer.training import Training
 
 
 class Origin(NamedTuple):
@@ -24,9 +25,8 @@ class Origin(NamedTuple):
     licence: str
     command: str
     """As typed."""
-    seconds: float
-    """Of training."""
-    device: torch.device
+    training: Training
+    """The run that ended."""
 
 
 def style_draft(recipe: StyleRecipe, picture: Path, photos: Photos, error: StyleError | None, origin: Origin) -> Draft:
@@ -57,7 +57,7 @@ def super_resolution_draft(
     recipe: SuperResolutionRecipe, photos: Photos, scores: Comparison | None, origin: Origin
 ) -> Draft:
     """The draft for a super-resolution net; `scores` are on the held-out tiles, if there are any."""
-    figures = {} if scores is None else {"bicubic": scores.bicubic.psnr, "net": scores.net.psnr}
+    figures = {} if scores is None else {"bicubic": scores.bicubic, "net": scores.net}
     data = f"{len(photos.held_out)} held-out tiles, Y channel, {recipe.factor}-px border cropped"
     return Draft(
         task="super-resolve",
@@ -71,8 +71,9 @@ def super_resolution_draft(
         training_data=photos.description,
         loss_network="none",
         measurements=tuple(
-            Measurement(name=f"PSNR, {which}", value=round(value, 2), unit="dB", data=data, command=origin.command)
-            for which, value in figures.items()
+            Measurement(name=f"{measure}, {which}", value=value, unit=unit, data=data, command=origin.command)
+            for which, score in figures.items()
+            for measure, value, unit in (("PSNR", round(score.psnr, 2), "dB"), ("SSIM", round(score.ssim, 4), ""))
         ),
         licence=origin.licence,
         author=_author(origin),
@@ -84,15 +85,24 @@ def _title(origin: Origin) -> str:
 
 
 def _author(origin: Origin) -> str:
-    return origin.author or getpass.getuser()
+    if origin.author:
+        return origin.author
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a user without a name, as in containers
+        return "unknown"
 
 
 def _recipe(recipe: BaseModel, origin: Origin) -> dict[str, JsonValue]:
-    processor = torch.cuda.get_device_name(origin.device) if origin.device.type == "cuda" else platform.machine()
+    training = origin.training
+    on_gpu = training.device.type == "cuda"
+    processor = torch.cuda.get_device_name(training.device) if on_gpu else platform.machine()
     how: dict[str, JsonValue] = {
+        "precision": "bfloat16" if on_gpu else "float32",
+        "sha256": dict(training.data),
         "command": origin.command,
-        "seconds": round(origin.seconds, 1),
-        "device": f"{origin.device.type} ({processor})",
+        "seconds": round(training.seconds, 1),
+        "device": f"{training.device.type} ({processor})",
         "torch": torch.__version__,
     }
     return {**recipe.model_dump(mode="json"), **how}

@@ -5,6 +5,7 @@ TrainerError
 ├── BadPhotos        no usable photos
 ├── BadRecipe        settings that contradict each other
 ├── BadRun           a run that cannot be resumed
+├── Stopped          training was asked to stop, and can be resumed
 └── Diverged         the loss is no longer a number
 """
 
@@ -29,6 +30,10 @@ class BadRecipe(TrainerError):
 
 class BadRun(TrainerError):
     """The run folder does not hold what is needed to go on."""
+
+
+class Stopped(TrainerError):
+    """Training was asked to stop; its state is saved."""
 
 
 class Diverged(TrainerError):

@@ -8,9 +8,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from model_store.nets import TransformNet, bicubic
+from model_store.nets import SMALLEST_SIDE, TransformNet, bicubic
 from trainer import metrics
 from trainer.degradation import degrade
+from trainer.errors import BadPhotos
 from trainer.loss_networks import LossNetwork, Tap
 from trainer.losses import gram_matrix, relative_style_reconstruction
 from trainer.photos import list_pictures, load_picture
@@ -59,8 +60,15 @@ def compare(net: TransformNet, picture: Tensor, name: str, device: torch.device)
         picture: float RGB in [0, 1], `(1, 3, H, W)`.
         name: of the result.
         device: where to compute.
+
+    Raises:
+        BadPhotos: it is smaller than the net needs when shrunk.
     """
     factor = net.factor
+    if min(picture.shape[-2:]) < SMALLEST_SIDE * factor:
+        raise BadPhotos(
+            f"{name} is too small for ×{factor}: both sides must be at least {SMALLEST_SIDE * factor} pixels"
+        )
     height, width = (side - side % factor for side in picture.shape[-2:])
     truth = picture[..., :height, :width].to(device)
     small = degrade(truth, factor)

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import NamedTuple, Self
 
 import safetensors.torch
@@ -62,9 +63,12 @@ class LossNetwork(nn.Module):
     def __init__(self, networks: Mapping[str, "VGG | DistilledVGG19"], taps: Iterable[Tap]) -> None:
         super().__init__()
         self.taps = tuple(dict.fromkeys(taps))
-        missing = [tap for tap in self.taps if tap.network not in networks]
-        if missing:
-            raise BadLossNetwork(f"tap {missing[0]} is on a network that was not given; given: {', '.join(networks)}")
+        for tap in self.taps:
+            if tap.network not in networks:
+                raise BadLossNetwork(f"tap {tap} is on a network that was not given; given: {', '.join(networks)}")
+            layers = networks[tap.network].layers
+            if tap.layer not in layers:
+                raise BadLossNetwork(f"there is no {tap.layer} in {tap.network}; it has {', '.join(layers)}")
         self.networks = nn.ModuleDict(networks)
         self._layers = {
             key: [tap.layer for tap in self.taps if (tap.network, tap.scale) == key]
@@ -94,16 +98,20 @@ class VGG(nn.Module):
         BadLossNetwork: the network has no such layer.
     """
 
+    layers: tuple[str, ...]
+    """What can be tapped."""
+
     def __init__(self, blocks: Sequence[int], deepest: str, prepare: nn.Module) -> None:
         super().__init__()
         names = [f"relu{block}_{conv}" for block, convs in enumerate(blocks, 1) for conv in range(1, convs + 1)]
         if deepest not in names:
             raise BadLossNetwork(f"there is no {deepest} in this network; it has {', '.join(names)}")
+        self.layers = tuple(names[: names.index(deepest) + 1])
         self.prepare = prepare
         self.features = nn.ModuleDict()
         self._names: dict[str, str] = {}
         index, channels = 0, 3
-        for name in names[: names.index(deepest) + 1]:
+        for name in self.layers:
             block = int(name[4])
             if index and name.endswith("_1"):
                 self.features[str(index)] = nn.MaxPool2d(2)
@@ -139,11 +147,15 @@ class DistilledVGG19(nn.Module):
         BadLossNetwork: not one of the five layers.
     """
 
+    layers: tuple[str, ...]
+    """What can be tapped."""
+
     def __init__(self, deepest: str) -> None:
         super().__init__()
         layers = [f"relu{block}_1" for block in range(1, 6)]
         if deepest not in layers:
             raise BadLossNetwork(f"the distilled network cannot be tapped at {deepest}; it has {', '.join(layers)}")
+        self.layers = tuple(layers[: layers.index(deepest) + 1])
         self.conv0 = nn.Conv2d(3, 3, 1)
         self._convs: list[str] = []
         channels = 3
@@ -226,15 +238,22 @@ def load_loss_network(sources: Sequence[str], taps: Iterable[str]) -> LossNetwor
         taps: as described above.
 
     Raises:
-        BadLossNetwork: an unknown layout, a missing file, weights of other shapes, or a tap that cannot be.
+        BadLossNetwork: an unknown layout, one that is given twice or has no tap, a missing file, weights of other
+            shapes, or a tap that cannot be.
     """
     files = dict(_parse_source(source) for source in sources)
     parsed = parse_taps(taps, sources)
-    networks = {}
-    for layout, file in files.items():
-        layers = sorted(tap.layer for tap in parsed if tap.network == layout)
-        if layers:
-            networks[layout] = _load_network(layout, file, deepest=layers[-1])
+    if len(files) < len(sources):
+        raise BadLossNetwork("a layout is given twice among the loss networks: give each once")
+    untapped = [layout for layout in files if layout not in {tap.network for tap in parsed}]
+    if untapped:
+        raise BadLossNetwork(
+            f"no tap is on {untapped[0]}: write one as {untapped[0]}:relu1_1, or leave the network out"
+        )
+    networks = {
+        layout: _load_network(layout, file, deepest=max(tap.layer for tap in parsed if tap.network == layout))
+        for layout, file in files.items()
+    }
     return LossNetwork(networks, parsed)
 
 
@@ -261,8 +280,9 @@ def _load_network(layout: str, file: Path | None, deepest: str) -> "VGG | Distil
     network = LAYOUTS[layout].build(deepest)
     try:
         weights = safetensors.torch.load_file(file) if file else _torchvision_weights(LAYOUTS[layout].torchvision)
-    except (OSError, SafetensorError) as error:
-        raise BadLossNetwork(f"cannot read the weights of {layout}: {error}") from error
+    except (OSError, SafetensorError, RuntimeError, UnpicklingError) as error:
+        hint = "" if file else f"; without a network, give a file: {layout}:path/to/weights.safetensors"
+        raise BadLossNetwork(f"cannot read the weights of {layout}: {error}{hint}") from error
     weights = {re.sub(r"^conv0\.", "prepare.", key) if "normalised" in layout else key: w for key, w in weights.items()}
     for key, parameter in network.state_dict().items():
         if key not in weights:
@@ -277,5 +297,7 @@ def _load_network(layout: str, file: Path | None, deepest: str) -> "VGG | Distil
 def _torchvision_weights(name: str | None) -> dict[str, Tensor]:
     from torchvision.models import get_model_weights  # noqa: PLC0415  (slow to import, and not needed for files)
 
-    weights: dict[str, Tensor] = get_model_weights(name).DEFAULT.get_state_dict(progress=True)
+    weights: dict[str, Tensor] = get_model_weights(name).DEFAULT.get_state_dict(
+        progress=True, check_hash=True, weights_only=True
+    )
     return weights

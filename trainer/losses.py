@@ -5,11 +5,13 @@ loss is a scalar: the mean over the batch. Everything is computed in float32, be
 half precision.
 
 The published losses depend on the scale of the loss network's activations, so their weights must be found again for
-every network. The relative losses divide that scale out: 1 means "as wrong as a grey nothing", whatever the network.
+every network. The relative losses divide that scale out: features that are all zero have an error of 1, whatever the
+network.
 """
 
 from collections.abc import Mapping
 
+import torch
 from torch import Tensor
 
 
@@ -25,8 +27,9 @@ def gram_matrix(features: Tensor) -> Tensor:
         `(N, C, C)`, float32.
     """
     channels, height, width = features.shape[1:]
-    flat = features.float().flatten(2)
-    return flat @ flat.mT / (channels * height * width)
+    with torch.autocast(features.device.type, enabled=False):
+        flat = features.float().flatten(2)
+        return flat @ flat.mT / (channels * height * width)
 
 
 def style_reconstruction(gram: Tensor, target: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 _SSIM_WINDOW, _SSIM_SIGMA = 11, 1.5
+_HIGHEST_PSNR = 100.0
 _C1, _C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
 
 
@@ -19,9 +20,9 @@ def luma(pictures: Tensor) -> Tensor:
 
 
 def psnr(luma_a: Tensor, luma_b: Tensor, border: int) -> float:
-    """Peak signal-to-noise ratio in dB (peak 255) without `border` pixels at each edge; infinite for equal pictures."""
+    """Peak signal-to-noise ratio in dB (peak 255) without `border` pixels at each edge; at most 100, for equal ones."""
     error = (_inside(luma_a, border) - _inside(luma_b, border)).square().mean()
-    return float(10 * torch.log10(255**2 / error))
+    return min(float(10 * torch.log10(255**2 / error)), _HIGHEST_PSNR)
 
 
 def ssim(luma_a: Tensor, luma_b: Tensor, border: int) -> float:

@@ -103,6 +103,6 @@ class StyleObjective:
     def _draw(self, generator: torch.Generator) -> Tensor:
         chosen = torch.randint(len(self._photos), (self._batch,), generator=generator)
         mirrored = torch.rand(self._batch, generator=generator) < 0.5
-        photos = self._photos[chosen.to(self._device)]
-        photos = torch.where(mirrored.to(self._device).view(-1, 1, 1, 1), photos.flip(-1), photos)
-        return photos / 255
+        drawn = zip(chosen.tolist(), mirrored.tolist(), strict=True)
+        photos = [self._photos[number].flip(-1) if flip else self._photos[number] for number, flip in drawn]
+        return torch.stack(photos) / 255

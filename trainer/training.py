@@ -5,6 +5,7 @@ import copy
 import json
 import math
 import signal
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -18,7 +19,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from model_store.nets import TransformNet, build
-from trainer.errors import BadRun, Diverged
+from trainer.errors import BadRun, Diverged, Stopped
 from trainer.losses import weighted_sum
 
 _CHECKPOINT = "checkpoint.safetensors"
@@ -36,7 +37,7 @@ class Schedule(BaseModel):
     final_rate: float = Field(default=0.01, ge=0, le=1, description="Share of the peak at the end.")
     gradient_norm: float = Field(default=20.0, gt=0, description="Gradients are clipped to this norm.")
     ema: float = Field(default=0.999, ge=0, lt=1, description="Decay of the moving average of the weights.")
-    seed: int = 0
+    seed: int = Field(default=0, ge=0, lt=2**63)
 
     def rate_at(self, step: int) -> float:
         """Learning rate of a step, counted from 0."""
@@ -79,7 +80,7 @@ class Progress(NamedTuple):
     step: int
     """Steps done."""
     losses: dict[str, float]
-    """The terms of the last step, unweighted, and their weighted sum as `objective`."""
+    """The terms of the last step, unweighted; their weighted sum as `objective`; the norm of its `gradient`."""
 
 
 class Training:
@@ -94,6 +95,8 @@ class Training:
         torch.manual_seed(recipe.schedule.seed)
         self.recipe = recipe
         self.schedule = recipe.schedule
+        self.data: dict[str, str] = {}
+        """sha256 of what it is trained on, by what that is; a run is resumed only with the same."""
         self.device = device
         self.step = 0
         self.seconds = 0.0
@@ -104,18 +107,18 @@ class Training:
         self._optimiser = torch.optim.Adam(self._parameters, self.schedule.learning_rate, fused=True)
 
     def advance(self, objective: Objective) -> dict[str, Tensor]:
-        """One step; returns the losses without waiting for the device."""
+        """One step; returns the losses (see `Progress`) without waiting for the device."""
         for group in self._optimiser.param_groups:
             group["lr"] = self.schedule.rate_at(self.step)
         terms = objective.terms(self.net, self.generator)
         total = weighted_sum(terms, objective.weights)
         self._optimiser.zero_grad(set_to_none=True)
         total.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(self._parameters, self.schedule.gradient_norm)
+        gradient = nn.utils.clip_grad_norm_(self._parameters, self.schedule.gradient_norm)
         self._optimiser.step()
         self._update_average()
         self.step += 1
-        return {name: term.detach() for name, term in terms.items()} | {"objective": total.detach()}
+        return {name: term.detach() for name, term in (*terms.items(), ("objective", total), ("gradient", gradient))}
 
     @torch.no_grad()
     def _update_average(self) -> None:
@@ -129,7 +132,7 @@ class Training:
         """Writes the checkpoint aside and renames it over the last one."""
         folder.mkdir(parents=True, exist_ok=True)
         metadata = {"step": json.dumps(self.step), "seconds": json.dumps(self.seconds)}
-        metadata["recipe"] = self.recipe.model_dump_json()
+        metadata["identity"] = json.dumps(self._identity())
         aside = folder / f"{_CHECKPOINT}.writing"
         safetensors.torch.save_file(self._tensors(), aside, metadata)
         aside.replace(folder / _CHECKPOINT)
@@ -138,22 +141,29 @@ class Training:
         """Goes back to where `save` was called.
 
         Raises:
-            BadRun: there is no checkpoint, it is damaged, or it belongs to another recipe.
+            BadRun: there is no checkpoint, it is damaged, or it belongs to another recipe or other data.
         """
         path = folder / _CHECKPOINT
         try:
             with safe_open(path, framework="pt", device=str(self.device)) as file:
                 metadata = file.metadata()
                 saved = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  (not a mapping)
-        except (OSError, SafetensorError) as error:
+            identity = json.loads(metadata["identity"])
+        except (OSError, SafetensorError, TypeError, KeyError) as error:
             raise BadRun(f"cannot resume from {path}: {error}") from error
-        _require_same_recipe(path, json.loads(metadata["recipe"]), self.recipe.model_dump(mode="json"))
+        _require_same(path, identity, self._identity())
         self.step, self.seconds = json.loads(metadata["step"]), json.loads(metadata["seconds"])
         self.net.load_state_dict(_under("net.", saved))
         self.average.load_state_dict(_under("average.", saved))
         self.generator.set_state(saved["generator"].cpu())
         for name, parameter in self.net.named_parameters():
             self._optimiser.state[parameter] = _under(f"optimiser.{name}.", saved)
+
+    def _identity(self) -> dict[str, JsonValue]:
+        """What must be the same for the run to go on."""
+        recipe = self.recipe.model_dump(mode="json")
+        schedule = recipe.pop("schedule")
+        return {**recipe, **schedule, **self.data}
 
     def _tensors(self) -> dict[str, Tensor]:
         tensors = {f"net.{key}": value for key, value in self.net.state_dict().items()}
@@ -168,6 +178,24 @@ class Training:
 def has_checkpoint(folder: Path) -> bool:
     """Whether a run was saved there."""
     return (folder / _CHECKPOINT).exists()
+
+
+def prepare_folder(folder: Path, *, resume: bool) -> None:
+    """Makes sure that a run can begin, or go on, in a folder.
+
+    Raises:
+        BadRun: it cannot be written to, holds another run, or holds none to resume.
+    """
+    if resume and not has_checkpoint(folder):
+        raise BadRun(f"there is no run to resume in {folder}")
+    if not resume and has_checkpoint(folder):
+        raise BadRun(f"{folder} holds an earlier run: add --resume to go on with it, or give another folder with --run")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise BadRun(f"cannot write checkpoints to {folder}: {error}") from error
 
 
 def train(
@@ -190,8 +218,9 @@ def train(
         The moving average of the net, in evaluation mode.
 
     Raises:
-        Diverged: a loss is not finite; the last checkpoint is from before.
-        KeyboardInterrupt: asked to stop (Ctrl-C or SIGTERM); the step was finished and the checkpoint saved.
+        Diverged: a loss or gradient is not finite; the last checkpoint is from before.
+        Stopped: asked to (Ctrl-C or SIGTERM); the step was finished and the checkpoint saved.
+        KeyboardInterrupt: asked twice; nothing more was saved.
     """
     reported = saved = time.monotonic()
     started = reported - training.seconds
@@ -209,7 +238,7 @@ def train(
                 saved = now
                 training.save(folder)
             if is_stopped:
-                raise KeyboardInterrupt
+                raise Stopped(f"stopped at step {training.step}; the checkpoint is in {folder}: add --resume to go on")
     return training.average.eval()
 
 
@@ -235,7 +264,7 @@ def _stop_requests() -> Iterator[threading.Event]:
 
 @contextlib.contextmanager
 def mixed_precision(device: torch.device) -> Iterator[None]:
-    """bfloat16 convolutions on CUDA; float32 elsewhere."""
+    """bfloat16 on CUDA, where each kernel still sums in float32; float32 elsewhere."""
     with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
         yield
 
@@ -245,7 +274,7 @@ def _finite(losses: Mapping[str, Tensor], step: int, folder: Path) -> dict[str, 
     for name, value in values.items():
         if not math.isfinite(value):
             kept = f"the checkpoint in {folder} is from before" if has_checkpoint(folder) else "nothing was saved yet"
-            raise Diverged(f"{name} is {value} at step {step}; {kept}; try a lower learning rate")
+            raise Diverged(f"{name} is {value} at step {step}; {kept}; train anew with a lower learning rate")
     return values
 
 
@@ -253,8 +282,10 @@ def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
 
 
-def _require_same_recipe(path: Path, saved: Mapping[str, object], wanted: Mapping[str, object]) -> None:
-    differing = [key for key in {**saved, **wanted} if saved.get(key) != wanted.get(key)]
-    if differing:
-        key = differing[0]
-        raise BadRun(f"{path} was trained with {key} {saved.get(key)}, not {wanted.get(key)}: resume it as it was")
+def _require_same(path: Path, saved: Mapping[str, object], wanted: Mapping[str, object]) -> None:
+    for key in {**saved, **wanted}:
+        if saved.get(key) != wanted.get(key):
+            raise BadRun(
+                f"{path} is of a run whose {key} was {saved.get(key)}, not {wanted.get(key)}: resume it as it was, or "
+                "start another with --run"
+            )

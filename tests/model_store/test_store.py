@@ -195,7 +195,7 @@ def test_a_preview_that_is_no_jpeg_is_not_published(tmp_path: Path, draft: Draft
 @pytest.mark.parametrize("url", ["nosuch://models", ""])
 def test_a_root_that_cannot_be_opened_is_named(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("IMPASTO_STORE", url)
-    with pytest.raises((StoreError, ValidationError), match="nosuch|at least 1 character"):
+    with pytest.raises((StoreError, ValidationError), match=r"nosuch|at least 1 character"):
         StoreSettings().open()
 
 

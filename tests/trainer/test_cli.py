@@ -43,6 +43,7 @@ def test_a_style_is_trained_published_and_shown_with_a_full_card(
 ) -> None:
     result = impasto(*style_words, "--steps", "3", "--preview", str(photo), "--title", "Stripes", "--author", "Ada")
     assert result.returncode == 0, result.stderr
+    assert "10 squares of 32×32 from photos, 2 more held out" in result.stdout
     assert "published stylize/stripes@1" in result.stdout
     assert "objective" in result.stderr
     store = Store(tmp_path / "store")
@@ -54,6 +55,7 @@ def test_a_style_is_trained_published_and_shown_with_a_full_card(
         "relative style error, photos",
         "relative style error, stylised",
     ]
+    assert card.recipe["sha256"].keys() == {"style picture", "photos"}
     assert store.preview("stylize", "stripes")[:2] == b"\xff\xd8"
 
 
@@ -107,8 +109,11 @@ def test_a_style_is_evaluated(impasto: Command, style_picture: Path, photos: Pat
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        (("--loss-network", "vgg19-normalised:missing.safetensors"), "cannot read the weights of vgg19-normalised"),
+        (("--loss-network", "vgg19-normalised:missing.safetensors"), "a layout is given twice"),
         (("--held-out", "12"), "give it more photos"),
+        (("--losses", "absolute"), "needs --content-weight, --style-weight and --variation-weight"),
+        (("--style-tap", "relu9_9"), "'relu9_9' is not a tap"),
+        (("--resume",), "there is no run to resume in runs/stripes"),
         (("--name", "../escape"), "'../escape' cannot name a model"),
         (("--steps", "0"), "--steps"),
     ],
@@ -120,8 +125,8 @@ def test_bad_input_is_said_in_one_sentence_before_training(
     assert result.returncode != 0
     assert sentence in " ".join(result.stderr.split())
     assert "Traceback" not in result.stderr
-    assert not (tmp_path / "store").exists()
-    assert not (tmp_path / "runs").exists()
+    assert not (tmp_path / "store" / "stylize").exists()
+    assert not list(tmp_path.glob("runs/*/*"))
 
 
 def test_cards_can_be_read_as_json(impasto: Command) -> None:

@@ -104,14 +104,23 @@ def test_a_loss_network_never_learns_but_passes_gradients_on(vgg19_weights: Path
         ("vgg16:{weights}", "conv1_1", "is not a tap"),
         ("vgg16:{weights}", "relu3_4", "there is no relu3_4 in this network"),
         ("vgg19-normalised:{weights}", "relu4_1", "ends before relu4_1"),
-        ("vgg19-normalised:{weights}", "vgg16:relu1_1", "a network that was not given"),
+        ("vgg19-normalised:{weights}", "relu1_1 vgg16:relu1_1", "a network that was not given"),
         ("vgg19-distilled:{weights}", "relu1_1", "it has no conv11.weight"),
         ("vgg19-distilled:{weights}", "relu1_2", "cannot be tapped at relu1_2"),
+        ("vgg19-normalised:{weights}", "relu3_1 relu1_3", "there is no relu1_3 in vgg19-normalised"),
     ],
 )
 def test_what_does_not_fit_is_said(vgg19_weights: Path, source: str, tap: str, sentence: str) -> None:
     with pytest.raises(BadLossNetwork, match=sentence):
-        load_loss_network([source.format(weights=vgg19_weights)], [tap])
+        load_loss_network([source.format(weights=vgg19_weights)], tap.split())
+
+
+def test_a_network_without_a_tap_or_given_twice_is_refused(vgg19_weights: Path) -> None:
+    source = f"vgg19-normalised:{vgg19_weights}"
+    with pytest.raises(BadLossNetwork, match="no tap is on vgg16"):
+        load_loss_network([source, "vgg16"], ["relu1_1"])
+    with pytest.raises(BadLossNetwork, match="given twice"):
+        load_loss_network([source, source], ["relu1_1"])
 
 
 def test_weights_of_other_shapes_are_refused_with_both_shapes(tmp_path: Path) -> None:

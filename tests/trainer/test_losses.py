@@ -44,6 +44,11 @@ def test_gram_matrix_of_half_precision_features_does_not_overflow() -> None:
     torch.testing.assert_close(gram, torch.full((1, 4, 4), 200.0**2 / 4))
 
 
+def test_gram_matrix_is_in_single_precision_also_where_nothing_else_is(features: Tensor) -> None:
+    with torch.autocast("cpu", torch.bfloat16):
+        assert losses.gram_matrix(features).dtype == torch.float32
+
+
 def test_style_reconstruction_is_equation_4(features: Tensor, target: Tensor) -> None:
     grams = losses.gram_matrix(features), losses.gram_matrix(target)
     distances = [torch.linalg.matrix_norm(a - b, "fro") ** 2 for a, b in zip(*grams, strict=True)]

@@ -55,6 +55,50 @@ def test_a_photo_that_cannot_be_read_is_skipped_and_named(photos: Path, caplog: 
     assert "skipped broken.jpg" in caplog.text
 
 
+def test_held_out_photos_do_not_depend_on_names(tmp_path: Path, photos: Path) -> None:
+    once = load_crops(photos, 32, held_out=3)
+    for number, path in enumerate(sorted(photos.iterdir(), reverse=True)):
+        path.rename(tmp_path / f"renamed-{number}.png")
+    assert torch.equal(load_crops(tmp_path, 32, held_out=3).held_out, once.held_out)
+
+
+def test_one_large_photo_gives_no_more_than_16_tiles(tmp_path: Path) -> None:
+    Image.effect_noise((32 * 9, 32 * 7), 50).save(tmp_path / "large.png")
+    assert 8 < len(load_tiles(tmp_path, 32).train) <= 16
+
+
+def test_16_bit_grey_keeps_its_levels(tmp_path: Path) -> None:
+    ramp = np.linspace(0, 65535, 32 * 32).reshape(32, 32).astype(np.uint16)
+    Image.fromarray(ramp).save(tmp_path / "ramp.png")
+    assert load_crops(tmp_path, 32).train.float().mean() == pytest.approx(127, abs=1)
+
+
+def test_a_huge_picture_is_refused_in_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    Image.new("RGB", (60, 40)).save(tmp_path / "scan.png")
+    with pytest.raises(BadPhotos, match=r"cannot read the picture .*scan\.png"):
+        load_picture(tmp_path / "scan.png")
+    with pytest.raises(BadPhotos, match=r"0 usable photos \(1 skipped\)"):
+        load_crops(tmp_path, 32)
+
+
+@pytest.mark.parametrize("kept", [0.5, 0.9])
+def test_a_compressed_tar_cut_short_is_refused(tmp_path: Path, photos: Path, kept: float) -> None:
+    with tarfile.open(tmp_path / "whole.tar.gz", "w:gz") as archive:
+        archive.add(photos, "photos")
+    whole = (tmp_path / "whole.tar.gz").read_bytes()
+    (tmp_path / "half.tar.gz").write_bytes(whole[: int(len(whole) * kept)])
+    with pytest.raises(BadPhotos, match="neither a folder nor a whole tar"):
+        load_crops(tmp_path / "half.tar.gz", 32)
+
+
+def test_what_was_loaded_is_said_in_one_line(photos: Path) -> None:
+    (photos / "broken.jpg").write_text("no photo")
+    assert load_crops(photos, 32, held_out=2).summary == (
+        "10 squares of 32×32 from photos, 2 more held out; skipped 1 files: broken.jpg"
+    )
+
+
 def test_photos_smaller_than_a_tile_are_skipped(photos: Path) -> None:
     Image.new("RGB", (31, 400)).save(photos / "narrow.png")
     assert load_tiles(photos, 32).skipped == ("narrow.png",)
@@ -69,7 +113,7 @@ def test_no_usable_photos_are_refused_with_the_count(tmp_path: Path, held_out: i
 
 def test_a_source_that_is_neither_folder_nor_tar_is_refused(tmp_path: Path) -> None:
     (tmp_path / "photos.tar").write_text("no tar")
-    with pytest.raises(BadPhotos, match="neither a folder nor a tar"):
+    with pytest.raises(BadPhotos, match="neither a folder nor a whole tar"):
         load_crops(tmp_path / "photos.tar", 32)
 
 

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from model_store.nets import TransformNet
-from trainer.errors import BadRun, Diverged
+from trainer.errors import BadRun, Diverged, Stopped
 from trainer.super_resolution_training import SuperResolutionRecipe
-from trainer.training import Progress, Schedule, Training, has_checkpoint, train
+from trainer.training import Progress, Schedule, Training, has_checkpoint, prepare_folder, train
 
 CPU = torch.device("cpu")
 
@@ -97,7 +97,7 @@ def test_the_last_step_is_reported(tmp_path: Path) -> None:
     reports: list[Progress] = []
     train(Training(recipe(5), CPU), Brightness(), tmp_path, reports.append)
     assert reports[-1].step == 5
-    assert reports[-1].losses.keys() == {"darkness", "objective"}
+    assert reports[-1].losses.keys() == {"darkness", "objective", "gradient"}
 
 
 def test_the_same_seed_gives_the_same_net_and_another_seed_another(tmp_path: Path) -> None:
@@ -113,7 +113,7 @@ def test_a_resumed_run_ends_bit_for_bit_like_one_that_was_not_stopped(tmp_path: 
     whole = train(Training(recipe(8), CPU), Brightness(), tmp_path / "whole", ignore)
 
     stopped = Training(recipe(8), CPU)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(Stopped, match="add --resume"):
         train(stopped, Interrupting(at=3), tmp_path / "parts", ignore)
     resumed = Training(recipe(8), CPU)
     resumed.restore(tmp_path / "parts")
@@ -123,7 +123,7 @@ def test_a_resumed_run_ends_bit_for_bit_like_one_that_was_not_stopped(tmp_path: 
 
 def test_ctrl_c_finishes_the_step_and_saves(tmp_path: Path) -> None:
     training = Training(recipe(100), CPU)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(Stopped, match="add --resume"):
         train(training, Interrupting(at=2), tmp_path, ignore)
     assert training.step == 2
     assert has_checkpoint(tmp_path)
@@ -131,7 +131,7 @@ def test_ctrl_c_finishes_the_step_and_saves(tmp_path: Path) -> None:
 
 def test_time_spent_adds_up_over_resumed_runs(tmp_path: Path) -> None:
     first = Training(recipe(3), CPU)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(Stopped, match="add --resume"):
         train(first, Interrupting(at=1), tmp_path, ignore)
     second = Training(recipe(3), CPU)
     second.restore(tmp_path)
@@ -150,8 +150,39 @@ def test_a_loss_that_is_no_number_stops_with_the_step_and_keeps_the_last_good_ch
 
 def test_a_run_is_not_resumed_with_another_recipe(tmp_path: Path) -> None:
     train(Training(recipe(2), CPU), Brightness(), tmp_path, ignore)
-    with pytest.raises(BadRun, match="schedule"):
+    with pytest.raises(BadRun, match="whose steps was 2, not 3"):
         Training(recipe(3), CPU).restore(tmp_path)
+
+
+def test_a_run_is_not_resumed_on_other_photos(tmp_path: Path) -> None:
+    first, second = Training(recipe(2), CPU), Training(recipe(2), CPU)
+    first.data, second.data = {"photos": "these"}, {"photos": "those"}
+    train(first, Brightness(), tmp_path, ignore)
+    with pytest.raises(BadRun, match="whose photos was these, not those"):
+        second.restore(tmp_path)
+
+
+def test_a_gradient_that_is_no_number_is_never_saved(tmp_path: Path) -> None:
+    class Steep(Brightness):
+        def terms(self, net: TransformNet, generator: torch.Generator) -> dict[str, Tensor]:
+            darkness = super().terms(net, generator)["darkness"]
+            return {"darkness": darkness + (darkness - darkness.detach()).sqrt()}
+
+    with pytest.raises(Diverged, match="gradient is"):
+        train(Training(recipe(3), CPU), Steep(), tmp_path, ignore, save_every=0)
+    assert not has_checkpoint(tmp_path)
+
+
+def test_a_folder_is_checked_before_a_run_begins(tmp_path: Path) -> None:
+    prepare_folder(tmp_path / "new", resume=False)
+    with pytest.raises(BadRun, match="there is no run to resume"):
+        prepare_folder(tmp_path / "new", resume=True)
+    train(Training(recipe(1), CPU), Brightness(), tmp_path / "new", ignore)
+    with pytest.raises(BadRun, match="holds an earlier run: add --resume"):
+        prepare_folder(tmp_path / "new", resume=False)
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(BadRun, match="cannot write checkpoints"):
+        prepare_folder(tmp_path / "file", resume=False)
 
 
 @pytest.mark.parametrize("content", [None, b"", b"not a checkpoint"])
