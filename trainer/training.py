@@ -129,13 +129,20 @@ class Training:
             averaged_buffer.copy_(buffer)
 
     def save(self, folder: Path) -> None:
-        """Writes the checkpoint aside and renames it over the last one."""
-        folder.mkdir(parents=True, exist_ok=True)
+        """Writes the checkpoint aside and renames it over the last one.
+
+        Raises:
+            BadRun: it cannot be written, as on a full disk; the last one is still there.
+        """
         metadata = {"step": json.dumps(self.step), "seconds": json.dumps(self.seconds)}
         metadata["identity"] = json.dumps(self._identity())
         aside = folder / f"{_CHECKPOINT}.writing"
-        safetensors.torch.save_file(self._tensors(), aside, metadata)
-        aside.replace(folder / _CHECKPOINT)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            safetensors.torch.save_file(self._tensors(), aside, metadata)
+            aside.replace(folder / _CHECKPOINT)
+        except (OSError, SafetensorError) as error:
+            raise BadRun(f"cannot write the checkpoint of step {self.step} to {folder}: {error}") from error
 
     def restore(self, folder: Path) -> None:
         """Goes back to where `save` was called.

@@ -188,6 +188,8 @@ TWO_PICTURES = {"files": [("image", plain(32, 32)), ("image", plain(32, 32))]}
 
 BAD = {
     "unknown style": Bad("/stylize?style=nope", GOOD, 404, "'nope'.*known: muse"),
+    "style with a NUL": Bad("/stylize?style=a%00b", GOOD, 404, "known: muse"),
+    "style outside the store": Bad("/stylize?style=../stylize/muse", GOOD, 404, "known: muse"),
     "unknown version": Bad("/stylize?style=muse@99", GOOD, 404, "'muse@99'.*known: muse@1"),
     "style that climbs": Bad("/stylize?style=../super-resolve/x4-pixel", GOOD, 404, "known: muse"),
     "style of another task": Bad("/stylize?style=x4-pixel", GOOD, 404, "known: muse"),

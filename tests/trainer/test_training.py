@@ -129,6 +129,18 @@ def test_ctrl_c_finishes_the_step_and_saves(tmp_path: Path) -> None:
     assert has_checkpoint(tmp_path)
 
 
+def test_a_checkpoint_that_cannot_be_written_is_said_and_the_last_one_stays(tmp_path: Path) -> None:
+    training = Training(recipe(3), CPU)
+    training.save(tmp_path)
+    training.advance(Brightness())
+    (tmp_path / "checkpoint.safetensors.writing").mkdir()
+    with pytest.raises(BadRun, match="cannot write the checkpoint of step 1"):
+        training.save(tmp_path)
+    kept = Training(recipe(3), CPU)
+    kept.restore(tmp_path)
+    assert kept.step == 0
+
+
 def test_time_spent_adds_up_over_resumed_runs(tmp_path: Path) -> None:
     first = Training(recipe(3), CPU)
     with pytest.raises(Stopped, match="add --resume"):
