@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     import torch
 
     from model_store.nets import TransformNet
-    from trainer.training import Objective, Training
+    from model_store.store import Store
+    from trainer.training import Objective, Recipe, Training
 
 app = typer.Typer()
 train = typer.Typer(no_args_is_help=True, help="Train a net and publish it to the store.")
@@ -80,9 +81,6 @@ def train_style(
     device: DeviceOption = "auto",
 ) -> None:
     """Train a style net on one picture and publish it as stylize/NAME."""
-    from model_store.card import check_name
-    from model_store.settings import StoreSettings
-    from model_store.store import stored
     from trainer.drafts import Origin, style_draft
     from trainer.errors import BadRecipe
     from trainer.evaluation import measure_style
@@ -90,7 +88,7 @@ def train_style(
     from trainer.photos import load_crops, load_picture, sha256_of
     from trainer.previews import PREVIEW_SIDE, style_preview
     from trainer.style_training import StyleObjective, StyleRecipe
-    from trainer.training import Schedule, Training, prepare_folder
+    from trainer.training import Schedule
 
     weights = {"content_weight": content_weight, "style_weight": style_weight, "variation_weight": variation_weight}
     if losses == "absolute" and None in weights.values():
@@ -111,13 +109,8 @@ def train_style(
             **{field: value for field, value in chosen.items() if value is not None},
         }
     )
-    check_name(name)
-    folder = run or Path("runs") / name
-    prepare_folder(folder, resume=resume)
-    store = StoreSettings().open()
-    store.check_writable()
-    target = _device(device)
-    state = Training(recipe, target)
+    store, folder, state = _begin(recipe, name, run, device, resume=resume)
+    target = state.device
     network = load_loss_network(recipe.loss_networks, (*recipe.content_taps, *recipe.style_taps)).to(target)
     style_picture = load_picture(picture, recipe.style_size)
     shown = load_picture(preview, PREVIEW_SIDE) if preview else None
@@ -127,7 +120,6 @@ def train_style(
     state.data = {"style picture": sha256_of(picture), "photos": crops.sha256}
     net = _train(state, objective, folder, resume=resume)
 
-    net.load_state_dict(stored(net.state_dict()))
     error = None
     if held_out:
         style_taps = parse_taps(recipe.style_taps, recipe.loss_networks)
@@ -166,15 +158,12 @@ def train_super_resolution(
     device: DeviceOption = "auto",
 ) -> None:
     """Train a super-resolution net with the pixel loss and publish it as super-resolve/NAME."""
-    from model_store.card import check_name
-    from model_store.settings import StoreSettings
-    from model_store.store import stored
     from trainer.drafts import Origin, super_resolution_draft
     from trainer.evaluation import compare_tiles
     from trainer.photos import load_picture, load_tiles
     from trainer.previews import PREVIEW_SIDE, super_resolution_preview
     from trainer.super_resolution_training import SuperResolutionObjective, SuperResolutionRecipe
-    from trainer.training import Schedule, Training, prepare_folder
+    from trainer.training import Schedule
 
     recipe = SuperResolutionRecipe(
         architecture=architecture,
@@ -185,13 +174,9 @@ def train_super_resolution(
         patch=patch,
         schedule=Schedule(steps=steps, batch=batch, learning_rate=learning_rate, warm_up=0.02, seed=seed),
     )
-    name = check_name(name or f"x{recipe.factor}-pixel")
-    folder = run or Path("runs") / name
-    prepare_folder(folder, resume=resume)
-    store = StoreSettings().open()
-    store.check_writable()
-    target = _device(device)
-    state = Training(recipe, target)
+    name = name or f"x{recipe.factor}-pixel"
+    store, folder, state = _begin(recipe, name, run, device, resume=resume)
+    target = state.device
     shown = load_picture(preview, PREVIEW_SIDE) if preview else None
     tiles = load_tiles(photos, recipe.tile, held_out)
     typer.echo(tiles.summary)
@@ -199,7 +184,6 @@ def train_super_resolution(
     state.data = {"photos": tiles.sha256}
     net = _train(state, objective, folder, resume=resume)
 
-    net.load_state_dict(stored(net.state_dict()))
     scores = compare_tiles(net, tiles.held_out, target) if held_out else None
     if scores is not None:
         typer.echo(f"PSNR on held-out tiles: bicubic {scores.bicubic.psnr:.2f} dB, net {scores.net.psnr:.2f} dB")
@@ -271,8 +255,25 @@ def _device(choice: str) -> "torch.device":
     return torch.device("cuda" if choice != "cpu" and torch.cuda.is_available() else "cpu")
 
 
+def _begin(
+    recipe: "Recipe", name: str, run: Path | None, device: str, *, resume: bool
+) -> "tuple[Store, Path, Training]":
+    """Checks all that can be known before photos are loaded; gives the store, the run's folder and its state."""
+    from model_store.card import check_name
+    from model_store.settings import StoreSettings
+    from trainer.training import Training, prepare_folder
+
+    check_name(name)
+    folder = run or Path("runs") / name
+    prepare_folder(folder, resume=resume)
+    store = StoreSettings().open()
+    store.check_writable()
+    return store, folder, Training(recipe, _device(device))
+
+
 def _train(state: "Training", objective: "Objective", folder: Path, *, resume: bool) -> "TransformNet":
-    """Trains with a progress bar; off a terminal, with a line every ten seconds."""
+    """Trains with a progress bar, or off a terminal a line every ten seconds, to a net as the store will keep it."""
+    from model_store.store import stored
     from trainer import training
 
     if resume:
@@ -291,7 +292,9 @@ def _train(state: "Training", objective: "Objective", folder: Path, *, resume: b
                 next_line = state.seconds + 10
                 console.print(f"step {progress.step}/{state.schedule.steps}  {losses}")
 
-        return training.train(state, objective, folder, report)
+        net = training.train(state, objective, folder, report)
+    net.load_state_dict(stored(net.state_dict()))
+    return net
 
 
 def _command() -> str:

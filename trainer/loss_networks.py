@@ -107,7 +107,7 @@ class VGG(nn.Module):
         if deepest not in names:
             raise BadLossNetwork(f"there is no {deepest} in this network; it has {', '.join(names)}")
         self.layers = tuple(names[: names.index(deepest) + 1])
-        self.prepare = prepare
+        self.conv0 = prepare  # by this name files keep the layer that prepares the picture
         self.features = nn.ModuleDict()
         self._names: dict[str, str] = {}
         index, channels = 0, 3
@@ -125,7 +125,7 @@ class VGG(nn.Module):
     def forward(self, pictures: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
         """The named activations of RGB pictures in [0, 1]."""
         wanted, activations = set(layers), {}
-        features = self.prepare(pictures)
+        features = self.conv0(pictures)
         for index, layer in self.features.items():
             features = layer(features)
             name = self._names.get(index)
@@ -283,7 +283,6 @@ def _load_network(layout: str, file: Path | None, deepest: str) -> "VGG | Distil
     except (OSError, SafetensorError, RuntimeError, UnpicklingError) as error:
         hint = "" if file else f"; without a network, give a file: {layout}:path/to/weights.safetensors"
         raise BadLossNetwork(f"cannot read the weights of {layout}: {error}{hint}") from error
-    weights = {re.sub(r"^conv0\.", "prepare.", key) if "normalised" in layout else key: w for key, w in weights.items()}
     for key, parameter in network.state_dict().items():
         if key not in weights:
             raise BadLossNetwork(f"{file or layout} ends before {deepest}: it has no {key}")

@@ -15,7 +15,7 @@ from PIL import Image
 
 from model_store.card import Card, Draft, Task
 from model_store.nets import build
-from model_store.store import BUNDLED, Store
+from model_store.store import BUNDLED, Model, Store
 from service.app import create_app
 from service.settings import Settings
 
@@ -41,6 +41,25 @@ def photo_png(photo: Image.Image) -> bytes:
 def store(tmp_path: Path) -> Store:
     """Empty, with its root in `tmp_path`."""
     return Store(tmp_path)
+
+
+class SlowStore(Store):
+    """The bundled models, which open only when they are let."""
+
+    def __init__(self) -> None:
+        super().__init__(BUNDLED)
+        self.entered, self.opened = threading.Event(), threading.Event()
+
+    def open(self, task: Task, name: str, version: int | None = None) -> Model:
+        self.entered.set()
+        assert self.opened.wait(30)
+        return super().open(task, name, version)
+
+
+@pytest.fixture
+def slow_store() -> SlowStore:
+    """Tells by `entered` that a model is asked for, and waits for `opened`."""
+    return SlowStore()
 
 
 @pytest.fixture

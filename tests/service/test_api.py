@@ -2,7 +2,6 @@ import io
 import re
 import socket
 import struct
-import threading
 import zlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -14,8 +13,8 @@ import httpx
 import pytest
 from PIL import Image
 
-from model_store.card import Card, Task
-from model_store.store import BUNDLED, Model, Store
+from model_store.card import Card
+from model_store.store import BUNDLED, Store
 from service.settings import Settings
 
 Publish = Callable[..., Card]
@@ -310,21 +309,13 @@ def test_a_model_that_is_not_there_is_refused_with_those_there_are(http: httpx.C
 # Servers in trouble
 
 
-def test_a_busy_server_says_when_to_come_back(serve: Serve, photo_png: bytes) -> None:
-    entered, opened = threading.Event(), threading.Event()
-
-    class SlowStore(Store):
-        def open(self, task: Task, name: str, version: int | None = None) -> Model:
-            entered.set()
-            assert opened.wait(30)
-            return super().open(task, name, version)
-
-    with serve(Settings(device="cpu", max_in_flight=1), SlowStore(BUNDLED)) as url, ThreadPoolExecutor(1) as thread:
+def test_a_busy_server_says_when_to_come_back(serve: Serve, slow_store: Any, photo_png: bytes) -> None:
+    with serve(Settings(device="cpu", max_in_flight=1), slow_store) as url, ThreadPoolExecutor(1) as thread:
         first = thread.submit(httpx.post, f"{url}/stylize?style=muse", content=photo_png, timeout=60)
-        assert entered.wait(30)
+        assert slow_store.entered.wait(30)
         second = httpx.post(f"{url}/stylize?style=muse", content=photo_png)
         alive = httpx.get(f"{url}/livez")
-        opened.set()
+        slow_store.opened.set()
         picture_in(first.result())
         third = httpx.post(f"{url}/stylize?style=muse", content=photo_png, timeout=60)
     problem_in(second, 429)

@@ -2,16 +2,15 @@
 
 import json
 import socket
-import threading
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from http.client import HTTPResponse
+from typing import Any
 
 import httpx
 
-from model_store.card import Task
-from model_store.store import BUNDLED, Model, Store
+from model_store.store import BUNDLED, Store
 from service.settings import Settings
 
 Serve = Callable[[Settings, Store], AbstractContextManager[str]]
@@ -36,25 +35,17 @@ def test_an_upload_that_does_not_end_is_refused_in_time(serve: Serve) -> None:
     assert document["type"] == "urn:impasto:problem:upload-timeout"
 
 
-def test_a_client_that_leaves_while_it_waits_frees_its_place(serve: Serve, photo_png: bytes) -> None:
-    entered, opened = threading.Event(), threading.Event()
-
-    class SlowStore(Store):
-        def open(self, task: Task, name: str, version: int | None = None) -> Model:
-            entered.set()
-            assert opened.wait(30)
-            return super().open(task, name, version)
-
+def test_a_client_that_leaves_while_it_waits_frees_its_place(serve: Serve, slow_store: Any, photo_png: bytes) -> None:
     def try_a_place() -> int:
         return httpx.post(f"{url}/stylize?style=muse", content=b"", headers={"Content-Type": "text/plain"}).status_code
 
-    with serve(Settings(device="cpu", max_in_flight=1), SlowStore(BUNDLED)) as url:
+    with serve(Settings(device="cpu", max_in_flight=1), slow_store) as url:
         with post(url, photo_png, len(photo_png)):
-            assert entered.wait(30)
+            assert slow_store.entered.wait(30)
             while_waiting = try_a_place()
         deadline = time.monotonic() + 20
         while try_a_place() == 429 and time.monotonic() < deadline:
             time.sleep(0.01)
         after_leaving = try_a_place()
-        opened.set()
+        slow_store.opened.set()
     assert (while_waiting, after_leaving) == (429, 415)
