@@ -50,8 +50,8 @@ def _missing_extra(error: ModuleNotFoundError) -> str | None:
         return None
     traceback = error.__traceback__
     while traceback is not None:
-        package, _, module = traceback.tb_frame.f_globals.get("__name__", "").rpartition(".")
-        if module == "cli" and package in _EXTRAS:
+        package, _, module = traceback.tb_frame.f_globals.get("__name__", "").partition(".")
+        if package in _EXTRAS and module != "command":
             return _EXTRAS[package]
         traceback = traceback.tb_next
     return None

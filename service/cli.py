@@ -49,15 +49,26 @@ def super_resolve(
     output: OutputOption,
     factor: Annotated[int, typer.Option(min=2, help="Of enlargement.")] = 4,
     quality: QualityOption = 90,
+    *,
+    match_histogram: Annotated[
+        bool, typer.Option("--match-histogram", help="Give the answer the picture's distribution of colours.")
+    ] = False,
 ) -> None:
     """Enlarge a picture, here, without a server."""
     from service.models import name_of_factor
 
-    _transform("super-resolve", name_of_factor(factor), picture, output, quality)
+    label = name_of_factor(factor)
+    _transform("super-resolve", label, picture, output, quality, match_histogram=match_histogram)
 
 
 def _transform(
-    task: Literal["stylize", "super-resolve"], label: str, picture: Path, output: Path, quality: int
+    task: Literal["stylize", "super-resolve"],
+    label: str,
+    picture: Path,
+    output: Path,
+    quality: int,
+    *,
+    match_histogram: bool = False,
 ) -> None:
     from model_store.settings import StoreSettings
     from service.codec import format_of
@@ -70,7 +81,8 @@ def _transform(
     settings = Settings()
     pipeline = Pipeline(StoreSettings().open(), choose_device(settings.device), settings)
     try:
-        answer = asyncio.run(pipeline.run(task, label, picture.read_bytes(), written_as, quality))
+        work = pipeline.run(task, label, picture.read_bytes(), written_as, quality, match_histogram=match_histogram)
+        answer = asyncio.run(work)
     finally:
         pipeline.close()
     output.write_bytes(answer.content)

@@ -7,10 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import torch
+from torch import Tensor
 
 from model_store.card import Task
 from model_store.errors import ImpastoError
-from model_store.nets import SMALLEST_SIDE
+from model_store.nets import SMALLEST_SIDE, histogram
 from model_store.store import Store
 from service import codec
 from service.engine import Engine
@@ -53,6 +54,8 @@ class Pipeline:
         data: bytes,
         format: codec.RequestedFormat,  # noqa: A002
         quality: int,
+        *,
+        match_histogram: bool = False,
     ) -> Answer:
         """Decodes, computes and encodes one picture.
 
@@ -62,6 +65,7 @@ class Pipeline:
             data: the upload.
             format: of the answer.
             quality: of the answer, 1 to 100.
+            match_histogram: whether to give the answer the colours of the upload (Johnson et al. 2016, section 4.2).
 
         Raises:
             Problem: as in `service.problems`.
@@ -79,9 +83,11 @@ class Pipeline:
 
         computed = time.perf_counter()
         result = codec.Picture(output.pixels, picture.alpha, answered_as)
-        content = await loop.run_in_executor(self._threads, _encode, result, net.factor, quality)
+        reference = picture.pixels if match_histogram else None
+        content = await loop.run_in_executor(self._threads, _encode, result, net.factor, quality, reference)
         encoded = time.perf_counter()
-        etag = await loop.run_in_executor(self._threads, _etag, data, card.sha256, answered_as, quality)
+        options = f"{answered_as} {quality} {match_histogram}"
+        etag = await loop.run_in_executor(self._threads, _etag, data, card.sha256, options)
         timing = {
             "decode": decoded - started,
             "queue": output.queue_seconds,
@@ -118,13 +124,21 @@ def choose_device(choice: str) -> torch.device:
     return torch.device("cuda" if choice != "cpu" and torch.cuda.is_available() else "cpu")
 
 
-def _encode(picture: codec.Picture, factor: int, quality: int) -> bytes:
-    """Encodes a result that still has the alpha of the upload."""
+def _encode(picture: codec.Picture, factor: int, quality: int, reference: Tensor | None) -> bytes:
+    """Encodes a result that still has the alpha of the upload, with the colours of the reference if there is one."""
+    if reference is not None:
+        picture = picture._replace(pixels=_match_histogram(picture.pixels, reference))
     if picture.alpha is not None and factor > 1:
         picture = picture._replace(alpha=codec.enlarge_alpha(picture.alpha, factor))
     return codec.encode(picture, quality)
 
 
-def _etag(data: bytes, weights: str, answered_as: codec.Format, quality: int) -> str:
+def _match_histogram(pixels: Tensor, reference: Tensor) -> Tensor:
+    """`histogram.match` of uint8 pictures, `(H, W, 3)`."""
+    floats, wanted = (each.permute(2, 0, 1)[None] / 255 for each in (pixels, reference))
+    return histogram.match(floats, wanted)[0].mul_(255).round_().byte().permute(1, 2, 0).contiguous()
+
+
+def _etag(data: bytes, weights: str, options: str) -> str:
     """The same for the same upload, net and options."""
-    return hashlib.sha256(data + f"{weights} {answered_as} {quality}".encode()).hexdigest()[:32]
+    return hashlib.sha256(data + f"{weights} {options}".encode()).hexdigest()[:32]

@@ -60,6 +60,10 @@ class SuperResolveOptions(PictureOptions):
     """Options of `/super-resolve`."""
 
     factor: int = Field(4, ge=2, le=64, description="Of enlargement; there must be a model for it.")
+    match_histogram: bool = Field(
+        default=False,
+        description="Whether to give the answer the distribution of colours of the upload, channel by channel.",
+    )
 
 
 @router.post(
@@ -81,7 +85,8 @@ async def super_resolve(
     request: Request, parts: PartsDependency, options: Annotated[SuperResolveOptions, Query()]
 ) -> Response:
     """Enlarges a picture by a whole factor."""
-    return await _transform(request, parts, "super-resolve", name_of_factor(options.factor), options)
+    label = name_of_factor(options.factor)
+    return await _transform(request, parts, "super-resolve", label, options, match_histogram=options.match_histogram)
 
 
 @router.get("/models", tags=["models"])
@@ -133,11 +138,19 @@ async def root() -> RedirectResponse:
     return RedirectResponse("/docs")
 
 
-async def _transform(request: Request, parts: Parts, task: Task, label: str, options: PictureOptions) -> Response:
+async def _transform(
+    request: Request,
+    parts: Parts,
+    task: Task,
+    label: str,
+    options: PictureOptions,
+    *,
+    match_histogram: bool = False,
+) -> Response:
     """Admits, reads, computes and answers."""
     with parts.admission.admit():
         data = await read_upload(request, parts.settings.upload_timeout_s)
-        work = parts.pipeline.run(task, label, data, options.format, options.quality)
+        work = parts.pipeline.run(task, label, data, options.format, options.quality, match_histogram=match_histogram)
         answer = await unless_disconnected(request, work)
     stages = (f"{stage};dur={seconds * 1000:.1f}" for stage, seconds in answer.timing.items())
     headers = {"X-Model": answer.model, "ETag": f'"{answer.etag}"', "Server-Timing": ", ".join(stages)}

@@ -6,6 +6,7 @@ from pydantic import JsonValue
 
 from model_store.errors import UnknownArchitecture
 from model_store.nets.johnson2016 import Johnson2016StyleNet, Johnson2016SuperResolutionNet
+from model_store.nets.srcnn import SRCNN
 from model_store.nets.style_net import StyleNet
 from model_store.nets.super_resolution_net import SuperResolutionNet
 from model_store.nets.transform_net import SMALLEST_SIDE, TransformNet, pad_to_multiple
@@ -13,6 +14,7 @@ from model_store.nets.transform_net import SMALLEST_SIDE, TransformNet, pad_to_m
 __all__ = [
     "ARCHITECTURES",
     "SMALLEST_SIDE",
+    "SRCNN",
     "Johnson2016StyleNet",
     "Johnson2016SuperResolutionNet",
     "StyleNet",
@@ -27,6 +29,7 @@ ARCHITECTURES: dict[str, type[TransformNet]] = {
     "johnson2016": Johnson2016StyleNet,
     "super-resolution-net": SuperResolutionNet,
     "johnson2016-super-resolution": Johnson2016SuperResolutionNet,
+    "srcnn": SRCNN,
 }
 
 

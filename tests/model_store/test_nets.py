@@ -7,6 +7,7 @@ from torch import nn
 from model_store.errors import UnknownArchitecture
 from model_store.nets import (
     ARCHITECTURES,
+    SRCNN,
     Johnson2016StyleNet,
     Johnson2016SuperResolutionNet,
     StyleNet,
@@ -14,6 +15,7 @@ from model_store.nets import (
     bicubic,
     build,
 )
+from model_store.nets.luma import luma
 
 NETS = [
     pytest.param(StyleNet(width=4, residual_blocks=1), id="style-net"),
@@ -23,6 +25,9 @@ NETS = [
     pytest.param(SuperResolutionNet(8, channels=8, residual_blocks=1), id="super-resolution x8"),
     pytest.param(Johnson2016SuperResolutionNet(4), id="johnson2016 x4"),
     pytest.param(Johnson2016SuperResolutionNet(8), id="johnson2016 x8"),
+    pytest.param(SRCNN(2), id="srcnn x2"),
+    pytest.param(SRCNN(4, kernels="9-5-5"), id="srcnn x4"),
+    pytest.param(SRCNN(8), id="srcnn x8"),
 ]
 
 
@@ -90,6 +95,40 @@ def test_super_resolution_net_adds_to_a_bicubic_enlargement() -> None:
         torch.testing.assert_close(net(pictures), bicubic.enlarge(pictures, 4).clamp(0, 1))
 
 
+@pytest.mark.parametrize(("kernels", "weights"), [("9-1-5", 8_032), ("9-5-5", 57_184)])
+def test_srcnn_has_as_many_weights_as_published(kernels: str, weights: int) -> None:
+    parameters = SRCNN(kernels=kernels).named_parameters()
+    assert sum(parameter.numel() for name, parameter in parameters if name.endswith("weight")) == weights
+
+
+def test_srcnn_refuses_other_kernels() -> None:
+    with pytest.raises(ValueError, match=r"9-1-5 or 9-5-5, not 9-3-5"):
+        SRCNN(kernels="9-3-5")
+
+
+def test_an_untrained_srcnn_is_nearly_bicubic() -> None:
+    pictures = torch.rand(1, 3, 20, 24)
+    with torch.inference_mode():
+        difference = SRCNN().eval()(pictures) - bicubic.enlarge(pictures, 4).clamp(0, 1)
+    assert difference.abs().mean() < 0.02
+
+
+def test_srcnn_leaves_the_chroma_bicubic() -> None:
+    net = SRCNN().train()
+    nn.init.normal_(net.layers[-1].weight, std=0.1)
+    pictures = torch.rand(1, 3, 20, 24)
+    with torch.inference_mode():
+        result, enlarged = net(pictures), bicubic.enlarge(pictures, 4)
+    assert (luma(result) - luma(enlarged)).abs().mean() > 0.01
+    torch.testing.assert_close(result - luma(result), enlarged - luma(enlarged), atol=1e-5, rtol=0)
+
+
+def test_srcnn_keeps_a_plain_picture_plain_to_its_edge() -> None:
+    with torch.inference_mode():
+        result = SRCNN().eval()(torch.full((1, 3, 16, 16), 0.5))
+    torch.testing.assert_close(result, result[..., :1, :1].expand_as(result), atol=1e-4, rtol=0)
+
+
 def test_training_mode_leaves_the_ends_of_the_range_open() -> None:
     net = StyleNet(width=4, residual_blocks=1)
     nn.init.constant_(net.decoder[-1].bias, 10.0)
@@ -104,7 +143,12 @@ def test_architectures_are_built_by_name(architecture: str) -> None:
 
 @pytest.mark.parametrize(
     ("architecture", "parameters"),
-    [("resnet", {}), ("style-net", {"depth": 3}), ("super-resolution-net", {"factor": 3})],
+    [
+        ("resnet", {}),
+        ("style-net", {"depth": 3}),
+        ("super-resolution-net", {"factor": 3}),
+        ("srcnn", {"kernels": "9-3-5"}),
+    ],
 )
 def test_what_cannot_be_built_is_refused_by_name(architecture: str, parameters: dict[str, int]) -> None:
     with pytest.raises(UnknownArchitecture, match=architecture):

@@ -74,6 +74,24 @@ def test_a_picture_is_enlarged_four_times(http: httpx.Client, photo_png: bytes, 
     assert enlarged.size == (4 * photo.width, 4 * photo.height)
 
 
+def test_an_enlargement_is_given_the_colours_of_the_upload(http: httpx.Client) -> None:
+    grey = Image.radial_gradient("L").resize((40, 40))
+    plainly, matched = (
+        http.post("/super-resolve", params={"match_histogram": asked}, content=encoded(grey, "png"))
+        for asked in ("false", "true")
+    )
+    wanted, given = (sorted(image.convert("L").tobytes()) for image in (grey, picture_in(matched)))
+    assert sum(abs(a - b) for a, b in zip(wanted, given[8::16], strict=True)) / len(wanted) < 1
+    assert plainly.content != matched.content
+    assert plainly.headers["ETag"] != matched.headers["ETag"]
+
+
+def test_colours_are_not_matched_unless_asked_for(http: httpx.Client, photo_png: bytes) -> None:
+    default, off = (http.post(f"/super-resolve{query}", content=photo_png) for query in ("", "?match_histogram=false"))
+    assert default.content == off.content
+    assert default.headers["ETag"] == off.headers["ETag"]
+
+
 @pytest.mark.parametrize("content_type", ["image/png", "image/jpeg", "IMAGE/PNG", "application/octet-stream", None])
 def test_the_picture_may_be_the_raw_body(
     http: httpx.Client, photo_png: bytes, photo: Image.Image, content_type: str | None
@@ -196,6 +214,8 @@ BAD = {
     "factor that is no number": Bad("/super-resolve?factor=big", GOOD, 422, "factor"),
     "factor too small": Bad("/super-resolve?factor=1", GOOD, 422, "factor"),
     "factor too large": Bad(f"/super-resolve?factor={10**30}", GOOD, 422, "factor"),
+    "histogram matched perhaps": Bad("/super-resolve?match_histogram=perhaps", GOOD, 422, "match_histogram"),
+    "histogram of a style": Bad("/stylize?style=muse&match_histogram=true", GOOD, 422, "no option 'match_histogram'"),
     "missing style": Bad("/stylize", GOOD, 422, "'style' is missing"),
     "style too long": Bad(f"/stylize?style={'m' * 1000}", GOOD, 422, "style"),
     "unknown option": Bad("/stylize?style=muse&stile=muse", GOOD, 422, "no option 'stile'"),

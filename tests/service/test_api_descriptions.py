@@ -61,6 +61,14 @@ def test_every_answer_is_documented(http: httpx.Client) -> None:
         assert all("application/problem+json" in answers[status]["content"] for status in set(answers) - {"200"})
 
 
+def test_the_options_of_enlarging_are_documented(http: httpx.Client) -> None:
+    parameters = http.get("/openapi.json").json()["paths"]["/super-resolve"]["post"]["parameters"]
+    described = {parameter["name"]: parameter for parameter in parameters}
+    assert set(described) == {"factor", "format", "quality", "match_histogram"}
+    assert described["match_histogram"]["schema"]["default"] is False
+    assert all(parameter["description"] for parameter in parameters)
+
+
 def test_the_documentation_offers_both_ways_to_send_a_picture(http: httpx.Client) -> None:
     body = http.get("/openapi.json").json()["paths"]["/stylize"]["post"]["requestBody"]["content"]
     assert set(body) == {"multipart/form-data", "image/*"}

@@ -49,6 +49,14 @@ def test_a_picture_is_enlarged(picture: Path, photo: Image.Image, tmp_path: Path
         assert (image.size, image.format) == ((4 * photo.width, 4 * photo.height), "JPEG")
 
 
+def test_an_enlargement_is_given_the_colours_of_the_picture(picture: Path, tmp_path: Path) -> None:
+    plainly, matched = tmp_path / "plainly.png", tmp_path / "matched.png"
+    assert impasto("super-resolve", picture, "-o", plainly).returncode == 0
+    done = impasto("super-resolve", picture, "-o", matched, "--match-histogram")
+    assert done.returncode == 0, done.stderr
+    assert matched.read_bytes() != plainly.read_bytes()
+
+
 def test_an_unknown_style_is_refused_with_those_there_are(picture: Path, tmp_path: Path) -> None:
     done = impasto("stylize", picture, "--style", "nope", "-o", tmp_path / "painted.png")
     assert_refused(done, "'nope'", "known: muse")

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from PIL import Image
 
@@ -60,6 +61,11 @@ def test_a_picture_is_enlarged(client: Client, photo_png: bytes, photo: Image.Im
     assert size_of(client.super_resolve(photo_png, factor=4)) == (4 * photo.width, 4 * photo.height)
 
 
+def test_an_enlargement_is_given_the_colours_of_the_picture(client: Client, photo_png: bytes) -> None:
+    matched = client.super_resolve(photo_png, match_histogram=True)
+    assert matched.content != client.super_resolve(photo_png).content
+
+
 def test_the_answer_tells_what_the_server_told(client: Client, photo_png: bytes) -> None:
     answer = client.stylize(photo_png, style="muse", format="webp", quality=50)
     assert answer.media_type == "image/webp"
@@ -100,6 +106,8 @@ def test_the_async_client_does_the_same(server: str, photo_png: bytes, photo: Im
             )
             assert size_of(painted) == photo.size
             assert size_of(enlarged) == (4 * photo.width, 4 * photo.height)
+            matched = await client.super_resolve(photo_png, match_histogram=True)
+            assert matched.content != enlarged.content
             assert await client.models() == Store(BUNDLED).cards()
             assert (await client.model("stylize", "muse")).label == "muse@1"
             with pytest.raises(UnknownModel):
@@ -133,6 +141,22 @@ def test_what_the_server_refuses_is_raised_by_its_kind(
     assert error.request_id in str(error)
     assert error.detail in str(error)
     assert error.type.startswith("urn:impasto:problem:")
+
+
+# What is sent
+
+
+@pytest.mark.parametrize(("matched", "sent"), [({}, None), ({"match_histogram": True}, "true")])
+def test_histogram_matching_is_sent_only_when_asked_for(matched: dict[str, bool], sent: str | None) -> None:
+    urls = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        urls.append(request.url)
+        return httpx.Response(200, content=b"picture")
+
+    with Client(transport=httpx.MockTransport(answer)) as client:
+        client.super_resolve(b"picture", **matched)
+    assert [url.params.get("match_histogram") for url in urls] == [sent]
 
 
 # The package

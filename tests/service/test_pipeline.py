@@ -32,8 +32,9 @@ def stylize(pipeline: Pipeline, data: bytes, format: Format | Literal["auto"] = 
     return asyncio.run(pipeline.run("stylize", "tiny", data, format, quality))
 
 
-def super_resolve(pipeline: Pipeline, data: bytes, format: Format | Literal["auto"] = "auto") -> Answer:  # noqa: A002
-    return asyncio.run(pipeline.run("super-resolve", "x2-pixel", data, format, 90))
+def super_resolve(pipeline: Pipeline, data: bytes, *, match_histogram: bool = False) -> Answer:
+    work = pipeline.run("super-resolve", "x2-pixel", data, "auto", 90, match_histogram=match_histogram)
+    return asyncio.run(work)
 
 
 def read(answer: Answer) -> Image.Image:
@@ -65,6 +66,20 @@ def test_a_picture_is_enlarged_by_the_factor(pipeline: Pipeline, photo_png: byte
     assert np.abs(np.asarray(enlarged).astype(float) - np.asarray(bicubic)).mean() < 10
 
 
+def test_an_enlargement_is_given_the_colours_of_the_upload(
+    pipeline: Pipeline, photo_png: bytes, photo: Image.Image
+) -> None:
+    matched = read(super_resolve(pipeline, photo_png, match_histogram=True))
+    assert matched.size == (2 * photo.width, 2 * photo.height)
+    wanted, given = (np.quantile(np.asarray(image), np.linspace(0, 1, 65), axis=(0, 1)) for image in (photo, matched))
+    assert np.abs(wanted - given).mean() < 1
+
+
+def test_colours_are_matched_beside_alpha(pipeline: Pipeline) -> None:
+    matched = read(super_resolve(pipeline, png(20, 24, (10, 200, 90, 77)), match_histogram=True))
+    assert matched.getextrema() == ((10, 10), (200, 200), (90, 90), (77, 77))
+
+
 @pytest.mark.parametrize("format", ["jpeg", "png", "webp", "avif"])
 def test_the_answer_has_the_format_asked_for(pipeline: Pipeline, photo_png: bytes, format: Format) -> None:  # noqa: A002
     assert read(stylize(pipeline, photo_png, format)).format == format.upper()
@@ -87,6 +102,7 @@ def test_whatever_changes_the_answer_changes_its_etag(pipeline: Pipeline, photo_
         stylize(pipeline, photo_png, format="webp"),
         stylize(pipeline, png(48, 32)),
         super_resolve(pipeline, photo_png),
+        super_resolve(pipeline, photo_png, match_histogram=True),
     ]
     assert len({answer.etag for answer in answers}) == len(answers)
 
