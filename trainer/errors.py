@@ -1,7 +1,9 @@
 """What can go wrong while training and measuring.
 
 TrainerError
+├── BadDictionary    a dictionary of sparse coding that cannot be read or written
 ├── BadLossNetwork   a loss network that cannot be had or does not fit its taps
+├── BadOutput        a report or picture that cannot be written
 ├── BadPhotos        no usable photos
 ├── BadRecipe        settings that contradict each other
 ├── BadRun           a run that cannot be resumed
@@ -16,8 +18,16 @@ class TrainerError(ImpastoError):
     """Base of all errors of the trainer."""
 
 
+class BadDictionary(TrainerError):
+    """The dictionary of sparse coding cannot be read or written."""
+
+
 class BadLossNetwork(TrainerError):
     """The loss network cannot be built or loaded."""
+
+
+class BadOutput(TrainerError):
+    """A report or picture cannot be written where it was to go."""
 
 
 class BadPhotos(TrainerError):

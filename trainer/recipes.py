@@ -1,0 +1,232 @@
+"""What decides what a net becomes, besides the pictures: settings, with the defaults and the published ones.
+
+There is no torch here, so that commands can show their options at once.
+"""
+
+import math
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
+
+Precision = Literal["auto", "float32", "bfloat16"]
+
+
+class Recipe(BaseModel):
+    """How any net is trained: Adam, its learning rate, and a moving average of the weights."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    architecture: str
+    steps: int = Field(ge=1, description="How many batches to train on.")
+    batch: int = Field(ge=1, description="Pictures a step, over all processes.")
+    learning_rate: float = Field(gt=0, description="Adam's, at its peak.")
+    schedule: Literal["one-cycle", "constant"] = Field(
+        default="one-cycle", description="Of the learning rate: a linear warm-up, then a cosine; or none."
+    )
+    warm_up: float = Field(default=0.03, ge=0, lt=1, description="Share of the steps.")
+    final_rate: float = Field(default=0.01, ge=0, le=1, description="Share of the peak at the end.")
+    gradient_norm: float = Field(default=20.0, ge=0, description="Gradients are clipped to this norm; 0: they are not.")
+    ema: float = Field(default=0.999, ge=0, lt=1, description="Decay of the weights' moving average; 0: none.")
+    seed: int = Field(default=0, ge=0, lt=2**63, description="Of the first weights and of every draw.")
+    precision: Precision = Field(
+        default="auto", description="Of convolutions; auto: bfloat16 where the processor has it, else float32."
+    )
+
+    def rate_at(self, step: int) -> float:
+        """Learning rate of a step, counted from 0."""
+        if self.schedule == "constant":
+            return self.learning_rate
+        warm_up_steps = self.warm_up * self.steps
+        if step < warm_up_steps:
+            return self.learning_rate * (step + 1) / (warm_up_steps + 1)
+        progress = (step - warm_up_steps) / max(self.steps - warm_up_steps, 1)
+        cosine = (1 + math.cos(math.pi * progress)) / 2
+        return self.learning_rate * (self.final_rate + (1 - self.final_rate) * cosine)
+
+    @property
+    def parameters(self) -> dict[str, JsonValue]:
+        """What the architecture is built with."""
+        raise NotImplementedError
+
+
+class StyleRecipe(Recipe):
+    """How a style net is trained; the defaults are what looked best."""
+
+    architecture: Literal["style-net", "johnson2016"] = "style-net"
+    width: int = Field(default=32, ge=4, description="Channels of the net's first layer.")
+    residual_blocks: int = Field(default=5, ge=1, description="Of the net; johnson2016 always has 5.")
+    steps: int = Field(default=5600, ge=1, description="How many batches to train on.")
+    batch: int = Field(default=4, ge=1, description="Photos a step, over all processes.")
+    learning_rate: float = Field(default=1e-3, gt=0, description="Adam's, at its peak.")
+    size: int = Field(default=256, ge=32, description="Side of the photos, in pixels.")
+    late_size: int | None = Field(default=None, ge=32, description="Side of the photos in the last part, in pixels.")
+    late_share: float = Field(default=0.2, ge=0, le=1, description="Which share of the steps the last part is.")
+    augmentation: Literal["flip", "crop", "none"] = Field(
+        default="flip", description="Mirror half of the photos; crop: also take a random part of each."
+    )
+    style_size: int = Field(default=256, ge=32, description="Shorter side of the style picture, in pixels.")
+    loss_networks: tuple[str, ...] = Field(
+        default=("vgg19",),
+        description="vgg16, vgg19 or LAYOUT:FILE, as in vgg19-normalised:vgg19.safetensors; repeatable.",
+    )
+    content_taps: tuple[str, ...] = Field(
+        default=("relu2_1", "relu3_1"),
+        description="As in relu2_1, relu2_1/2 (at half size), vgg16:relu2_2, relu2_1=0.5 (weighted); repeatable.",
+    )
+    style_taps: tuple[str, ...] = Field(
+        default=("relu1_1", "relu2_1", "relu3_1", "relu2_1/2", "relu3_1/2", "relu2_1/4", "relu3_1/4"),
+        description="Likewise.",
+    )
+    losses: Literal["relative", "absolute"] = Field(
+        default="relative",
+        description="Divided by the target's size and averaged over taps; absolute: as published, summed over taps.",
+    )
+    content_weight: float = Field(default=2.0, ge=0, description="Of feature reconstruction.")
+    style_weight: float = Field(default=28.0, ge=0, description="Of style reconstruction.")
+    variation_weight: float = Field(default=2.0, ge=0, description="Of total variation.")
+
+    @property
+    def parameters(self) -> dict[str, JsonValue]:
+        """What the architecture is built with."""
+        if self.architecture == "johnson2016":
+            return {"width": self.width}
+        return {"width": self.width, "residual_blocks": self.residual_blocks}
+
+    @property
+    def largest_size(self) -> int:
+        """Side of the largest photos of the run, in pixels."""
+        return max(self.size, self.late_size or 0)
+
+    def size_at(self, step: int) -> int:
+        """Side of the photos of a step, counted from 0, in pixels."""
+        is_late = self.late_size is not None and step >= round(self.steps * (1 - self.late_share))
+        return self.late_size if is_late and self.late_size is not None else self.size
+
+
+class SuperResolutionRecipe(Recipe):
+    """How a super-resolution net is trained; the defaults give the best PSNR."""
+
+    architecture: Literal["super-resolution-net", "johnson2016-super-resolution", "srcnn"] = "super-resolution-net"
+    factor: int = Field(default=4, description="2, 4 or 8; the paper's net 4 or 8.")
+    channels: int = Field(default=64, ge=4, description="Of every layer of a super-resolution-net.")
+    residual_blocks: int = Field(default=16, ge=1, description="Of a super-resolution-net.")
+    kernels: Literal["9-1-5", "9-5-5"] = Field(default="9-1-5", description="Of an srcnn.")
+    steps: int = Field(default=6000, ge=1, description="How many batches to train on.")
+    batch: int = Field(default=32, ge=1, description="Patches a step, over all processes.")
+    learning_rate: float = Field(default=5e-4, gt=0, description="Adam's, at its peak.")
+    warm_up: float = Field(default=0.02, ge=0, lt=1, description="Share of the steps.")
+    tile: int = Field(default=320, ge=32, description="Side of the squares that photos are cut into, in pixels.")
+    patch: int = Field(default=192, ge=32, description="Side of the patches trained on, in large pixels.")
+    augmentation: Literal["dihedral", "none"] = Field(
+        default="dihedral", description="Turn and mirror each patch in one of eight ways."
+    )
+    degradation: Literal["bicubic", "blur", "drawn"] = Field(
+        default="bicubic",
+        description="Bicubic shrinking; blur: after a Gaussian of σ 1.0, as in the paper; drawn: of σ 0 to 2 a patch.",
+    )
+    pixel_loss: Literal["absolute", "squared"] = Field(default="absolute", description="The paper's is squared.")
+    pixel_weight: float = Field(default=1.0, ge=0, description="Of the pixel loss.")
+    feature_weight: float = Field(default=0.0, ge=0, description="Of feature reconstruction.")
+    feature_taps: tuple[str, ...] = Field(
+        default=("relu2_2",), description="As in relu2_2, relu2_2/2 (at half size), relu1_2=0.5 (weighted); repeatable."
+    )
+    losses: Literal["relative", "absolute"] = Field(
+        default="relative", description="Feature reconstruction divided by the target's size; absolute: as published."
+    )
+    loss_networks: tuple[str, ...] = Field(
+        default=("vgg16",), description="vgg16, vgg19 or LAYOUT:FILE, as in vgg16-caffe:vgg16.safetensors; repeatable."
+    )
+
+    def size_at(self, _step: int) -> int:
+        """Side of the large patches of a step, in pixels."""
+        return self.patch
+
+    @model_validator(mode="after")
+    def _makes_sense(self) -> Self:
+        if self.factor not in (2, 4, 8):
+            raise ValueError("the factor must be 2, 4 or 8")
+        if not self.pixel_weight and not self.feature_weight:
+            raise ValueError("pixel_weight and feature_weight are both 0: give one of them")
+        return self
+
+    @property
+    def parameters(self) -> dict[str, JsonValue]:
+        """What the architecture is built with."""
+        match self.architecture:
+            case "johnson2016-super-resolution":
+                return {"factor": self.factor}
+            case "srcnn":
+                return {"factor": self.factor, "kernels": self.kernels}
+            case "super-resolution-net":
+                return {"factor": self.factor, "channels": self.channels, "residual_blocks": self.residual_blocks}
+
+
+_AS_PUBLISHED = {
+    "batch": 4,
+    "learning_rate": 1e-3,
+    "schedule": "constant",
+    "gradient_norm": 0.0,
+    "ema": 0.0,
+    "augmentation": "none",
+    "precision": "float32",
+    "losses": "absolute",
+}
+
+_TORCHVISION_SCALE = 57.6
+"""How many times smaller than the original network torchvision's sees pictures: 255 · 0.226, its mean deviation."""
+
+
+def _as_published(loss_network: str, scale: float) -> StyleRecipe:
+    """The published recipe for a loss network whose input is `scale` times smaller than the original's.
+
+    The authors' code averages the Gram differences over C² and has a style weight of 5 and a total variation weight of
+    1e-6. Content falls with scale², style with scale⁴, and total variation with the 255² between [0, 1] and 0..255; of
+    the latter, the authors sum half of it over the batch of 4, where the mean is taken here.
+    """
+    channels = {"relu1_2": 64, "relu2_2": 128, "relu3_3": 256, "relu4_3": 512}
+    return StyleRecipe.model_validate(
+        _AS_PUBLISHED
+        | {
+            "architecture": "johnson2016",
+            "steps": 40_000,
+            "loss_networks": (loss_network,),
+            "content_taps": ("relu2_2",),
+            "style_taps": tuple(f"{tap}={1 / count**2}" for tap, count in channels.items()),
+            "content_weight": 1.0,
+            "style_weight": 5 * scale**2,
+            "variation_weight": 2e-6 * (255 / scale) ** 2,
+        }
+    )
+
+
+STYLE_RECIPES: dict[str, StyleRecipe] = {
+    "default": StyleRecipe(),
+    "fine-tune": StyleRecipe(steps=1000, ema=0.998),
+    "laptop": StyleRecipe(steps=600, batch=2, size=192, ema=0.99),
+    "paper": _as_published("vgg16", _TORCHVISION_SCALE),
+    "paper-caffe": _as_published("vgg16-caffe", 1.0),
+}
+"""By what `impasto train style --recipe` calls them. `fine-tune` and `laptop` are for starting from another style;
+`paper` sees with torchvision's VGG-16, `paper-caffe` with the authors' own, for which a file must be given."""
+
+_PAPER_PIXEL = SuperResolutionRecipe.model_validate(
+    _AS_PUBLISHED
+    | {
+        "architecture": "johnson2016-super-resolution",
+        "steps": 200_000,
+        "patch": 288,
+        "degradation": "blur",
+        "pixel_loss": "squared",
+    }
+)
+
+SUPER_RESOLUTION_RECIPES: dict[tuple[str, str], SuperResolutionRecipe] = {
+    ("default", "pixel"): SuperResolutionRecipe(),
+    ("default", "feature"): SuperResolutionRecipe(steps=3000, learning_rate=1e-4, pixel_weight=0.1, feature_weight=1.0),
+    ("paper", "pixel"): _PAPER_PIXEL,
+    ("paper", "feature"): _PAPER_PIXEL.model_copy(update={"pixel_weight": 0.0, "feature_weight": 1.0}),
+    ("srcnn", "pixel"): SuperResolutionRecipe(
+        architecture="srcnn", steps=9000, batch=8, learning_rate=1e-3, patch=64, pixel_loss="squared"
+    ),
+}
+"""By what `impasto train super-resolution` calls them in `--recipe` and `--loss`."""
