@@ -1,13 +1,13 @@
-"""Photos from a folder or a tar, decoded once into one tensor."""
+"""Photos in folders, tars and WebDataset shards: found, told apart by their contents, decoded."""
 
 import hashlib
 import io
 import logging
 import lzma
-import math
+import re
 import tarfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,68 +19,72 @@ from torch import Tensor
 from trainer.errors import BadPhotos
 
 _SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".avif", ".bmp", ".tif", ".tiff"}
-_TILES_PER_PHOTO = 16
+_ORIENTATION, _ON_ITS_SIDE = 0x0112, {5, 6, 7, 8}
 _log = logging.getLogger(__name__)
 
 
-class Photos(NamedTuple):
-    """Square photos of one size: uint8 RGB, `(N, 3, S, S)`."""
+class PhotoFile(NamedTuple):
+    """A picture file, or a member of a tar."""
 
-    train: Tensor
-    held_out: Tensor
-    """Photos that training never sees: the first by the sha256 of their files, whatever they are called."""
-    skipped: tuple[str, ...]
-    """Files that could not be read, by name."""
+    name: str
+    sha256: bytes
+    size: tuple[int, int]
+    """Width and height when upright."""
+    path: Path
+    """Of the file or the tar."""
+    offset: int
+    """Where it begins there."""
+    length: int
+    data: bytes | None
+    """Its contents, if it cannot be read again by itself, as in a compressed tar."""
 
-    @property
-    def description(self) -> str:
-        """One line for the card."""
-        size = self.train.shape[-1]
-        return f"{len(self.train)} squares of {size}×{size} from photos, {len(self.held_out)} more held out"
+    def decode(self) -> Image.Image:
+        """The photo, upright, RGB, alpha laid over white.
 
-    @property
-    def summary(self) -> str:
-        """One line for the person who trains."""
-        names = ", ".join(self.skipped[:5]) + (", …" if len(self.skipped) > 5 else "")
-        skipped = f"; skipped {len(self.skipped)} files: {names}" if self.skipped else ""
-        return f"{self.description}{skipped}"
-
-    @property
-    def sha256(self) -> str:
-        """Of the pixels trained on."""
-        return hashlib.sha256(self.train.numpy().data).hexdigest()
+        Raises:
+            Exception: whatever decoders raise on broken files.
+        """
+        if self.data is not None:
+            return _upright_rgb(self.data)
+        with self.path.open("rb") as file:
+            file.seek(self.offset)
+            return _upright_rgb(file.read(self.length))
 
 
-def load_crops(source: Path, size: int, held_out: int = 0) -> Photos:
-    """Each photo scaled so that its shorter side is `size`, and its middle square cut out (for style training).
+class Found(NamedTuple):
+    """What was found in some sources."""
+
+    photos: list[PhotoFile]
+    """By their sha256, so that the order depends neither on names nor on packaging; each only once."""
+    skipped: dict[str, str]
+    """Why others are no pictures, by name."""
+
+
+def find_photos(sources: Iterable[str | Path]) -> Found:
+    """Finds photos and reads their sizes; does not decode them.
 
     Args:
-        source: a folder, searched through, or a tar.
-        size: side of the square in pixels.
-        held_out: how many photos to keep from training.
+        sources: folders, searched through for pictures and tars; tars; or patterns of tars as in
+            `shards/train-{000..041}.tar` (WebDataset).
 
     Raises:
-        BadPhotos: no such source, or no more than `held_out` usable photos in it.
+        BadPhotos: no such source, or a broken tar.
     """
-    return _load(source, held_out, lambda photo: [ImageOps.fit(photo, (size, size), Image.Resampling.LANCZOS)])
-
-
-def load_tiles(source: Path, size: int, held_out: int = 0) -> Photos:
-    """Up to 16 squares of `size` cut, unscaled, out of each photo, evenly spread (for super-resolution).
-
-    Arguments and errors as for `load_crops`; photos smaller than a square are skipped.
-    """
-
-    def tiles(photo: Image.Image) -> Iterator[Image.Image]:
-        corners = [
-            (left, top)
-            for top in range(0, photo.height - size + 1, size)
-            for left in range(0, photo.width - size + 1, size)
-        ]
-        for left, top in corners[:: max(1, math.ceil(len(corners) / _TILES_PER_PHOTO))]:
-            yield photo.crop((left, top, left + size, top + size))
-
-    return _load(source, held_out, tiles)
+    photos: dict[bytes, PhotoFile] = {}
+    skipped = {}
+    for source in sources:
+        for path in _expand_braces(str(source)):
+            for name, data, place in _files(Path(path)):
+                try:
+                    size = _upright_size(data)
+                except Exception as error:  # decoders raise anything on broken files
+                    _log.warning("skipped %s: %s", name, reason(error))
+                    skipped[name] = reason(error)
+                    continue
+                sha256 = hashlib.sha256(data).digest()
+                kept = data if place.is_compressed else None
+                photos[sha256] = PhotoFile(name, sha256, size, place.path, place.offset, len(data), kept)
+    return Found([photos[key] for key in sorted(photos)], skipped)
 
 
 def load_picture(path: Path, shorter_side: int | None = None) -> Tensor:
@@ -96,12 +100,12 @@ def load_picture(path: Path, shorter_side: int | None = None) -> Tensor:
     try:
         picture = _upright_rgb(path.read_bytes())
     except Exception as error:  # decoders raise anything on broken files
-        raise BadPhotos(f"cannot read the picture {path}: {_reason(error)}") from error
+        raise BadPhotos(f"cannot read the picture {path}: {reason(error)}") from error
     if shorter_side is not None:
         scale = shorter_side / min(picture.size)
         size = (round(picture.width * scale), round(picture.height * scale))
         picture = picture.resize(size, Image.Resampling.LANCZOS)
-    return _to_tensor(picture)[None] / 255
+    return to_tensor(picture)[None] / 255
 
 
 def sha256_of(path: Path) -> str:
@@ -123,47 +127,61 @@ def list_pictures(folder: Path) -> list[Path]:
     return paths
 
 
-def _load(source: Path, held_out: int, cut: Callable[[Image.Image], Iterable[Image.Image]]) -> Photos:
-    squares: dict[bytes, list[Tensor]] = {}
-    skipped = []
-    for name, data in _files(source):
-        try:
-            pieces = [_to_tensor(piece) for piece in cut(_upright_rgb(data))]
-        except Exception as error:  # as above
-            _log.warning("skipped %s: %s", name, _reason(error))
-            skipped.append(name)
-            continue
-        if pieces:
-            squares[hashlib.sha256(data).digest()] = pieces
-        else:
-            _log.warning("skipped %s: too small", name)
-            skipped.append(name)
-    if len(squares) <= held_out:
-        raise BadPhotos(
-            f"{source} has {len(squares)} usable photos ({len(skipped)} skipped), and {held_out} are to be held out: "
-            "give it more photos"
-        )
-    shuffled = sorted(squares)
-    kept = torch.stack([piece for digest in shuffled[held_out:] for piece in squares[digest]])
-    held = [piece for digest in shuffled[:held_out] for piece in squares[digest]]
-    return Photos(kept, torch.stack(held) if held else torch.empty_like(kept[:0]), tuple(skipped))
+def reason(error: Exception) -> str:
+    """Why a picture cannot be read."""
+    return "it is not a picture" if isinstance(error, UnidentifiedImageError) else str(error)
 
 
-def _files(source: Path) -> Iterator[tuple[str, bytes]]:
-    """Names and contents of the picture files."""
-    if source.is_dir():
-        for path in sorted(source.rglob("*")):
-            if path.suffix.lower() in _SUFFIXES and path.is_file():
-                yield path.relative_to(source).as_posix(), path.read_bytes()
+def to_tensor(picture: Image.Image) -> Tensor:
+    """An RGB picture as uint8 `(3, H, W)`."""
+    return torch.from_numpy(np.array(picture)).permute(2, 0, 1).contiguous()
+
+
+class _Place(NamedTuple):
+    path: Path
+    offset: int
+    is_compressed: bool
+
+
+def _expand_braces(source: str) -> Iterator[str]:
+    """`a-{08..10}.tar` as `a-08.tar`, `a-09.tar`, `a-10.tar`; what has no braces as it is."""
+    match = re.search(r"\{(\d+)\.\.(\d+)\}", source)
+    if match is None:
+        yield source
         return
+    first, last = match.groups()
+    for number in range(int(first), int(last) + 1):
+        yield from _expand_braces(f"{source[: match.start()]}{number:0{len(first)}}{source[match.end() :]}")
+
+
+def _files(source: Path) -> Iterator[tuple[str, bytes, _Place]]:
+    """Names, contents and places of the picture files."""
+    if not source.is_dir():
+        yield from _members(source)
+        return
+    for path in sorted(source.rglob("*")):
+        if path.suffix.lower() in _SUFFIXES and path.is_file():
+            yield path.relative_to(source).as_posix(), path.read_bytes(), _Place(path, 0, is_compressed=False)
+        elif path.suffix.lower() == ".tar":
+            yield from _members(path)
+
+
+def _members(path: Path) -> Iterator[tuple[str, bytes, _Place]]:
     try:
-        with tarfile.open(source) as archive:
+        with tarfile.open(path) as archive:
+            is_compressed = not isinstance(archive.fileobj, io.BufferedReader)
             for member in archive:
                 file = archive.extractfile(member) if Path(member.name).suffix.lower() in _SUFFIXES else None
                 if file is not None:
-                    yield member.name, file.read()
+                    yield f"{path.name}/{member.name}", file.read(), _Place(path, member.offset_data, is_compressed)
     except (OSError, EOFError, tarfile.TarError, zlib.error, lzma.LZMAError) as error:
-        raise BadPhotos(f"cannot read photos from {source}: it is neither a folder nor a whole tar") from error
+        raise BadPhotos(f"cannot read photos from {path}: it is neither a folder nor a whole tar") from error
+
+
+def _upright_size(data: bytes) -> tuple[int, int]:
+    with Image.open(io.BytesIO(data)) as picture:
+        width, height = picture.size
+        return (height, width) if picture.getexif().get(_ORIENTATION) in _ON_ITS_SIDE else (width, height)
 
 
 def _upright_rgb(data: bytes) -> Image.Image:
@@ -175,11 +193,3 @@ def _upright_rgb(data: bytes) -> Image.Image:
             picture = picture.convert("RGBA")
             picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
         return picture.convert("RGB")
-
-
-def _reason(error: Exception) -> str:
-    return "it is not a picture" if isinstance(error, UnidentifiedImageError) else str(error)
-
-
-def _to_tensor(picture: Image.Image) -> Tensor:
-    return torch.from_numpy(np.array(picture)).permute(2, 0, 1).contiguous()

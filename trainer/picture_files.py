@@ -1,0 +1,48 @@
+"""Pictures that are results: where they can be written, and writing them."""
+
+import io
+import tempfile
+from pathlib import Path
+
+from PIL import Image
+
+from trainer.errors import BadOutput
+
+_JPEG_QUALITY = 95
+
+
+def check_output(path: Path) -> None:
+    """Makes sure, before long work, that a picture can be written.
+
+    Raises:
+        BadOutput: it cannot: its suffix says no format, or its folder cannot be written to.
+    """
+    picture_format = Image.registered_extensions().get(path.suffix.lower(), "")
+    try:
+        Image.new("RGB", (16, 16)).save(io.BytesIO(), picture_format)
+    except (KeyError, ValueError, OSError) as error:
+        raise BadOutput(f"cannot write {path}: use a suffix of a format for pictures, as in .png or .jpg") from error
+    if path.is_dir():
+        raise BadOutput(f"cannot write {path}: it is a folder")
+    try:
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise BadOutput(f"cannot write {path}: {error.strerror}: {path.parent}") from error
+
+
+def save(picture: Image.Image, path: Path) -> None:
+    """Writes a picture in the format of the suffix.
+
+    Raises:
+        BadOutput: it cannot be written, as on a full disk.
+    """
+    try:
+        picture.save(path, quality=_JPEG_QUALITY)
+    except (ValueError, OSError) as error:
+        raise BadOutput(f"cannot write {path}: {error}") from error
+
+
+def beside(path: Path, number: int) -> Path:
+    """`out.png` as `out-000100.png`."""
+    return path.with_stem(f"{path.stem}-{number:06}")
