@@ -1,10 +1,12 @@
 """Loss networks: named taps on fixed, pretrained convolutional nets (section 3.2 of the paper).
 
 A tap is written `relu2_2`, `relu2_2/2` for the same activation on the picture average-pooled by 2, and
-`vgg19-distilled:relu4_1` where several networks are in use. Networks are built only as deep as their deepest tap, so
-a file that ends there is enough.
+`vgg19-distilled:relu4_1` where several networks are in use; `=0.5` behind it is its weight in the loss. Networks are
+built only as deep as their deepest tap, so a file that ends there is enough.
 """
 
+import hashlib
+import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +17,7 @@ from typing import NamedTuple, Self
 import safetensors.torch
 import torch
 import torch.nn.functional as F
+from pydantic import JsonValue
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
@@ -70,16 +73,25 @@ class LossNetwork(nn.Module):
             if tap.layer not in layers:
                 raise BadLossNetwork(f"there is no {tap.layer} in {tap.network}; it has {', '.join(layers)}")
         self.networks = nn.ModuleDict(networks)
-        self._layers = {
-            key: [tap.layer for tap in self.taps if (tap.network, tap.scale) == key]
-            for key in dict.fromkeys((tap.network, tap.scale) for tap in self.taps)
-        }
         self.requires_grad_(requires_grad=False).eval()
 
-    def forward(self, pictures: Tensor) -> dict[Tap, Tensor]:
-        """Activations at each tap for RGB pictures in [0, 1], `(N, 3, H, W)`; each `(N, C, H', W')`."""
+    @property
+    def device(self) -> torch.device:
+        """Where pictures must be."""
+        return next(self.parameters()).device
+
+    def forward(self, pictures: Tensor, taps: Iterable[Tap] | None = None) -> dict[Tap, Tensor]:
+        """Activations for RGB pictures in [0, 1], `(N, 3, H, W)`; each `(N, C, H', W')`.
+
+        Args:
+            pictures: on the network's device.
+            taps: which of `self.taps`; all if not given.
+        """
+        layers_at: dict[tuple[str, int], list[str]] = {}
+        for tap in self.taps if taps is None else taps:
+            layers_at.setdefault((tap.network, tap.scale), []).append(tap.layer)
         features = {}
-        for (network, scale), layers in self._layers.items():
+        for (network, scale), layers in layers_at.items():
             pooled = F.avg_pool2d(pictures, scale) if scale > 1 else pictures
             activations = self.networks[network](pooled, layers)
             features.update({Tap(network, layer, scale): activations[layer] for layer in layers})
@@ -131,6 +143,8 @@ class VGG(nn.Module):
             name = self._names.get(index)
             if name in wanted:
                 activations[name] = features
+                if len(activations) == len(wanted):
+                    break
         return activations
 
 
@@ -179,6 +193,8 @@ class DistilledVGG19(nn.Module):
             name = f"relu{conv[0]}_{conv[1]}"
             if name in wanted:
                 activations[name] = F.relu(self.get_submodule(f"conv{conv}_aux")(features))
+                if len(activations) == len(wanted):
+                    break
         return activations
 
 
@@ -242,7 +258,7 @@ def load_loss_network(sources: Sequence[str], taps: Iterable[str]) -> LossNetwor
             shapes, or a tap that cannot be.
     """
     files = dict(_parse_source(source) for source in sources)
-    parsed = parse_taps(taps, sources)
+    parsed = list(dict.fromkeys(tap for text in taps for tap in parse_taps([text], sources)))
     if len(files) < len(sources):
         raise BadLossNetwork("a layout is given twice among the loss networks: give each once")
     untapped = [layout for layout in files if layout not in {tap.network for tap in parsed}]
@@ -263,8 +279,57 @@ def parse_taps(taps: Iterable[str], sources: Sequence[str]) -> list[Tap]:
     Raises:
         BadLossNetwork: a tap is not of the form described above.
     """
+    return list(weigh_taps(taps, sources))
+
+
+def weigh_taps(taps: Iterable[str], sources: Sequence[str]) -> dict[Tap, float]:
+    """Reads taps with their weights, 1 where none is written.
+
+    Raises:
+        BadLossNetwork: a tap is not of the form described above, is given twice, or its weight is not a number above 0.
+    """
     default = sources[0].partition(":")[0]
-    return [Tap.parse(tap, default) for tap in taps]
+    weighed: dict[Tap, float] = {}
+    for text in taps:
+        name, _, weight = text.partition("=")
+        tap = Tap.parse(name, default)
+        if tap in weighed:
+            raise BadLossNetwork(f"tap {tap} is given twice: give it once, with a weight as in {tap.layer}=2")
+        weighed[tap] = _weight(text, weight)
+    return weighed
+
+
+def check_side(taps: Iterable[Tap], side: int) -> None:
+    """Makes sure that something is left of pictures of a side, in pixels, at each tap.
+
+    Raises:
+        BadLossNetwork: a tap is too deep or at too small a scale.
+    """
+    for tap in taps:
+        if side // tap.scale < 2 ** (int(tap.layer[4]) - 1):
+            raise BadLossNetwork(
+                f"nothing is left of pictures of {side} pixels at {tap}: leave it out or use larger ones"
+            )
+
+
+def fingerprints(sources: Sequence[str]) -> list[JsonValue]:
+    """What tells loss networks apart, wherever their files are: the layout, and the sha256 of its file if there is one.
+
+    Raises:
+        BadLossNetwork: as for `load_loss_network`.
+    """
+    parsed = (_parse_source(source) for source in sources)
+    return [f"{layout} {hashlib.sha256(file.read_bytes()).hexdigest()}" if file else layout for layout, file in parsed]
+
+
+def _weight(tap: str, text: str) -> float:
+    try:
+        weight = float(text or 1)
+    except ValueError:
+        weight = math.nan
+    if not 0 < weight < math.inf:
+        raise BadLossNetwork(f"{tap!r}: the weight of a tap is a number above 0, as in relu2_1=0.5")
+    return weight
 
 
 def _parse_source(source: str) -> tuple[str, Path | None]:

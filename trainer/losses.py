@@ -1,8 +1,8 @@
 """The losses of the paper, each with its equation, and their relative forms.
 
 Pictures are float RGB in [0, 1], `(N, 3, H, W)`; features are activations of a loss network, `(N, C, H, W)`. Every
-loss is a scalar: the mean over the batch. Everything is computed in float32, because sums of squares overflow in
-half precision.
+loss is a scalar: the mean over the batch. Half precision is computed in float32, because sums of squares overflow in
+it.
 
 The published losses depend on the scale of the loss network's activations, so their weights must be found again for
 every network. The relative losses divide that scale out: features that are all zero have an error of 1, whatever the
@@ -17,18 +17,18 @@ from torch import Tensor
 
 def feature_reconstruction(features: Tensor, target: Tensor) -> Tensor:
     """Squared distance of features, divided by their number C·H·W (equation 2)."""
-    return (features.float() - target.float()).square().mean()
+    return (_full(features) - _full(target)).square().mean()
 
 
 def gram_matrix(features: Tensor) -> Tensor:
     """Correlations of channels over all positions, divided by C·H·W (equation 3).
 
     Returns:
-        `(N, C, C)`, float32.
+        `(N, C, C)`, at least float32.
     """
     channels, height, width = features.shape[1:]
     with torch.autocast(features.device.type, enabled=False):
-        flat = features.float().flatten(2)
+        flat = _full(features).flatten(2)
         return flat @ flat.mT / (channels * height * width)
 
 
@@ -45,18 +45,18 @@ def total_variation(pictures: Tensor) -> Tensor:
 
 def pixel(pictures: Tensor, target: Tensor) -> Tensor:
     """Squared distance of pictures, divided by C·H·W (section 3.2)."""
-    return (pictures.float() - target.float()).square().mean()
+    return (_full(pictures) - _full(target)).square().mean()
 
 
 def absolute_pixel(pictures: Tensor, target: Tensor) -> Tensor:
     """Mean absolute difference of pictures; the pixel loss that EDSR trains with (Lim et al. 2017, section 3.3)."""
-    return (pictures.float() - target.float()).abs().mean()
+    return (_full(pictures) - _full(target)).abs().mean()
 
 
 def relative_feature_reconstruction(features: Tensor, target: Tensor) -> Tensor:
     """Equation 2 divided by the mean square of the target's features."""
-    target = target.float()
-    error = (features.float() - target).square().mean((1, 2, 3))
+    target = _full(target)
+    error = (_full(features) - target).square().mean((1, 2, 3))
     return (error / target.square().mean((1, 2, 3))).mean()
 
 
@@ -79,5 +79,9 @@ def weighted_sum(terms: Mapping[str, Tensor], weights: Mapping[str, float]) -> T
 
 
 def _neighbour_differences(pictures: Tensor) -> tuple[Tensor, Tensor]:
-    pictures = pictures.float()
+    pictures = _full(pictures)
     return pictures[..., 1:, :] - pictures[..., :-1, :], pictures[..., :, 1:] - pictures[..., :, :-1]
+
+
+def _full(values: Tensor) -> Tensor:
+    return values if values.dtype == torch.float64 else values.float()

@@ -12,9 +12,10 @@ from PIL import Image
 from torch import Tensor
 
 from trainer.errors import BadLossNetwork
-from trainer.loss_networks import Tap, load_loss_network
+from trainer.loss_networks import Tap, load_loss_network, weigh_taps
 from trainer.losses import gram_matrix
-from trainer.photos import load_crops
+from trainer.photos import load_picture
+from trainer.squares import load_crops
 
 
 def truncated(model: str, convolutions: int) -> dict[str, Tensor]:
@@ -108,6 +109,8 @@ def test_a_loss_network_never_learns_but_passes_gradients_on(vgg19_weights: Path
         ("vgg19-distilled:{weights}", "relu1_1", "it has no conv11.weight"),
         ("vgg19-distilled:{weights}", "relu1_2", "cannot be tapped at relu1_2"),
         ("vgg19-normalised:{weights}", "relu3_1 relu1_3", "there is no relu1_3 in vgg19-normalised"),
+        ("vgg19-normalised:{weights}", "relu3_1=heavy", "the weight of a tap is a number above 0"),
+        ("vgg19-normalised:{weights}", "relu3_1=0", "the weight of a tap is a number above 0"),
     ],
 )
 def test_what_does_not_fit_is_said(vgg19_weights: Path, source: str, tap: str, sentence: str) -> None:
@@ -136,10 +139,71 @@ def test_a_file_that_is_no_safetensors_is_refused(tmp_path: Path) -> None:
         load_loss_network([f"vgg16:{tmp_path}/weights.safetensors"], ["relu1_1"])
 
 
+def test_taps_may_carry_weights(vgg19_weights: Path) -> None:
+    sources = [f"vgg19-normalised:{vgg19_weights}"]
+    assert {str(tap): weight for tap, weight in weigh_taps(["relu1_1", "relu2_1/2=0.5"], sources).items()} == {
+        "vgg19-normalised:relu1_1": 1,
+        "vgg19-normalised:relu2_1/2": 0.5,
+    }
+    with pytest.raises(BadLossNetwork, match="is given twice"):
+        weigh_taps(["relu1_1", "relu1_1=2"], sources)
+
+
+def test_only_the_taps_asked_for_are_computed(vgg19_weights: Path) -> None:
+    network = load_loss_network([f"vgg19-normalised:{vgg19_weights}"], ["relu1_1", "relu2_1", "relu3_1/2"])
+    asked = network.taps[1]
+    pictures = torch.rand(1, 3, 32, 32)
+    some = network(pictures, [asked])
+    assert list(some) == [asked]
+    torch.testing.assert_close(some[asked], network(pictures)[asked])
+
+
+@pytest.mark.parametrize(
+    ("layout", "file", "layers"),
+    [
+        (
+            "vgg16-caffe",
+            "vgg16-conv2_2",
+            {"relu1_2": ("features.0", "features.2"), "relu2_2": ("features.5", "features.7")},
+        ),
+        (
+            "vgg19-normalised",
+            "vgg19-normalised-conv3_1",
+            {"relu1_1": ("features.0",), "relu2_1": ("features.2", "features.5")},
+        ),
+    ],
+)
+def test_genuine_weights_give_what_arithmetic_in_double_precision_gives(
+    research_data: Path, photo: Path, layout: str, file: str, layers: dict[str, tuple[str, ...]]
+) -> None:
+    path = research_data / f"loss_networks/{file}.safetensors"
+    weights = {key: value.double().numpy() for key, value in safetensors.torch.load_file(path).items()}
+    picture = load_picture(photo, 24)[..., :32]
+    pixels = picture[0].double().numpy()
+    if layout == "vgg16-caffe":
+        features = pixels[::-1] * 255 - np.array([103.939, 116.779, 123.68])[:, None, None]
+    else:
+        features = np.einsum("oi,ihw->ohw", weights["conv0.weight"][..., 0, 0], pixels)
+        features = features + weights["conv0.bias"][:, None, None]
+    activations = load_loss_network([f"{layout}:{path}"], list(layers))(picture)
+    for layer, convolutions in layers.items():
+        for name in convolutions:
+            if name == "features.5":
+                channels, height, width = features.shape
+                features = features.reshape(channels, height // 2, 2, width // 2, 2).max((2, 4))
+            kernels, bias = weights[f"{name}.weight"], weights[f"{name}.bias"]
+            padded = np.pad(features, ((0, 0), (1, 1), (1, 1)))
+            windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), axis=(1, 2))
+            features = np.maximum(np.einsum("ihwyx,oiyx->ohw", windows, kernels) + bias[:, None, None], 0)
+        found = activations[Tap(layout, layer, 1)][0].double().numpy()
+        np.testing.assert_allclose(found, features, rtol=1e-3, atol=1e-4 * features.max())
+        assert features.std() > 0
+
+
 def test_normalised_activations_have_mean_1_on_photos(research_data: Path) -> None:
     file = research_data / "loss_networks/vgg19-normalised-conv3_1.safetensors"
     network = load_loss_network([f"vgg19-normalised:{file}"], ["relu1_1", "relu2_1", "relu3_1"])
-    photos = load_crops(research_data / "benchmarks/Set14", 256).train / 255
+    photos = load_crops([research_data / "benchmarks/Set14"], 256).train.decode() / 255
     means = [float(features.mean()) for features in network(photos).values()]
     np.testing.assert_allclose(means, 1, atol=0.25)
 
@@ -154,7 +218,7 @@ def test_distilled_activations_stand_in_for_the_whole_networks(research_data: Pa
         ],
         [*layers, *(f"vgg19-distilled:{layer}" for layer in layers)],
     )
-    features = network(load_crops(research_data / "benchmarks/Set14", 256).train / 255)
+    features = network(load_crops([research_data / "benchmarks/Set14"], 256).train.decode() / 255)
     for layer, at_least in zip(layers, (0.95, 0.9, 0.8), strict=True):
         whole, distilled = (
             gram_matrix(features[Tap(name, layer, 1)]).flatten() for name in ("vgg19-normalised", "vgg19-distilled")
@@ -165,5 +229,5 @@ def test_distilled_activations_stand_in_for_the_whole_networks(research_data: Pa
 def test_a_grey_picture_is_read_like_any_other(tmp_path: Path, vgg19_weights: Path) -> None:
     Image.new("L", (32, 32), 128).save(tmp_path / "grey.png")
     network = load_loss_network([f"vgg19-normalised:{vgg19_weights}"], ["relu1_1"])
-    pictures = load_crops(tmp_path, 32).train / 255
+    pictures = load_crops([tmp_path], 32).train.decode() / 255
     assert torch.isfinite(network(pictures)[Tap("vgg19-normalised", "relu1_1", 1)]).all()

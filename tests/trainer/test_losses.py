@@ -1,5 +1,8 @@
 """Each loss against its equation, written out."""
 
+from collections.abc import Callable
+
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -106,3 +109,65 @@ def test_every_loss_is_zero_for_equal_pictures(features: Tensor) -> None:
 def test_the_objective_weighs_its_terms() -> None:
     terms = {"content": torch.tensor(2.0), "style": torch.tensor(3.0)}
     assert losses.weighted_sum(terms, {"content": 10, "style": 100}) == 320
+
+
+def double(seed: int, *shape: int) -> Tensor:
+    return torch.rand(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+
+
+def flat(pictures: Tensor) -> np.ndarray:
+    return pictures.detach().numpy().reshape(len(pictures), -1)
+
+
+def grams(features: Tensor) -> np.ndarray:
+    each = features.detach().numpy()
+    channels, height, width = each.shape[1:]
+    return np.stack([np.einsum("ahw,bhw->ab", picture, picture) / (channels * height * width) for picture in each])
+
+
+def squared_steps(pictures: Tensor) -> tuple[np.ndarray, np.ndarray]:
+    each = pictures.detach().numpy()
+    return np.diff(each, axis=2) ** 2, np.diff(each, axis=3) ** 2
+
+
+GRAM = losses.gram_matrix
+REFERENCES: dict[str, tuple[Callable[[Tensor, Tensor], Tensor], Callable[[Tensor, Tensor], float]]] = {
+    "feature reconstruction": (
+        losses.feature_reconstruction,
+        lambda x, y: np.mean(((flat(x) - flat(y)) ** 2).sum(1) / flat(x).shape[1]),
+    ),
+    "relative feature reconstruction": (
+        losses.relative_feature_reconstruction,
+        lambda x, y: np.mean(((flat(x) - flat(y)) ** 2).sum(1) / (flat(y) ** 2).sum(1)),
+    ),
+    "style reconstruction": (
+        lambda x, y: losses.style_reconstruction(GRAM(x), GRAM(y)),
+        lambda x, y: np.mean([np.linalg.norm(a - b) ** 2 for a, b in zip(grams(x), grams(y), strict=True)]),
+    ),
+    "relative style reconstruction": (
+        lambda x, y: losses.relative_style_reconstruction(GRAM(x), GRAM(y)),
+        lambda x, y: np.mean(
+            [(np.linalg.norm(a - b) / np.linalg.norm(b)) ** 2 for a, b in zip(grams(x), grams(y), strict=True)]
+        ),
+    ),
+    "total variation": (
+        lambda x, _: losses.total_variation(x),
+        lambda x, _: sum(steps.sum() for steps in squared_steps(x)) / len(x),
+    ),
+    "mean squared variation": (
+        lambda x, _: losses.mean_squared_variation(x),
+        lambda x, _: sum(steps.mean() for steps in squared_steps(x)),
+    ),
+    "pixel": (losses.pixel, lambda x, y: np.mean((flat(x) - flat(y)) ** 2)),
+    "absolute pixel": (losses.absolute_pixel, lambda x, y: np.mean(np.abs(flat(x) - flat(y)))),
+}
+
+
+@pytest.mark.parametrize("name", REFERENCES)
+def test_every_loss_is_its_reference_in_double_precision_and_has_its_gradient(name: str) -> None:
+    loss, reference = REFERENCES[name]
+    pictures, target = double(2, 2, 3, 5, 4).requires_grad_(), double(3, 2, 3, 5, 4)
+    value = loss(pictures, target)
+    assert value.dtype == torch.float64
+    assert value.item() == pytest.approx(reference(pictures, target), rel=1e-12)
+    assert torch.autograd.gradcheck(loss, (pictures, target))
