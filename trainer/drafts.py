@@ -9,10 +9,10 @@ import torch
 from pydantic import BaseModel, JsonValue
 
 from model_store.card import Draft, Measurement
-from trainer.evaluation import Comparison, StyleError
-from trainer.photos import Photos
-from trainer.style_training import StyleRecipe
-from trainer.super_resolution_training import SuperResolutionRecipe
+from trainer.recipes import StyleRecipe, SuperResolutionRecipe
+from trainer.squares import Photos
+from trainer.style_study import StyleError
+from trainer.super_resolution_study import Comparison
 from trainer.training import Training
 
 
@@ -32,8 +32,8 @@ class Origin(NamedTuple):
 def style_draft(recipe: StyleRecipe, picture: Path, photos: Photos, error: StyleError | None, origin: Origin) -> Draft:
     """The draft for a style net; `error` is its style error on the held-out photos, if there are any."""
     figures = {} if error is None else {"photos": error.before, "stylised": error.after}
-    data = f"{len(photos.held_out)} held-out photos, {recipe.size}×{recipe.size}"
-    networks: list[JsonValue] = [_without_folder(source) for source in recipe.loss_networks]
+    data = f"{len(photos.held_out)} held-out photos, {photos.train.size}×{photos.train.size}"
+    networks = _loss_networks(recipe)
     return Draft(
         task="stylize",
         name=origin.name,
@@ -43,7 +43,7 @@ def style_draft(recipe: StyleRecipe, picture: Path, photos: Photos, error: Style
         parameters=recipe.parameters,
         recipe=_recipe(recipe, origin) | {"loss_networks": networks},
         training_data=photos.description,
-        loss_network=", ".join(str(network) for network in networks),
+        loss_network=", ".join(map(str, networks)),
         measurements=tuple(
             Measurement(name=f"relative style error, {which}", value=round(value, 4), data=data, command=origin.command)
             for which, value in figures.items()
@@ -59,17 +59,18 @@ def super_resolution_draft(
     """The draft for a super-resolution net; `scores` are on the held-out tiles, if there are any."""
     figures = {} if scores is None else {"bicubic": scores.bicubic, "net": scores.net}
     data = f"{len(photos.held_out)} held-out tiles, Y channel, {recipe.factor}-px border cropped"
+    networks = _loss_networks(recipe) if recipe.feature_weight else []
     return Draft(
         task="super-resolve",
         name=origin.name,
         title=_title(origin),
-        description=f"Enlarges ×{recipe.factor}; trained with the {recipe.loss} loss.",
+        description=f"Enlarges ×{recipe.factor}; trained with the {' and '.join(_losses(recipe))} loss.",
         architecture=recipe.architecture,
         parameters=recipe.parameters,
         factor=recipe.factor,
-        recipe=_recipe(recipe, origin),
+        recipe=_recipe(recipe, origin) | {"loss_networks": networks},
         training_data=photos.description,
-        loss_network="none",
+        loss_network=", ".join(map(str, networks)) or "none",
         measurements=tuple(
             Measurement(name=f"{measure}, {which}", value=value, unit=unit, data=data, command=origin.command)
             for which, score in figures.items()
@@ -98,7 +99,8 @@ def _recipe(recipe: BaseModel, origin: Origin) -> dict[str, JsonValue]:
     on_gpu = training.device.type == "cuda"
     processor = torch.cuda.get_device_name(training.device) if on_gpu else platform.machine()
     how: dict[str, JsonValue] = {
-        "precision": "bfloat16" if on_gpu else "float32",
+        "precision": training.precision,
+        "processes": training.processes.count,
         "sha256": dict(training.data),
         "command": origin.command,
         "seconds": round(training.seconds, 1),
@@ -106,6 +108,15 @@ def _recipe(recipe: BaseModel, origin: Origin) -> dict[str, JsonValue]:
         "torch": torch.__version__,
     }
     return {**recipe.model_dump(mode="json"), **how}
+
+
+def _loss_networks(recipe: StyleRecipe | SuperResolutionRecipe) -> list[JsonValue]:
+    return [_without_folder(source) for source in recipe.loss_networks]
+
+
+def _losses(recipe: SuperResolutionRecipe) -> list[str]:
+    weights = {"pixel": recipe.pixel_weight, "feature": recipe.feature_weight}
+    return [name for name, weight in weights.items() if weight]
 
 
 def _without_folder(source: str) -> str:

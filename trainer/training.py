@@ -1,66 +1,26 @@
-"""The training loop: one net, one objective, from a first or a saved step to the last."""
+"""The state of a training run, and one step of it."""
 
-import contextlib
 import copy
-import json
 import math
-import signal
-import tempfile
-import threading
-import time
-from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
-from typing import NamedTuple, Protocol
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
 
-import safetensors.torch
 import torch
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
-from safetensors import SafetensorError, safe_open
+from pydantic import JsonValue
 from torch import Tensor, nn
 
 from model_store.nets import TransformNet, build
-from trainer.errors import BadRun, Diverged, Stopped
+from trainer.batches import Batch
+from trainer.captured_step import CapturedStep, Step
 from trainer.losses import weighted_sum
+from trainer.processes import Processes
+from trainer.recipes import Recipe
 
-_CHECKPOINT = "checkpoint.safetensors"
+_PICTURES_WORTH_COMPILING = 24_000
+"""On one H200, compiling takes 44 s and saves 2 ms a picture."""
 
-
-class Schedule(BaseModel):
-    """How long and how fast to train: Adam, a linear warm-up, then a cosine."""
-
-    model_config = ConfigDict(frozen=True)
-
-    steps: int = Field(ge=1)
-    batch: int = Field(ge=1)
-    learning_rate: float = Field(gt=0, description="Of Adam, at its peak.")
-    warm_up: float = Field(default=0.03, ge=0, lt=1, description="Share of the steps.")
-    final_rate: float = Field(default=0.01, ge=0, le=1, description="Share of the peak at the end.")
-    gradient_norm: float = Field(default=20.0, gt=0, description="Gradients are clipped to this norm.")
-    ema: float = Field(default=0.999, ge=0, lt=1, description="Decay of the moving average of the weights.")
-    seed: int = Field(default=0, ge=0, lt=2**63)
-
-    def rate_at(self, step: int) -> float:
-        """Learning rate of a step, counted from 0."""
-        warm_up_steps = self.warm_up * self.steps
-        if step < warm_up_steps:
-            return self.learning_rate * (step + 1) / (warm_up_steps + 1)
-        progress = (step - warm_up_steps) / max(self.steps - warm_up_steps, 1)
-        cosine = (1 + math.cos(math.pi * progress)) / 2
-        return self.learning_rate * (self.final_rate + (1 - self.final_rate) * cosine)
-
-
-class Recipe(BaseModel):
-    """Everything that decides what a net becomes, besides the pictures."""
-
-    model_config = ConfigDict(frozen=True)
-
-    architecture: str
-    schedule: Schedule
-
-    @property
-    def parameters(self) -> dict[str, JsonValue]:
-        """What the architecture is built with."""
-        raise NotImplementedError
+_COMPILER: dict[str, str | int | bool | Callable[..., Any]] = {"force_layout_optimization": True}
+"""Without it, half of the compiled step is copies between memory layouts."""
 
 
 class Objective(Protocol):
@@ -70,229 +30,130 @@ class Objective(Protocol):
     def weights(self) -> Mapping[str, float]:
         """Weight of each term."""
 
-    def terms(self, net: TransformNet, generator: torch.Generator) -> dict[str, Tensor]:
-        """Named scalar losses of the net on a fresh batch, drawn with the generator (on the CPU)."""
-
-
-class Progress(NamedTuple):
-    """Where the loop is."""
-
-    step: int
-    """Steps done."""
-    losses: dict[str, float]
-    """The terms of the last step, unweighted; their weighted sum as `objective`; the norm of its `gradient`."""
+    def terms(self, net: TransformNet, batch: Batch) -> dict[str, Tensor]:
+        """Named scalar losses of the net on a batch, means over its pictures."""
 
 
 class Training:
-    """The state of a run, which saves and restores itself whole.
+    """A net, the moving average of its weights and the optimiser, which can be saved and restored whole.
+
+    On CUDA a step is one CUDA graph, compiled first where the run is long enough to earn that back.
 
     Args:
         recipe: what to build and how to train it.
-        device: where to train.
+        objective: what to minimise.
+        processes: that train together.
+        start: weights to start from instead of random ones.
+        compiled: whether to compile the losses; if not given, where it pays.
     """
 
-    def __init__(self, recipe: Recipe, device: torch.device) -> None:
-        torch.manual_seed(recipe.schedule.seed)
+    def __init__(
+        self,
+        recipe: Recipe,
+        objective: Objective,
+        processes: Processes,
+        start: Mapping[str, Tensor] | None = None,
+        *,
+        compiled: bool | None = None,
+    ) -> None:
+        torch.manual_seed(recipe.seed)
         self.recipe = recipe
-        self.schedule = recipe.schedule
-        self.data: dict[str, str] = {}
-        """sha256 of what it is trained on, by what that is; a run is resumed only with the same."""
-        self.device = device
+        self.data: dict[str, JsonValue] = {}
+        """sha256 of what it is trained on and with, by what that is; a run is resumed only with the same."""
+        self.processes = processes
+        self.device = processes.device
+        self.precision = _precision(recipe.precision, self.device)
         self.step = 0
         self.seconds = 0.0
-        self.net = build(recipe.architecture, recipe.parameters).to(device).train()
-        self.average = copy.deepcopy(self.net).requires_grad_(requires_grad=False)
-        self.generator = torch.Generator().manual_seed(self.schedule.seed)
+        self.net = build(recipe.architecture, recipe.parameters)
+        if start is not None:
+            self.net.load_state_dict(start)
+        self.net.to(self.device).train()
+        self.average = copy.deepcopy(self.net).eval().requires_grad_(requires_grad=False)
         self._parameters = list(self.net.parameters())
-        self._optimiser = torch.optim.Adam(self._parameters, self.schedule.learning_rate, fused=True)
+        self._rate, self._decay = (torch.zeros((), device=self.device) for _ in range(2))
+        on_cuda = self.device.type == "cuda"
+        self._optimiser = torch.optim.Adam(self._parameters, self._rate, fused=True, capturable=on_cuda)
+        self._shared_net = processes.share(self.net)
+        self._objective = objective
+        is_alone = processes.count == 1
+        pays = on_cuda and is_alone and recipe.steps * recipe.batch >= _PICTURES_WORTH_COMPILING
+        compiles = pays if compiled is None else compiled
+        self._terms = torch.compile(objective.terms, dynamic=False, options=_COMPILER) if compiles else objective.terms
+        self._train_on: Step = CapturedStep(self._eager_step) if on_cuda and is_alone else self._eager_step
 
-    def advance(self, objective: Objective) -> dict[str, Tensor]:
-        """One step; returns the losses (see `Progress`) without waiting for the device."""
-        for group in self._optimiser.param_groups:
-            group["lr"] = self.schedule.rate_at(self.step)
-        terms = objective.terms(self.net, self.generator)
-        total = weighted_sum(terms, objective.weights)
-        self._optimiser.zero_grad(set_to_none=True)
-        total.backward()  # type: ignore[no-untyped-call]
-        gradient = nn.utils.clip_grad_norm_(self._parameters, self.schedule.gradient_norm)
-        self._optimiser.step()
-        self._update_average()
+    def advance(self, batch: Batch) -> dict[str, Tensor]:
+        """One step, without waiting for the device.
+
+        Returns:
+            The terms of the objective, unweighted; their weighted sum as `objective`; the norm of its `gradient`. The
+            next step may overwrite them.
+        """
+        self._rate.fill_(self.recipe.rate_at(self.step))
+        self._decay.fill_(min(self.recipe.ema, (1 + self.step) / (10 + self.step)))
+        losses = self._train_on(batch)
         self.step += 1
-        return {name: term.detach() for name, term in (*terms.items(), ("objective", total), ("gradient", gradient))}
+        return losses
 
-    @torch.no_grad()
-    def _update_average(self) -> None:
-        decay = min(self.schedule.ema, (1 + self.step) / (10 + self.step))
-        for average, parameter in zip(self.average.parameters(), self._parameters, strict=True):
-            average.lerp_(parameter, 1 - decay)
-        for averaged_buffer, buffer in zip(self.average.buffers(), self.net.buffers(), strict=True):
-            averaged_buffer.copy_(buffer)
+    def end(self) -> None:
+        """Parts from the other processes after the last step; gloo's threads live as long as the net that is shared."""
+        self._shared_net = self.net
+        self.processes.leave()
 
-    def save(self, folder: Path) -> None:
-        """Writes the checkpoint aside and renames it over the last one.
-
-        Raises:
-            BadRun: it cannot be written, as on a full disk; the last one is still there.
-        """
-        metadata = {"step": json.dumps(self.step), "seconds": json.dumps(self.seconds)}
-        metadata["identity"] = json.dumps(self._identity())
-        aside = folder / f"{_CHECKPOINT}.writing"
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            safetensors.torch.save_file(self._tensors(), aside, metadata)
-            aside.replace(folder / _CHECKPOINT)
-        except (OSError, SafetensorError) as error:
-            raise BadRun(f"cannot write the checkpoint of step {self.step} to {folder}: {error}") from error
-
-    def restore(self, folder: Path) -> None:
-        """Goes back to where `save` was called.
-
-        Raises:
-            BadRun: there is no checkpoint, it is damaged, or it belongs to another recipe or other data.
-        """
-        path = folder / _CHECKPOINT
-        try:
-            with safe_open(path, framework="pt", device=str(self.device)) as file:
-                metadata = file.metadata()
-                saved = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  (not a mapping)
-            identity = json.loads(metadata["identity"])
-        except (OSError, SafetensorError, TypeError, KeyError) as error:
-            raise BadRun(f"cannot resume from {path}: {error}") from error
-        _require_same(path, identity, self._identity())
-        self.step, self.seconds = json.loads(metadata["step"]), json.loads(metadata["seconds"])
-        self.net.load_state_dict(_under("net.", saved))
-        self.average.load_state_dict(_under("average.", saved))
-        self.generator.set_state(saved["generator"].cpu())
-        for name, parameter in self.net.named_parameters():
-            self._optimiser.state[parameter] = _under(f"optimiser.{name}.", saved)
-
-    def _identity(self) -> dict[str, JsonValue]:
-        """What must be the same for the run to go on."""
-        recipe = self.recipe.model_dump(mode="json")
-        schedule = recipe.pop("schedule")
-        return {**recipe, **schedule, **self.data}
-
-    def _tensors(self) -> dict[str, Tensor]:
+    def tensors(self) -> dict[str, Tensor]:
+        """The state, by names that `load_tensors` knows."""
         tensors = {f"net.{key}": value for key, value in self.net.state_dict().items()}
         tensors |= {f"average.{key}": value for key, value in self.average.state_dict().items()}
         for name, parameter in self.net.named_parameters():
             state = self._optimiser.state[parameter]
             tensors |= {f"optimiser.{name}.{key}": value for key, value in state.items()}
-        tensors["generator"] = self.generator.get_state()
         return {key: value.contiguous() for key, value in tensors.items()}
 
+    def load_tensors(self, tensors: Mapping[str, Tensor]) -> None:
+        """Goes back to the state that `tensors` gave."""
+        self.net.load_state_dict(_under("net.", tensors))
+        self.average.load_state_dict(_under("average.", tensors))
+        for name, parameter in self.net.named_parameters():
+            state = _under(f"optimiser.{name}.", tensors)
+            self._optimiser.state[parameter] = {key: value.to(self.device) for key, value in state.items()}
 
-def has_checkpoint(folder: Path) -> bool:
-    """Whether a run was saved there."""
-    return (folder / _CHECKPOINT).exists()
+    @property
+    def identity(self) -> dict[str, JsonValue]:
+        """What must be the same for a run to go on."""
+        where: dict[str, JsonValue] = {"device": self.device.type, "processes": self.processes.count}
+        recipe = self.recipe.model_dump(mode="json", exclude={"loss_networks"})
+        return {**recipe, "precision": self.precision, **where, **self.data}
 
+    def _eager_step(self, batch: Batch) -> dict[str, Tensor]:
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
+            terms = self._terms(self._shared_net, batch)
+        total = weighted_sum(terms, self._objective.weights)
+        self._optimiser.zero_grad(set_to_none=True)
+        self.processes.backward(total)
+        gradient = nn.utils.clip_grad_norm_(self._parameters, self.recipe.gradient_norm or math.inf)
+        self._optimiser.step()
+        self._update_average()
+        values = torch.stack([*terms.values(), total, gradient]).detach()
+        return dict(zip((*terms, "objective", "gradient"), self.processes.mean(values), strict=True))
 
-def prepare_folder(folder: Path, *, resume: bool) -> None:
-    """Makes sure that a run can begin, or go on, in a folder.
-
-    Raises:
-        BadRun: it cannot be written to, holds another run, or holds none to resume.
-    """
-    if resume and not has_checkpoint(folder):
-        raise BadRun(f"there is no run to resume in {folder}")
-    if not resume and has_checkpoint(folder):
-        raise BadRun(f"{folder} holds an earlier run: add --resume to go on with it, or give another folder with --run")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise BadRun(f"cannot write checkpoints to {folder}: {error}") from error
-
-
-def train(
-    training: Training,
-    objective: Objective,
-    folder: Path,
-    report: Callable[[Progress], None],
-    save_every: float = 60.0,
-) -> TransformNet:
-    """Trains to the last step, saving on the way, at the end and when interrupted.
-
-    Args:
-        training: where to start from.
-        objective: what to minimise.
-        folder: for the checkpoint.
-        report: called about twice a second, and after the last step.
-        save_every: seconds between checkpoints.
-
-    Returns:
-        The moving average of the net, in evaluation mode.
-
-    Raises:
-        Diverged: a loss or gradient is not finite; the last checkpoint is from before.
-        Stopped: asked to (Ctrl-C or SIGTERM); the step was finished and the checkpoint saved.
-        KeyboardInterrupt: asked twice; nothing more was saved.
-    """
-    reported = saved = time.monotonic()
-    started = reported - training.seconds
-    with _stop_requests() as stop:
-        while training.step < training.schedule.steps:
-            losses = training.advance(objective)
-            now = time.monotonic()
-            training.seconds = now - started
-            is_stopped = stop.is_set()
-            is_last = is_stopped or training.step == training.schedule.steps
-            if is_last or now - reported >= 0.5 or now - saved >= save_every:
-                reported = now
-                report(Progress(training.step, _finite(losses, training.step, folder)))
-            if is_last or now - saved >= save_every:
-                saved = now
-                training.save(folder)
-            if is_stopped:
-                raise Stopped(f"stopped at step {training.step}; the checkpoint is in {folder}: add --resume to go on")
-    return training.average.eval()
+    @torch.no_grad()
+    def _update_average(self) -> None:
+        for average, parameter in zip(self.average.parameters(), self._parameters, strict=True):
+            average.lerp_(parameter, 1 - self._decay)
+        for averaged_buffer, buffer in zip(self.average.buffers(), self.net.buffers(), strict=True):
+            averaged_buffer.copy_(buffer)
 
 
-@contextlib.contextmanager
-def _stop_requests() -> Iterator[threading.Event]:
-    """An event set by the first Ctrl-C or SIGTERM, so that a step is never cut in half; the second one is immediate."""
-    stop = threading.Event()
-    signals = (signal.SIGINT, signal.SIGTERM) if threading.current_thread() is threading.main_thread() else ()
-    previous = {number: signal.getsignal(number) for number in signals}
-
-    def request(number: int, _frame: object) -> None:
-        stop.set()
-        signal.signal(number, previous[signal.Signals(number)])
-
-    for number in signals:
-        signal.signal(number, request)
-    try:
-        yield stop
-    finally:
-        for number in signals:
-            signal.signal(number, previous[number])
-
-
-@contextlib.contextmanager
-def mixed_precision(device: torch.device) -> Iterator[None]:
-    """bfloat16 on CUDA, where each kernel still sums in float32; float32 elsewhere."""
-    with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-        yield
-
-
-def _finite(losses: Mapping[str, Tensor], step: int, folder: Path) -> dict[str, float]:
-    values = {name: float(value) for name, value in losses.items()}
-    for name, value in values.items():
-        if not math.isfinite(value):
-            kept = f"the checkpoint in {folder} is from before" if has_checkpoint(folder) else "nothing was saved yet"
-            raise Diverged(f"{name} is {value} at step {step}; {kept}; train anew with a lower learning rate")
-    return values
+def _precision(choice: str, device: torch.device) -> str:
+    if choice != "auto":
+        return choice
+    has_bfloat16 = (
+        torch.cuda.is_bf16_supported(including_emulation=False)
+        if device.type == "cuda"
+        else torch.cpu._is_avx512_bf16_supported()
+    )
+    return "bfloat16" if has_bfloat16 else "float32"
 
 
 def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
-
-
-def _require_same(path: Path, saved: Mapping[str, object], wanted: Mapping[str, object]) -> None:
-    for key in {**saved, **wanted}:
-        if saved.get(key) != wanted.get(key):
-            raise BadRun(
-                f"{path} is of a run whose {key} was {saved.get(key)}, not {wanted.get(key)}: resume it as it was, or "
-                "start another with --run"
-            )
