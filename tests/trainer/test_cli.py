@@ -1,16 +1,22 @@
 """`impasto train` and `impasto evaluate`, as typed."""
 
+import csv
 import json
 import os
+import re
+import resource
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from model_store.store import Store
+from trainer.recipes import StyleRecipe, SuperResolutionRecipe
 
 IMPASTO = Path(sys.executable).with_name("impasto")
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -34,14 +40,27 @@ def impasto(tmp_path: Path, environment: dict[str, str]) -> Command:
 @pytest.fixture
 def style_words(style_picture: Path, photos: Path, vgg19_weights: Path) -> list[str]:
     words = f"train style {style_picture} --photos {photos} --name stripes --loss-network vgg19-normalised:"
-    options = " --width 4 --size 32 --style-size 32 --batch 2 --held-out 2"
+    options = " --width 4 --size 32 --style-size 32 --batch 2 --held-out 2 --precision float32"
     return (words + str(vgg19_weights) + options).split()
+
+
+def rows(folder: Path) -> list[dict[str, str]]:
+    with (folder / "losses.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def test_a_style_is_trained_published_and_shown_with_a_full_card(
     impasto: Command, tmp_path: Path, style_words: list[str], photo: Path
 ) -> None:
-    result = impasto(*style_words, "--steps", "3", "--preview", str(photo), "--title", "Stripes", "--author", "Ada")
+    shown = ("--preview", str(photo), "--preview-every", "2")
+    result = impasto(*style_words, "--steps", "3", *shown, "--title", "Stripes", "--author", "Ada")
     assert result.returncode == 0, result.stderr
     assert "10 squares of 32×32 from photos, 2 more held out" in result.stdout
     assert "published stylize/stripes@1" in result.stdout
@@ -49,14 +68,41 @@ def test_a_style_is_trained_published_and_shown_with_a_full_card(
     store = Store(tmp_path / "store")
     card = store.card("stylize", "stripes")
     assert (card.title, card.author) == ("Stripes", "Ada")
-    assert card.recipe["schedule"]["steps"] == 3
+    assert card.recipe["steps"] == 3
+    assert card.recipe["precision"] == "float32"
     assert str(tmp_path) not in card.model_dump_json()
     assert [figure.name for figure in card.measurements] == [
         "relative style error, photos",
         "relative style error, stylised",
     ]
-    assert card.recipe["sha256"].keys() == {"style picture", "photos"}
+    assert card.recipe["sha256"].keys() == {"style picture", "photos", "loss networks"}
     assert store.preview("stylize", "stripes")[:2] == b"\xff\xd8"
+    assert (tmp_path / "runs/stripes/previews/000002-coffee.jpg").exists()
+    assert rows(tmp_path / "runs/stripes")[-1].keys() >= {"step", "rate", "content", "style", "variation", "objective"}
+
+
+def test_a_style_starts_from_another(impasto: Command, tmp_path: Path, style_words: list[str]) -> None:
+    assert impasto(*style_words, "--steps", "2").returncode == 0
+    words = [word for word in style_words if word not in ("--width", "4")]
+    result = impasto(*words, "--from", "stripes", "--steps", "2", "--name", "more-stripes", "--run", "more")
+    assert result.returncode == 0, result.stderr
+    card = Store(tmp_path / "store").card("stylize", "more-stripes")
+    assert card.parameters["width"] == 4
+    assert card.recipe["sha256"]["from"].startswith("stripes@1 ")
+    assert card.recipe["ema"] == 0.998
+
+
+def test_the_papers_recipe_trains_the_papers_net(impasto: Command, tmp_path: Path, style_words: list[str]) -> None:
+    taps = ("--content-tap", "relu2_1", "--style-tap", "relu1_1=0.01", "--style-tap", "relu2_1=0.01")
+    result = impasto(*style_words, "--recipe", "paper", *taps, "--steps", "2")
+    assert result.returncode == 0, result.stderr
+    card = Store(tmp_path / "store").card("stylize", "stripes")
+    assert card.architecture == "johnson2016"
+    assert (card.recipe["losses"], card.recipe["schedule"], card.recipe["learning_rate"]) == (
+        "absolute",
+        "constant",
+        1e-3,
+    )
 
 
 def test_an_interrupted_style_says_how_to_go_on_and_does(
@@ -70,12 +116,12 @@ def test_an_interrupted_style_says_how_to_go_on_and_does(
     _, errors = started.communicate(timeout=60)
     assert "objective" in first_report
     assert started.returncode == 1
-    assert "add --resume to go on" in errors
+    assert "add --resume runs/stripes to go on" in errors
     assert (tmp_path / "runs/stripes/checkpoint.safetensors").exists()
 
-    assert "add --resume to go on with it" in impasto(*words).stderr
+    assert "add --resume runs/stripes to go on with it" in impasto(*words).stderr
     resumed = subprocess.Popen(
-        [IMPASTO, *words, "--resume"], env=environment, cwd=tmp_path, stderr=subprocess.PIPE, text=True
+        [IMPASTO, *words, "--resume", "runs/stripes"], env=environment, cwd=tmp_path, stderr=subprocess.PIPE, text=True
     )
     assert resumed.stderr is not None
     assert any("step" in line for line in resumed.stderr)
@@ -84,26 +130,97 @@ def test_an_interrupted_style_says_how_to_go_on_and_does(
     assert resumed.returncode == 1
 
 
-def test_a_super_resolution_net_is_trained_published_and_evaluated(
-    impasto: Command, tmp_path: Path, photos: Path
+def test_a_killed_training_ends_bit_for_bit_like_one_that_was_not(
+    impasto: Command, environment: dict[str, str], tmp_path: Path, style_words: list[str]
 ) -> None:
-    options = "--factor 2 --channels 4 --residual-blocks 1 --tile 64 --patch 32 --batch 2 --steps 3 --held-out 2"
-    trained = impasto("train", "super-resolution", "--photos", photos, *options.split())
-    assert trained.returncode == 0, trained.stderr
-    assert "published super-resolve/x2-pixel@1" in trained.stdout
-    assert Store(tmp_path / "store").open("super-resolve", "x2-pixel").net.factor == 2
-    evaluated = impasto("evaluate", "super-resolution", "--model", "x2-pixel", "--hr", photos)
-    lines = [line.split() for line in evaluated.stdout.splitlines() if line.split()[:1] in (["00"], ["mean"])]
-    assert [line[0] for line in lines] == ["00", "mean"]
-    assert all(len(line) == 5 for line in lines)
+    words = [*style_words, "--steps", "60", "--save-every", "0"]
+    whole = impasto(*words, "--name", "whole")
+    assert whole.returncode == 0, whole.stderr
+
+    started = subprocess.Popen([IMPASTO, *words], env=environment, cwd=tmp_path, stderr=subprocess.DEVNULL)
+    log = tmp_path / "runs/stripes/losses.csv"
+    wait_until(lambda: log.exists() and len(log.read_text().splitlines()) > 1 + os.getpid() % 20)
+    started.kill()
+    started.wait()
+    assert not (tmp_path / "runs/stripes/published.txt").exists()
+
+    resumed = impasto(*words, "--resume", "runs/stripes")
+    assert resumed.returncode == 0, resumed.stderr
+    store = Store(tmp_path / "store")
+    assert store.card("stylize", "stripes").sha256 == store.card("stylize", "whole").sha256
+    again = impasto(*words, "--resume", "runs/stripes")
+    assert "has ended and was published as stylize/stripes@1" in again.stderr
 
 
-def test_a_style_is_evaluated(impasto: Command, style_picture: Path, photos: Path, vgg19_weights: Path) -> None:
-    result = impasto(
-        *("evaluate", "style", "--model", "muse", "--style-picture", style_picture, "--photos", photos),
-        *("--loss-network", f"vgg19-normalised:{vgg19_weights}", "--held-out", "2"),
+def test_a_full_disk_stops_with_one_sentence_and_leaves_the_last_checkpoint(
+    environment: dict[str, str], tmp_path: Path, style_words: list[str]
+) -> None:
+    words = [*style_words, "--steps", "100000", "--save-every", "0"]
+
+    def leave_little_room() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
+
+    result = subprocess.run(
+        [IMPASTO, *words], env=environment, cwd=tmp_path, capture_output=True, text=True, check=False,
+        preexec_fn=leave_little_room,
+    )  # fmt: skip
+    assert result.returncode == 1
+    assert "cannot write" in result.stderr
+    assert "File too large" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert not list((tmp_path / "runs/stripes").glob("*.writing"))
+
+
+def test_two_processes_train_like_one(
+    impasto: Command, environment: dict[str, str], tmp_path: Path, style_words: list[str]
+) -> None:
+    words = [*style_words, "--batch", "4", "--steps", "8"]
+    assert impasto(*words, "--name", "one").returncode == 0
+    launch = [IMPASTO.with_name("torchrun"), "--nproc-per-node", "2", IMPASTO]
+    both = subprocess.run(
+        [*launch, *words, "--name", "two"],
+        env={**environment, "OMP_NUM_THREADS": "1"},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
     )
-    assert "relative style error on 2 photos: photos " in result.stdout, result.stderr
+    assert both.returncode == 0, both.stderr
+    assert both.stdout.count("published stylize/two@1") == 1
+    one, two = (rows(tmp_path / "runs" / name)[-1] for name in ("one", "two"))
+    assert one["step"] == two["step"] == "8"
+    for term in ("content", "style", "variation", "objective"):
+        assert float(two[term]) == pytest.approx(float(one[term]), rel=1e-4, abs=1e-4)
+    assert Store(tmp_path / "store").card("stylize", "two").recipe["processes"] == 2
+
+
+def test_super_resolution_nets_are_trained_from_one_another(
+    impasto: Command, tmp_path: Path, photos: Path, vgg19_weights: Path
+) -> None:
+    small = ["--channels", "4", "--residual-blocks", "1", "--batch", "2", "--steps", "2", "--held-out", "2"]
+    common = ("train", "super-resolution", "--photos", photos, "--tile", "64", "--patch", "64")
+    pixel = impasto(*common, *small)
+    assert pixel.returncode == 0, pixel.stderr
+    assert "published super-resolve/x4-pixel@2" in pixel.stdout
+    features = ("--loss", "feature", "--loss-network", f"vgg19-normalised:{vgg19_weights}", "--feature-tap", "relu2_1")
+    feature = impasto(*common, *small[4:], "--from", "x4-pixel", *features)
+    assert "published super-resolve/x4-feature@1" in feature.stdout, feature.stderr
+    common = ("train", "super-resolution", "--photos", photos.parent / "large", "--tile", "128", "--patch", "128")
+    (photos.parent / "large").mkdir()
+    for path in photos.iterdir():
+        Image.open(path).resize((160, 160)).save(photos.parent / "large" / path.name)
+    large = impasto(*common, *small[4:], "--from", "x4-pixel", "--factor", "8", "--degradation", "drawn")
+    assert "published super-resolve/x8-pixel@1" in large.stdout, large.stderr
+    store = Store(tmp_path / "store")
+    assert store.open("super-resolve", "x8-pixel").net.factor == 8
+    assert store.card("super-resolve", "x4-feature").loss_network == "vgg19-normalised:vgg19.safetensors"
+
+
+def test_srcnn_is_trained(impasto: Command, tmp_path: Path, photos: Path) -> None:
+    options = "--recipe srcnn --kernels 9-5-5 --tile 64 --batch 2 --steps 2 --held-out 2".split()  # noqa: SIM905
+    result = impasto("train", "super-resolution", "--photos", photos, *options)
+    assert "published super-resolve/x4-srcnn@1" in result.stdout, result.stderr
+    assert Store(tmp_path / "store").card("super-resolve", "x4-srcnn").parameters["kernels"] == "9-5-5"
 
 
 @pytest.mark.parametrize(
@@ -111,11 +228,17 @@ def test_a_style_is_evaluated(impasto: Command, style_picture: Path, photos: Pat
     [
         (("--loss-network", "vgg19-normalised:missing.safetensors"), "a layout is given twice"),
         (("--held-out", "12"), "give it more photos"),
-        (("--losses", "absolute"), "needs --content-weight, --style-weight and --variation-weight"),
+        (("--losses", "absolute"), "need --content-weight, --style-weight and --variation-weight"),
         (("--style-tap", "relu9_9"), "'relu9_9' is not a tap"),
-        (("--resume",), "there is no run to resume in runs/stripes"),
+        (("--resume", "runs/stripes"), "there is no run to resume in runs/stripes"),
         (("--name", "../escape"), "'../escape' cannot name a model"),
         (("--steps", "0"), "--steps"),
+        (("--from", "muse"), "muse@1 does not fit this net: its encoder.0.weight is (32, 3, 9, 9), not (4, 3, 9, 9)"),
+        (("--from", "muse", "--recipe", "paper"), "--recipe paper is for johnson2016, and muse@1 is style-net"),
+        (("--style-tap", "relu2_1/32"), "nothing is left of pictures of 32 pixels at vgg19-normalised:relu2_1/32"),
+        (("--run", "a", "--resume", "b"), "leave --run out"),
+        (("--photos", "nowhere"), "cannot read photos from nowhere"),
+        (("--learning-rate", "-1"), "learning_rate: Input should be greater than 0"),
     ],
 )
 def test_bad_input_is_said_in_one_sentence_before_training(
@@ -129,5 +252,25 @@ def test_bad_input_is_said_in_one_sentence_before_training(
     assert not list(tmp_path.glob("runs/*/*"))
 
 
+def test_an_empty_folder_of_photos_is_refused(impasto: Command, tmp_path: Path, style_words: list[str]) -> None:
+    (tmp_path / "empty").mkdir()
+    words = [str(tmp_path / "empty") if word == str(tmp_path / "photos") else word for word in style_words]
+    result = impasto(*words, "--steps", "2")
+    assert result.returncode == 1
+    assert "has 0 usable photos (0 skipped)" in result.stderr
+
+
 def test_cards_can_be_read_as_json(impasto: Command) -> None:
     assert json.loads(impasto("models", "show", "muse").stdout)["loss_network"].startswith("VGG-19")
+
+
+def test_help_shows_every_setting_of_a_recipe_with_its_default(impasto: Command) -> None:
+    for kind, recipe in (("style", StyleRecipe), ("super-resolution", SuperResolutionRecipe)):
+        shown = " ".join(re.sub("[│─]", " ", impasto("train", kind, "--help").stdout).split())
+        for name, field in recipe.model_fields.items():
+            option = (
+                name.replace("_", "-").removesuffix("s") if isinstance(field.default, tuple) else name.replace("_", "-")
+            )
+            assert f"--{option} " in shown
+            if isinstance(field.default, int | float):
+                assert f"Default: {field.default}." in shown

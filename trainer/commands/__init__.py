@@ -1,0 +1,1 @@
+"""The commands of `impasto train` and `impasto evaluate`, one file each."""

@@ -1,0 +1,173 @@
+"""`impasto evaluate style`."""
+
+import shlex
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from trainer.commands.objective_options import (
+    ContentTapsOption,
+    ContentWeightOption,
+    LossesOption,
+    LossNetworksOption,
+    StyleTapsOption,
+    StyleWeightOption,
+    VariationWeightOption,
+    given,
+)
+from trainer.commands.options import DeviceOption, PhotosOption, choose_device
+
+if TYPE_CHECKING:
+    import torch
+    from pydantic import JsonValue
+
+    from trainer.recipes import StyleRecipe
+
+_OF_THE_OBJECTIVE = (
+    "style_size",
+    "loss_networks",
+    "content_taps",
+    "style_taps",
+    "losses",
+    "content_weight",
+    "style_weight",
+    "variation_weight",
+)
+
+
+def evaluate_style(
+    model: Annotated[str, typer.Option(help="Name in the store, as in muse or muse@1.")],
+    style_picture: Annotated[Path, typer.Option(exists=True, dir_okay=False, help="What the net was trained on.")],
+    photos: PhotosOption,
+    *,
+    size: Annotated[list[int], typer.Option(min=32, help="Side of the photos, in pixels; repeatable.")] = [256],  # noqa: B006  (typer copies it)
+    held_out: Annotated[
+        int, typer.Option(min=1, help="How many photos to run the net on: the first, as training would hold out.")
+    ] = 32,
+    gatys_photos: Annotated[
+        int, typer.Option(min=1, help="For how many of them to optimise pictures as Gatys et al. do.")
+    ] = 4,
+    iterations: Annotated[int, typer.Option(min=1, help="Of each optimisation.")] = 100,
+    style_size: Annotated[
+        int | None, typer.Option(min=32, help="Shorter side of the style picture; of the card if not given.")
+    ] = None,
+    content_weight: ContentWeightOption = None,
+    style_weight: StyleWeightOption = None,
+    variation_weight: VariationWeightOption = None,
+    content_tap: ContentTapsOption = None,
+    style_tap: StyleTapsOption = None,
+    loss_network: LossNetworksOption = None,
+    losses: LossesOption = None,
+    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Of the noise that optimisation starts from.")] = 0,
+    device: DeviceOption = "auto",
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Folder for the report; evaluation/NAME if not given.")
+    ] = None,
+) -> None:
+    """A style net's objective, terms and speed beside those of optimising each picture (Gatys et al. 2016).
+
+    The objective is that of the net's card; options replace parts of it.
+    """
+    from model_store.card import parse_label
+    from model_store.settings import StoreSettings
+    from trainer.commands.iterations import shown
+    from trainer.loss_networks import load_loss_network
+    from trainer.photos import load_picture
+    from trainer.reports import Report, prepare
+    from trainer.style_report import draw, tables, write_curves
+    from trainer.style_study import study
+
+    card, net = StoreSettings().open().open("stylize", *parse_label(model.removeprefix("stylize/")))
+    options = given(
+        style_size=style_size,
+        loss_networks=loss_network,
+        content_taps=content_tap,
+        style_taps=style_tap,
+        losses=losses,
+        content_weight=content_weight,
+        style_weight=style_weight,
+        variation_weight=variation_weight,
+    )
+    recipe = _objective_of(card.recipe, options)
+    folder = output or Path("evaluation", card.name)
+    prepare(folder)
+    target = choose_device(device)
+    network = load_loss_network(recipe.loss_networks, (*recipe.content_taps, *recipe.style_taps)).to(target)
+    picture = load_picture(style_picture, recipe.style_size)
+    studies = [
+        study(
+            net.to(target),
+            recipe,
+            network,
+            picture,
+            _first(photos, side, held_out),
+            optimised=gatys_photos,
+            iterations=iterations,
+            seed=seed,
+            watch=lambda label, steps: shown(steps, iterations, label),
+        )
+        for side in dict.fromkeys(size)
+    ]
+    report = Report(
+        f"stylize/{card.label} against optimising each picture",
+        shlex.join(["impasto", *sys.argv[1:]]),
+        target,
+        tables(studies),
+        draw(studies, folder),
+        _notes(recipe, len(studies[0].pictures), held_out),
+    )
+    report.write(folder)
+    write_curves(studies, folder)
+    console = Console()
+    for table in report.tables:
+        console.print(table.rich())
+    typer.echo(f"wrote {folder / 'report.md'}")
+
+
+def _objective_of(card: "Mapping[str, JsonValue]", options: Mapping[str, object]) -> "StyleRecipe":
+    """What a net was trained for; what its card does not say is as in `StyleRecipe`.
+
+    Raises:
+        BadRecipe: the card says what cannot be.
+    """
+    from pydantic import ValidationError
+
+    from trainer.errors import BadRecipe
+    from trainer.recipes import StyleRecipe
+
+    said = {field: card[field] for field in _OF_THE_OBJECTIVE if field in card}
+    try:
+        return StyleRecipe.model_validate({**said, **options})
+    except ValidationError as error:
+        wrong = ", ".join(".".join(map(str, each["loc"])) for each in error.errors())
+        raise BadRecipe(f"the recipe of the card cannot be used: give other values of {wrong}") from error
+
+
+def _first(photos: list[str], size: int, count: int) -> "torch.Tensor":
+    """uint8 RGB, `(N, 3, S, S)`."""
+    import torch
+
+    from trainer.squares import load_crops
+
+    squares = load_crops(photos, size).train
+    return torch.stack([squares[number] for number in range(min(count, len(squares)))])
+
+
+def _notes(recipe: "StyleRecipe", optimised: int, held_out: int) -> list[str]:
+    return [
+        f"The objective: {recipe.losses} losses; content {recipe.content_weight:g} × "
+        f"({', '.join(recipe.content_taps)}), style {recipe.style_weight:g} × ({', '.join(recipe.style_taps)}), total "
+        f"variation {recipe.variation_weight:g}; the style picture at {recipe.style_size} pixels.",
+        f"The photos, the net and the style error are means over at most {held_out} photos. Pictures of {optimised} of "
+        "them were optimised; of these are the objective, the iteration that the net equals, and the curves. Gatys' "
+        "picture is the best up to the last iteration.",
+        "The steps of L-BFGS are scaled and limited; it falls faster than plain L-BFGS, so the net equals fewer of its "
+        "iterations.",
+        "The net was timed as the median of repeated runs on one photo after warm-up, with synchronisation. The "
+        "seconds of Gatys are those of one iteration, its median measured in this same run, times the number of "
+        "iterations.",
+    ]

@@ -1,0 +1,127 @@
+"""`impasto evaluate super-resolution`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import track
+
+from trainer.commands.options import DeviceOption, choose_device
+from trainer.commands.run import command_line
+
+if TYPE_CHECKING:
+    import torch
+
+    from trainer.super_resolution_study import Enlarger, PerceptualDistance, Setting
+
+_PROTOCOL = (
+    "Means over the pictures of PSNR in dB and SSIM: Y channel, as many pixels of border left out as the factor; LPIPS "
+    "on RGB, without the same border."
+)
+
+
+def evaluate_super_resolution(
+    hr: Annotated[list[Path], typer.Option(exists=True, file_okay=False, help="Folder of large pictures; repeatable.")],
+    *,
+    model: Annotated[
+        list[str], typer.Option(help="Name in the store, as in x4-pixel or x4-pixel@1; repeatable; if none, all.")
+    ] = [],  # noqa: B006  (typer copies it)
+    sparse_coding: Annotated[
+        list[Path], typer.Option(exists=True, dir_okay=False, help="A dictionary to compare with; repeatable.")
+    ] = [],  # noqa: B006
+    blur: Annotated[
+        bool | None,
+        typer.Option("--blur/--no-blur", help="Blur with σ 1.0 before shrinking, as in the paper; if not said, both."),
+    ] = None,
+    match_histogram: Annotated[
+        bool, typer.Option(help="Also match the colours of the nets' results to the small picture.")
+    ] = False,
+    lpips: Annotated[bool, typer.Option(help="Also measure LPIPS; downloads AlexNet the first time.")] = False,
+    device: DeviceOption = "auto",
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the report.")] = Path(
+        "evaluation/super-resolution"
+    ),
+) -> None:
+    """PSNR and SSIM of nets, bicubic and sparse coding: Y channel, FACTOR pixels of border cropped."""
+    from trainer.photos import list_pictures
+    from trainer.reports import Report, prepare
+    from trainer.super_resolution_report import draw_contact_sheet, draw_plots, means, tables
+    from trainer.super_resolution_study import measure
+
+    data_sets = {folder.resolve().name: list_pictures(folder) for folder in hr}
+    if len(data_sets) < len(hr):
+        raise typer.BadParameter("two folders have the same name: rename one", param_hint="--hr")
+    target = choose_device(device)
+    enlargers = _by_setting(
+        [*_sparse_codings(sparse_coding), *_nets(model, target, match_histogram=match_histogram)], blur=blur
+    )
+    prepare(output)
+    notes = [", ".join(f"{name}: {len(paths)} pictures" for name, paths in data_sets.items()) + "."]
+    distance = _load_lpips(target, notes) if lpips else None
+    count = len(enlargers) * sum(map(len, data_sets.values()))
+    console = Console()
+    measured = track(measure(enlargers, data_sets, target, distance), total=count, console=Console(stderr=True))
+    study = means(measured)
+    report = Report(
+        f"Super-resolution of {', '.join(data_sets)}",
+        command_line(),
+        target,
+        tables(study, has_lpips=distance is not None),
+        [*draw_plots(study, output), draw_contact_sheet(enlargers, data_sets, target, output)],
+        [_PROTOCOL, *notes],
+    )
+    report.write(output)
+    for note in notes:
+        console.print(note, highlight=False, markup=False)
+    for table in report.tables:
+        console.print(table.rich())
+    typer.echo(f"wrote {output / 'report.md'}")
+
+
+def _load_lpips(device: "torch.device", notes: list[str]) -> "PerceptualDistance | None":
+    """LPIPS, or None and a note that says why not."""
+    from trainer import perceptual_distance
+    from trainer.errors import BadLossNetwork
+
+    try:
+        return perceptual_distance.load(device)
+    except BadLossNetwork as error:
+        notes.append(f"LPIPS was not measured: {error}.")
+        return None
+
+
+def _nets(labels: list[str], device: "torch.device", *, match_histogram: bool) -> "list[Enlarger]":
+    from model_store.card import parse_label
+    from model_store.settings import StoreSettings
+    from trainer.super_resolution_study import Enlarger
+
+    store = StoreSettings().open()
+    enlargers = []
+    for label in labels or [card.name for card in store.cards() if card.task == "super-resolve"]:
+        card, net = store.open("super-resolve", *parse_label(label.removeprefix("super-resolve/")))
+        enlarger = Enlarger.net(card.label, net.to(device))
+        enlargers += [enlarger, enlarger.histogram_matched()] if match_histogram else [enlarger]
+    return enlargers
+
+
+def _sparse_codings(files: list[Path]) -> "list[Enlarger]":
+    from trainer.sparse_coding import SparseCoding
+    from trainer.super_resolution_study import Enlarger
+
+    return [Enlarger.sparse_coding(f"sparse coding ({path.stem})", SparseCoding.load(path)) for path in files]
+
+
+def _by_setting(candidates: "list[Enlarger]", *, blur: bool | None) -> "dict[Setting, list[Enlarger]]":
+    """Those of each factor, after bicubic interpolation, with each blur that was asked for."""
+    from trainer.degradation import PAPER_SIGMA
+    from trainer.super_resolution_study import Enlarger, Setting
+
+    groups: dict[int, list[Enlarger]] = {}
+    for candidate in sorted(candidates, key=lambda each: each.factor):
+        group = groups.setdefault(candidate.factor, [Enlarger.bicubic(candidate.factor)])
+        if any(candidate.name == other.name for other in group):
+            raise typer.BadParameter(f"{candidate.name} ×{candidate.factor} is there twice: name each method once")
+        group.append(candidate)
+    sigmas = [sigma for sigma, is_blurred in ((0.0, False), (PAPER_SIGMA, True)) if blur in {None, is_blurred}]
+    return {Setting(factor, sigma): group for factor, group in groups.items() for sigma in sigmas}

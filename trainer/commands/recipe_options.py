@@ -1,0 +1,80 @@
+"""One option for each setting of a recipe, so that what a recipe can do is said in one place."""
+
+import functools
+import inspect
+import types
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
+
+import typer
+from pydantic.fields import FieldInfo
+
+from trainer.recipes import Recipe
+
+RecipeType = TypeVar("RecipeType", bound=Recipe)
+
+_PANEL = "Settings of the recipe; the defaults are those of --recipe default"
+
+
+def with_recipe_options(recipe: type[Recipe]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Gives a command an option for each field of a recipe.
+
+    The command's parameter `changes` gets the settings that were given, by name; its other parameters stay as they are.
+    """
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        @functools.wraps(command)
+        def run(**values: Any) -> None:
+            given = {name: values.pop(name) for name in recipe.model_fields}
+            command(**values, changes={name: value for name, value in given.items() if value is not None})
+
+        signature = inspect.signature(command)
+        own = [parameter for name, parameter in signature.parameters.items() if name != "changes"]
+        options = [
+            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=_option(name, field))
+            for name, field in recipe.model_fields.items()
+        ]
+        run.__signature__ = signature.replace(parameters=[*own, *options])  # type: ignore[attr-defined]
+        run.__annotations__ = {parameter.name: parameter.annotation for parameter in (*own, *options)}
+        return run
+
+    return decorate
+
+
+def changed(recipe: RecipeType, *changes: Mapping[str, Any]) -> RecipeType:
+    """A recipe with other settings, checked.
+
+    Raises:
+        ValidationError: a setting is out of its range.
+    """
+    merged: dict[str, Any] = recipe.model_dump()
+    for each in changes:
+        merged.update(each)
+    return recipe.model_validate(merged)
+
+
+def _option(name: str, field: FieldInfo) -> Any:
+    kind = _without_none(field.annotation)
+    flag = name.replace("_", "-")
+    if get_origin(kind) is tuple:
+        kind, flag = list[str], flag.removesuffix("s")
+    smallest = next((each.ge for each in field.metadata if hasattr(each, "ge")), None)
+    description = field.description or "Of the net."
+    default = _as_typed(field.default)
+    option = typer.Option(
+        f"--{flag}", min=smallest, help=f"{description}{default}", show_default=False, rich_help_panel=_PANEL
+    )
+    return Annotated[kind | None, option]
+
+
+def _without_none(annotation: Any) -> Any:
+    if get_origin(annotation) in (Union, types.UnionType):
+        return next(each for each in get_args(annotation) if each is not type(None))
+    return annotation
+
+
+def _as_typed(default: object) -> str:
+    if default is None:
+        return ""
+    text = " ".join(default) if isinstance(default, tuple) else default
+    return f" Default: {text}."
