@@ -6,6 +6,7 @@ from pydantic import JsonValue
 
 from model_store.errors import UnknownArchitecture
 from model_store.nets.johnson2016 import Johnson2016StyleNet, Johnson2016SuperResolutionNet
+from model_store.nets.self_ensemble import SelfEnsemble
 from model_store.nets.srcnn import SRCNN
 from model_store.nets.style_net import StyleNet
 from model_store.nets.super_resolution_net import SuperResolutionNet
@@ -17,6 +18,7 @@ __all__ = [
     "SRCNN",
     "Johnson2016StyleNet",
     "Johnson2016SuperResolutionNet",
+    "SelfEnsemble",
     "StyleNet",
     "SuperResolutionNet",
     "TransformNet",

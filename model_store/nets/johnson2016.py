@@ -53,7 +53,7 @@ class Johnson2016SuperResolutionNet(TransformNet):
         ValueError: another factor.
     """
 
-    task: ClassVar[Task] = "super-resolve"
+    task: Task = "super-resolve"
 
     def __init__(self, factor: int = 4) -> None:
         super().__init__()

@@ -1,7 +1,5 @@
 """SRCNN, the first convolutional net for super-resolution and the baseline of the paper's tables."""
 
-from typing import ClassVar
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -30,7 +28,7 @@ class SRCNN(TransformNet):
         ValueError: another factor or other kernels.
     """
 
-    task: ClassVar[Task] = "super-resolve"
+    task: Task = "super-resolve"
 
     def __init__(self, factor: int = 4, kernels: str = "9-1-5") -> None:
         super().__init__()

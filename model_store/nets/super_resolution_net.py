@@ -1,7 +1,6 @@
 """The super-resolution net that this project trains by default."""
 
 from collections.abc import Callable
-from typing import ClassVar
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -28,7 +27,7 @@ class SuperResolutionNet(TransformNet):
         ValueError: another factor.
     """
 
-    task: ClassVar[Task] = "super-resolve"
+    task: Task = "super-resolve"
 
     def __init__(self, factor: int = 4, channels: int = 64, residual_blocks: int = 16) -> None:
         super().__init__()

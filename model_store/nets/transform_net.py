@@ -20,7 +20,7 @@ class TransformNet(nn.Module):
     Subclasses implement `transform`, which sees sizes that are multiples of `multiple`.
     """
 
-    task: ClassVar[Task] = "stylize"
+    task: Task = "stylize"
     multiple: ClassVar[int] = 1
     factor: int = 1
 
