@@ -59,12 +59,12 @@ def super_resolution_draft(
     """The draft for a super-resolution net; `scores` are on the held-out tiles, if there are any."""
     figures = {} if scores is None else {"bicubic": scores.bicubic, "net": scores.net}
     data = f"{len(photos.held_out)} held-out tiles, Y channel, {recipe.factor}-px border cropped"
-    networks = _loss_networks(recipe) if recipe.feature_weight else []
+    networks = _loss_networks(recipe) if recipe.sees_features else []
     return Draft(
         task="super-resolve",
         name=origin.name,
         title=_title(origin),
-        description=f"Enlarges ×{recipe.factor}; trained with the {' and '.join(_losses(recipe))} loss.",
+        description=f"Enlarges ×{recipe.factor}; trained on losses of {', '.join(_losses(recipe))}.",
         architecture=recipe.architecture,
         parameters=recipe.parameters,
         factor=recipe.factor,
@@ -115,7 +115,12 @@ def _loss_networks(recipe: StyleRecipe | SuperResolutionRecipe) -> list[JsonValu
 
 
 def _losses(recipe: SuperResolutionRecipe) -> list[str]:
-    weights = {"pixel": recipe.pixel_weight, "feature": recipe.feature_weight}
+    weights = {
+        "pixel": recipe.pixel_weight,
+        "feature": recipe.feature_weight,
+        "texture": recipe.texture_weight,
+        "grid": recipe.grid_weight,
+    }
     return [name for name, weight in weights.items() if weight]
 
 

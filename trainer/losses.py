@@ -12,7 +12,10 @@ network.
 from collections.abc import Mapping
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
+
+_GRID_WINDOW = 4
 
 
 def feature_reconstruction(features: Tensor, target: Tensor) -> Tensor:
@@ -66,6 +69,37 @@ def relative_style_reconstruction(gram: Tensor, target: Tensor) -> Tensor:
     return (error / target.square().sum((1, 2))).mean()
 
 
+def local_texture(features: Tensor, target: Tensor, side: int) -> Tensor:
+    """Relative style reconstruction within windows, the mean over them (Sajjadi et al. 2017, equation 4).
+
+    Texture thus stays where the target has it.
+
+    Args:
+        features: `(N, C, H, W)`.
+        target: of the same shape.
+        side: of the windows, in positions; what they do not cover at the right and the bottom is left out.
+
+    Raises:
+        ValueError: the windows are larger than the features.
+    """
+    return relative_style_reconstruction(*(gram_matrix(_windows(each, side)) for each in (features, target)))
+
+
+def grid_pattern(pictures: Tensor, target: Tensor, factor: int) -> Tensor:
+    """Mean absolute difference of pictures of which each keeps one in `factor`² pixels, averaged over 4×4 of those.
+
+    A pattern that repeats with the pixels of the small picture, as nets with pixel shuffle leave it, is not averaged
+    away; texture that does not repeat is.
+
+    Args:
+        pictures: `(N, C, H, W)`, both sides multiples of the factor and at least 4 times as long.
+        target: of the same shape.
+        factor: of enlargement.
+    """
+    kept, wanted = (F.pixel_unshuffle(_full(each), factor) for each in (pictures, target))
+    return F.avg_pool2d(kept - wanted, _GRID_WINDOW, _GRID_WINDOW // 2).abs().mean()
+
+
 def mean_squared_variation(pictures: Tensor) -> Tensor:
     """Total variation divided by the number of neighbours, so that it does not depend on the size."""
     down, right = _neighbour_differences(pictures)
@@ -81,6 +115,16 @@ def weighted_sum(terms: Mapping[str, Tensor], weights: Mapping[str, float]) -> T
 def _neighbour_differences(pictures: Tensor) -> tuple[Tensor, Tensor]:
     pictures = _full(pictures)
     return pictures[..., 1:, :] - pictures[..., :-1, :], pictures[..., :, 1:] - pictures[..., :, :-1]
+
+
+def _windows(features: Tensor, side: int) -> Tensor:
+    """`(N, C, H, W)` as `(N·windows, C, side, side)`."""
+    count, channels, height, width = features.shape
+    down, right = height // side, width // side
+    if not down * right:
+        raise ValueError(f"features of {width}×{height} hold no window of {side}")
+    covered = features[..., : down * side, : right * side].reshape(count, channels, down, side, right, side)
+    return covered.permute(0, 2, 4, 1, 3, 5).reshape(-1, channels, side, side)
 
 
 def _full(values: Tensor) -> Tensor:

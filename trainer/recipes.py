@@ -130,6 +130,13 @@ class SuperResolutionRecipe(Recipe):
     feature_taps: tuple[str, ...] = Field(
         default=("relu2_2",), description="As in relu2_2, relu2_2/2 (at half size), relu1_2=0.5 (weighted); repeatable."
     )
+    texture_weight: float = Field(
+        default=0.0, ge=0, description="Of the style reconstruction of the same features, window by window."
+    )
+    grid_weight: float = Field(
+        default=0.0, ge=0, description="Of the difference in what repeats with the pixels of the small picture."
+    )
+    texture_window: int = Field(default=48, ge=8, description="Side of these windows, in large pixels.")
     losses: Literal["relative", "absolute"] = Field(
         default="relative", description="Feature reconstruction divided by the target's size; absolute: as published."
     )
@@ -145,9 +152,16 @@ class SuperResolutionRecipe(Recipe):
     def _makes_sense(self) -> Self:
         if self.factor not in (2, 4, 8):
             raise ValueError("the factor must be 2, 4 or 8")
-        if not self.pixel_weight and not self.feature_weight:
-            raise ValueError("pixel_weight and feature_weight are both 0: give one of them")
+        if not self.pixel_weight and not self.grid_weight and not self.sees_features:
+            raise ValueError("the weights of pixels, features, texture and grid are all 0: give one of them")
+        if self.texture_weight and self.texture_window > self.patch:
+            raise ValueError(f"texture_window is larger than the patch of {self.patch}: make it smaller")
         return self
+
+    @property
+    def sees_features(self) -> bool:
+        """Whether a loss network is needed."""
+        return bool(self.feature_weight or self.texture_weight)
 
     @property
     def parameters(self) -> dict[str, JsonValue]:
@@ -222,7 +236,15 @@ _PAPER_PIXEL = SuperResolutionRecipe.model_validate(
 
 SUPER_RESOLUTION_RECIPES: dict[tuple[str, str], SuperResolutionRecipe] = {
     ("default", "pixel"): SuperResolutionRecipe(),
-    ("default", "feature"): SuperResolutionRecipe(steps=3000, learning_rate=1e-4, pixel_weight=0.1, feature_weight=1.0),
+    ("default", "feature"): SuperResolutionRecipe(
+        steps=3000,
+        learning_rate=1e-4,
+        pixel_weight=0.3,
+        feature_weight=1.0,
+        feature_taps=("relu1_2", "relu2_2"),
+        texture_weight=3.0,
+        grid_weight=15.0,
+    ),
     ("paper", "pixel"): _PAPER_PIXEL,
     ("paper", "feature"): _PAPER_PIXEL.model_copy(update={"pixel_weight": 0.0, "feature_weight": 1.0}),
     ("srcnn", "pixel"): SuperResolutionRecipe(

@@ -216,6 +216,15 @@ def test_super_resolution_nets_are_trained_from_one_another(
     assert store.card("super-resolve", "x4-feature").loss_network == "vgg19-normalised:vgg19.safetensors"
 
 
+def test_a_net_trained_on_blurred_photos_is_not_published_over_that_for_sharp_ones(
+    impasto: Command, tmp_path: Path, photos: Path
+) -> None:
+    small = "--channels 4 --residual-blocks 1 --tile 64 --patch 64 --batch 2 --steps 2 --held-out 2".split()  # noqa: SIM905
+    result = impasto("train", "super-resolution", "--photos", photos, *small, "--degradation", "blur")
+    assert "published super-resolve/x4-pixel-blurred@1" in result.stdout, result.stderr
+    assert Store(tmp_path / "store").card("super-resolve", "x4-pixel-blurred").recipe["degradation"] == "blur"
+
+
 def test_srcnn_is_trained(impasto: Command, tmp_path: Path, photos: Path) -> None:
     options = "--recipe srcnn --kernels 9-5-5 --tile 64 --batch 2 --steps 2 --held-out 2".split()  # noqa: SIM905
     result = impasto("train", "super-resolution", "--photos", photos, *options)

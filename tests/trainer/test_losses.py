@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from trainer import losses
@@ -106,6 +107,26 @@ def test_every_loss_is_zero_for_equal_pictures(features: Tensor) -> None:
     assert values == [0, 0, 0, 0, 0]
 
 
+def test_local_texture_notices_that_texture_has_moved_to_another_window(features: Tensor) -> None:
+    moved = features.roll(2, -1)
+    torch.testing.assert_close(losses.gram_matrix(moved), losses.gram_matrix(features))
+    assert losses.local_texture(moved, features, 2) > 0.01
+
+
+def test_the_grid_pattern_is_what_repeats_with_the_small_picture() -> None:
+    torch.manual_seed(0)
+    truth = torch.full((1, 3, 32, 32), 0.5)
+    hatched = torch.tensor([0.1, -0.1]).repeat(16).expand_as(truth)
+    scattered = hatched.flatten()[torch.randperm(hatched.numel())].view_as(truth)
+    assert losses.grid_pattern(truth + hatched, truth, 4).item() == pytest.approx(0.1)
+    assert losses.grid_pattern(truth + scattered, truth, 4) < 0.03
+
+
+def test_windows_larger_than_the_features_are_refused(features: Tensor) -> None:
+    with pytest.raises(ValueError, match="features of 5×4 hold no window of 6"):
+        losses.local_texture(features, features, 6)
+
+
 def test_the_objective_weighs_its_terms() -> None:
     terms = {"content": torch.tensor(2.0), "style": torch.tensor(3.0)}
     assert losses.weighted_sum(terms, {"content": 10, "style": 100}) == 320
@@ -130,6 +151,22 @@ def squared_steps(pictures: Tensor) -> tuple[np.ndarray, np.ndarray]:
     return np.diff(each, axis=2) ** 2, np.diff(each, axis=3) ** 2
 
 
+def squares_of(pictures: Tensor, side: int) -> list[Tensor]:
+    """Every whole square, beginning at the top left."""
+    height, width = pictures.shape[2:]
+    return [
+        picture[None, :, top : top + side, left : left + side]
+        for picture in pictures
+        for top in range(0, height - side + 1, side)
+        for left in range(0, width - side + 1, side)
+    ]
+
+
+def to_8_by_8(pictures: Tensor) -> Tensor:
+    height, width = pictures.shape[2:]
+    return F.pad(pictures, (0, 8 - width, 0, 8 - height))
+
+
 GRAM = losses.gram_matrix
 REFERENCES: dict[str, tuple[Callable[[Tensor, Tensor], Tensor], Callable[[Tensor, Tensor], float]]] = {
     "feature reconstruction": (
@@ -148,6 +185,25 @@ REFERENCES: dict[str, tuple[Callable[[Tensor, Tensor], Tensor], Callable[[Tensor
         lambda x, y: losses.relative_style_reconstruction(GRAM(x), GRAM(y)),
         lambda x, y: np.mean(
             [(np.linalg.norm(a - b) / np.linalg.norm(b)) ** 2 for a, b in zip(grams(x), grams(y), strict=True)]
+        ),
+    ),
+    "local texture": (
+        lambda x, y: losses.local_texture(x, y, 2),
+        lambda x, y: np.mean(
+            [
+                (np.linalg.norm(grams(a) - grams(b)) / np.linalg.norm(grams(b))) ** 2
+                for a, b in zip(squares_of(x, 2), squares_of(y, 2), strict=True)
+            ]
+        ),
+    ),
+    "grid pattern": (
+        lambda x, y: losses.grid_pattern(to_8_by_8(x), to_8_by_8(y), 2),
+        lambda x, y: np.mean(
+            [
+                np.abs(to_8_by_8(x - y).detach().numpy()[..., row::2, column::2].mean((2, 3)))
+                for row in range(2)
+                for column in range(2)
+            ]
         ),
     ),
     "total variation": (

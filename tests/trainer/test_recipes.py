@@ -69,5 +69,10 @@ def test_other_factors_are_refused(factor: int) -> None:
 
 
 def test_a_recipe_that_minimises_nothing_is_refused() -> None:
-    with pytest.raises(ValidationError, match="pixel_weight and feature_weight are both 0"):
+    with pytest.raises(ValidationError, match="the weights of pixels, features, texture and grid are all 0"):
         SuperResolutionRecipe(pixel_weight=0)
+
+
+def test_windows_of_texture_larger_than_the_patch_are_refused() -> None:
+    with pytest.raises(ValidationError, match="texture_window is larger than the patch of 64: make it smaller"):
+        SuperResolutionRecipe(patch=64, texture_window=80, texture_weight=1)

@@ -85,9 +85,38 @@ def test_feature_reconstruction_is_relative_or_as_published(batch: Batch, vgg19_
         torch.testing.assert_close(terms["feature"], value)
 
 
-def test_features_without_a_loss_network_are_refused() -> None:
+def test_texture_is_compared_in_windows_of_the_picture_whatever_the_tap(batch: Batch, vgg19_weights: Path) -> None:
+    source = f"vgg19-normalised:{vgg19_weights}"
+    network = load_loss_network([source], ["relu1_1", "relu2_1"])
+    grey, truth = network(torch.full((3, 3, 64, 64), 0.5)), network(batch.pictures)
+    sides = {Tap("vgg19-normalised", "relu1_1", 1): 16, Tap("vgg19-normalised", "relu2_1", 1): 8}
+    expected = [losses.local_texture(grey[tap], truth[tap], side) for tap, side in sides.items()]
+    chosen = recipe(
+        patch=64,
+        feature_taps=("relu1_1", "relu2_1=3"),
+        loss_networks=(source,),
+        texture_weight=1.0,
+        texture_window=16,
+        pixel_weight=0.0,
+    )
+    terms = SuperResolutionObjective(chosen, network).terms(Recorder(2), batch)
+    assert terms.keys() == {"texture"}
+    torch.testing.assert_close(terms["texture"], (expected[0] + 3 * expected[1]) / 2)
+
+
+def test_the_grid_is_that_of_the_small_picture(batch: Batch) -> None:
+    terms = SuperResolutionObjective(recipe(factor=4, patch=64, pixel_weight=0.0, grid_weight=1.0)).terms(
+        Recorder(4), batch
+    )
+    assert terms.keys() == {"grid"}
+    grey = torch.full_like(batch.pictures, 0.5)
+    torch.testing.assert_close(terms["grid"], losses.grid_pattern(grey, batch.pictures, 4))
+
+
+@pytest.mark.parametrize("term", ["feature_weight", "texture_weight"])
+def test_features_without_a_loss_network_are_refused(term: str) -> None:
     with pytest.raises(BadRecipe, match="there is no loss network"):
-        SuperResolutionObjective(recipe(feature_weight=1.0))
+        SuperResolutionObjective(recipe(**{term: 1.0}))
 
 
 def test_training_beats_bicubic(photos: Path, tmp_path: Path) -> None:

@@ -18,7 +18,11 @@ def train_super_resolution(
     photos: PhotosOption,
     *,
     name: Annotated[
-        str | None, typer.Option(help="In the store; xFACTOR-pixel, -feature or -srcnn if not given.")
+        str | None,
+        typer.Option(
+            help="In the store; if not given, xFACTOR-pixel (if trained on blurred photos, xFACTOR-pixel-blurred), "
+            "-feature or -srcnn."
+        ),
     ] = None,
     recipe: Annotated[
         Literal["default", "paper", "srcnn"],
@@ -57,14 +61,14 @@ def train_super_resolution(
 
     started = open_start(StoreSettings().open(), "super-resolve", start) if start else None
     chosen = _choose(recipe, loss, started, changes)
-    name = name or f"x{chosen.factor}-{'srcnn' if chosen.architecture == 'srcnn' else loss}"
+    name = name or _name(chosen, loss)
     store, folder = runs.open_run(name, run, resume)
     weights = weights_for(chosen, started) if started else None
     processes = Processes(choose_device(device))
     processes.check_batch(chosen.batch)
     network = (
         load_loss_network(chosen.loss_networks, chosen.feature_taps).to(processes.device)
-        if chosen.feature_weight
+        if chosen.sees_features
         else None
     )
     if network is not None:
@@ -92,6 +96,16 @@ def train_super_resolution(
     origin = Origin(name, title, author, licence, runs.command_line(), training)
     draft = super_resolution_draft(chosen, tiles, scores, origin)
     runs.publish(draft, net, shown, store, folder)
+
+
+def _name(recipe: SuperResolutionRecipe, loss: str) -> str:
+    """What the net is called if nothing else is said; the service looks for nets of the pixel loss by these names."""
+    match recipe.architecture, loss, recipe.degradation:
+        case "srcnn", _, _:
+            return f"x{recipe.factor}-srcnn"
+        case _, "pixel", "blur":
+            return f"x{recipe.factor}-pixel-blurred"
+    return f"x{recipe.factor}-{loss}"
 
 
 def _choose(named: str, loss: str, started: "Start | None", changes: dict[str, Any]) -> SuperResolutionRecipe:
