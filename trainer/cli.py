@@ -2,6 +2,7 @@
 
 import typer
 
+from trainer.commands.evaluate_gallery import evaluate_gallery
 from trainer.commands.evaluate_style import evaluate_style
 from trainer.commands.evaluate_super_resolution import evaluate_super_resolution
 from trainer.commands.optimize import optimize
@@ -18,9 +19,10 @@ train.command("super-resolution")(train_super_resolution)
 train.command("sparse-coding")(train_sparse_coding)
 app.add_typer(train, name="train")
 
-evaluate = typer.Typer(no_args_is_help=True, help="Measure models of the store and write a report.")
+evaluate = typer.Typer(no_args_is_help=True, help="Measure models of the store, or look at what they do.")
 evaluate.command("super-resolution")(evaluate_super_resolution)
 evaluate.command("style")(evaluate_style)
+evaluate.command("gallery")(evaluate_gallery)
 app.add_typer(evaluate, name="evaluate")
 
 app.command("optimize")(optimize)

@@ -87,12 +87,13 @@ def find_photos(sources: Iterable[str | Path]) -> Found:
     return Found([photos[key] for key in sorted(photos)], skipped)
 
 
-def load_picture(path: Path, shorter_side: int | None = None) -> Tensor:
+def load_picture(path: Path, shorter_side: int | None = None, *, longest_side: int | None = None) -> Tensor:
     """One picture as float RGB in [0, 1], `(1, 3, H, W)`, upright; alpha is laid over white.
 
     Args:
         path: any format that Pillow reads.
         shorter_side: scale to this many pixels, keeping the proportions.
+        longest_side: shrink to this many pixels, keeping the proportions, what is larger.
 
     Raises:
         BadPhotos: it cannot be read.
@@ -105,6 +106,8 @@ def load_picture(path: Path, shorter_side: int | None = None) -> Tensor:
         scale = shorter_side / min(picture.size)
         size = (round(picture.width * scale), round(picture.height * scale))
         picture = picture.resize(size, Image.Resampling.LANCZOS)
+    if longest_side is not None:
+        picture.thumbnail((longest_side, longest_side), Image.Resampling.LANCZOS)
     return to_tensor(picture)[None] / 255
 
 

@@ -31,14 +31,14 @@ def check_output(path: Path) -> None:
         raise BadOutput(f"cannot write {path}: {error.strerror}: {path.parent}") from error
 
 
-def save(picture: Image.Image, path: Path) -> None:
-    """Writes a picture in the format of the suffix.
+def save(picture: Image.Image, path: Path, *, quality: int = _JPEG_QUALITY) -> None:
+    """Writes a picture in the format of the suffix, with a quality of 1 to 100 where the format knows one.
 
     Raises:
         BadOutput: it cannot be written, as on a full disk.
     """
     try:
-        picture.save(path, quality=_JPEG_QUALITY)
+        picture.save(path, quality=quality)
     except (ValueError, OSError) as error:
         raise BadOutput(f"cannot write {path}: {error}") from error
 

@@ -23,8 +23,10 @@ from trainer.super_resolution_study import (
     mean_scores,
 )
 
-_CROP, _SHOWN, _STEP = 128, 256, 16
-"""Side of the crops of the contact sheet, how large they are shown, and how far apart they are looked for."""
+SHOWN_DETAIL = 256
+"""Height that crops are shown at on a contact sheet, in pixels."""
+_CROP, _STEP = 128, 16
+"""Side of those crops, and how far apart they are looked for."""
 _DECIBELS_BELOW = 2.0
 
 Means = Mapping[Setting, Mapping[str, Mapping[str, Scores]]]
@@ -48,9 +50,9 @@ def describe(setting: Setting) -> str:
     return f"×{setting.factor}, shrunk {how}"
 
 
-def tables(study: Means, *, has_lpips: bool) -> list[Table]:
+def tables(study: Means) -> list[Table]:
     """A table for each setting: a row for each enlarger, and for each data set a column for each measure."""
-    return [_table(setting, data_sets, has_lpips=has_lpips) for setting, data_sets in study.items()]
+    return [_table(setting, data_sets) for setting, data_sets in study.items()]
 
 
 def draw_plots(study: Means, folder: Path) -> list[Picture]:
@@ -88,31 +90,42 @@ def draw_contact_sheet(
     for data_set, paths in data_sets.items():
         picture = load_picture(paths[0]).to(device)
         for setting, candidates in enlargers.items():
-            truth = crop_to_multiple(picture, setting.factor, paths[0].name)
-            scores = compare(candidates, truth, paths[0].name, setting.sigma)
-            top, left = _most_detailed(truth)
-            crop = (..., slice(top, top + _CROP), slice(left, left + _CROP))
             how = f"blur {setting.sigma:.1f}" if setting.sigma else "no blur"
-            row = [Tile(truth[crop], f"{data_set}/{paths[0].stem}, x{setting.factor}, {how}")]
-            for name, result in enlarge(candidates, truth, setting.sigma).items():
-                psnr, ssim, _ = scores[name]
-                row.append(Tile(result[crop], f"{name}\n{psnr:.2f} dB, {ssim:.4f}"))
-            rows.append(row)
+            caption = f"{data_set}/{paths[0].stem}, x{setting.factor}, {how}"
+            rows.append(detail(candidates, picture, paths[0].name, caption, setting.sigma))
     name = "contact-sheet.png"
-    save(contact_sheet(rows, _SHOWN), folder / name)
+    save(contact_sheet(rows, SHOWN_DETAIL), folder / name)
     return Picture("Truth and enlargements", name)
 
 
-def _table(setting: Setting, data_sets: Mapping[str, Mapping[str, Scores]], *, has_lpips: bool) -> Table:
+def detail(enlargers: Sequence[Enlarger], picture: Tensor, name: str, caption: str, sigma: float = 0.0) -> list[Tile]:
+    """Where a picture has most detail: the truth, and what each enlarger makes of it, with the whole picture's scores.
+
+    Arguments and errors as for `compare`; the caption is that of the truth.
+    """
+    truth = crop_to_multiple(picture, enlargers[0].factor, name)
+    scores = compare(enlargers, truth, name, sigma)
+    top, left = _most_detailed(truth)
+    crop = (..., slice(top, top + _CROP), slice(left, left + _CROP))
+    row = [Tile(truth[crop], caption)]
+    for method, result in enlarge(enlargers, truth, sigma).items():
+        psnr, ssim, _ = scores[method]
+        row.append(Tile(result[crop], f"{method}\n{psnr:.2f} dB, {ssim:.4f}"))
+    return row
+
+
+def _table(setting: Setting, data_sets: Mapping[str, Mapping[str, Scores]]) -> Table:
     columns = [Column("method")]
-    for data_set in data_sets:
+    for data_set, methods in data_sets.items():
         columns += [Column(f"{data_set} PSNR", 2, "highest"), Column(f"{data_set} SSIM", 4, "highest")]
-        columns += [Column(f"{data_set} LPIPS", 4, "lowest")] if has_lpips else []
+        distances = next(iter(methods.values())).distances
+        columns += [Column(f"{data_set} {name}", 4, "lowest") for name in distances]
     rows = []
     for method in next(iter(data_sets.values())):
         row: list[Cell] = [method]
         for scores in data_sets.values():
-            row += scores[method] if has_lpips else scores[method][:2]
+            psnr, ssim, distances = scores[method]
+            row += [psnr, ssim, *distances.values()]
         rows.append(row)
     return Table(describe(setting), columns, rows)
 

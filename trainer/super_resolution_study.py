@@ -6,6 +6,7 @@ The standard protocol: sides cropped to a multiple of the factor, Y channel, `fa
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
@@ -19,10 +20,8 @@ from trainer.errors import BadPhotos
 from trainer.photos import load_picture, reason
 
 if TYPE_CHECKING:
+    from trainer.perceptual_distance import PerceptualDistance
     from trainer.sparse_coding import SparseCoding
-
-PerceptualDistance = Callable[[Tensor, Tensor], float]
-"""Between two pictures, float RGB in [0, 1], `(1, 3, H, W)`; as `perceptual_distance.load` gives it."""
 
 
 @dataclass(frozen=True)
@@ -62,8 +61,8 @@ class Scores(NamedTuple):
     psnr: float
     """dB."""
     ssim: float
-    lpips: float | None = None
-    """If it was asked for."""
+    distances: Mapping[str, float] = MappingProxyType({})
+    """From the truth, by what they are called; those that were asked for."""
 
 
 class Comparison(NamedTuple):
@@ -118,7 +117,7 @@ def measure(
     enlargers: Mapping[Setting, Sequence[Enlarger]],
     data_sets: Mapping[str, Sequence[Path]],
     device: torch.device,
-    distance: PerceptualDistance | None = None,
+    distances: "Mapping[str, PerceptualDistance]" = MappingProxyType({}),
 ) -> Iterator[Measured]:
     """Compares on every picture at every setting.
 
@@ -126,7 +125,7 @@ def measure(
         enlargers: of the setting's factor, each with its own name.
         data_sets: pictures by the name of the set.
         device: where to compute.
-        distance: see `compare`.
+        distances: see `compare`.
 
     Raises:
         BadPhotos: a picture cannot be read, or is too small; the sizes are looked at before anything is computed.
@@ -137,7 +136,7 @@ def measure(
         for path in paths:
             picture = load_picture(path).to(device)
             for setting, candidates in enlargers.items():
-                scores = compare(candidates, picture, path.name, setting.sigma, distance)
+                scores = compare(candidates, picture, path.name, setting.sigma, distances)
                 yield Measured(data_set, setting, scores)
 
 
@@ -146,7 +145,7 @@ def compare(
     picture: Tensor,
     name: str,
     sigma: float = 0.0,
-    distance: PerceptualDistance | None = None,
+    distances: "Mapping[str, PerceptualDistance]" = MappingProxyType({}),
 ) -> dict[str, Scores]:
     """Shrinks a large picture, enlarges it again in several ways, and scores each.
 
@@ -155,7 +154,7 @@ def compare(
         picture: float RGB in [0, 1], `(1, 3, H, W)`; computed where it lies.
         name: of the picture, for errors.
         sigma: of the blur before shrinking, see `degrade`.
-        distance: of the whole picture without its border, for `Scores.lpips`.
+        distances: of the whole picture without its border, for `Scores.distances`.
 
     Returns:
         The scores, by the names of the enlargers.
@@ -166,7 +165,7 @@ def compare(
     factor = enlargers[0].factor
     truth = crop_to_multiple(picture, factor, name)
     enlarged = enlarge(enlargers, truth, sigma)
-    return {method: _score(result, truth, factor, distance) for method, result in enlarged.items()}
+    return {method: _score(result, truth, factor, distances) for method, result in enlarged.items()}
 
 
 def enlarge(enlargers: Sequence[Enlarger], truth: Tensor, sigma: float = 0.0) -> dict[str, Tensor]:
@@ -216,19 +215,18 @@ def _size(path: Path) -> tuple[int, int]:
 
 def _mean(scores: Sequence[Scores]) -> Scores:
     count = len(scores)
-    distances = [each.lpips for each in scores if each.lpips is not None]
     return Scores(
         sum(each.psnr for each in scores) / count,
         sum(each.ssim for each in scores) / count,
-        sum(distances) / count if distances else None,
+        {name: sum(each.distances[name] for each in scores) / count for name in scores[0].distances},
     )
 
 
-def _score(picture: Tensor, truth: Tensor, border: int, distance: PerceptualDistance | None) -> Scores:
+def _score(picture: Tensor, truth: Tensor, border: int, distances: "Mapping[str, PerceptualDistance]") -> Scores:
     luma_a, luma_b = metrics.luma(picture), metrics.luma(truth)
     inside = (..., slice(border, -border), slice(border, -border))
     return Scores(
         metrics.psnr(luma_a, luma_b, border),
         metrics.ssim(luma_a, luma_b, border),
-        distance(picture[inside], truth[inside]) if distance else None,
+        {name: distance(picture[inside], truth[inside]) for name, distance in distances.items()},
     )

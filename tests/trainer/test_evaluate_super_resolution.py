@@ -41,7 +41,8 @@ def few(photos: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A store with small ×2 and ×4 nets that are bicubic, and the bundled models."""
+    """A store with nothing but small ×2 and ×4 nets that are bicubic."""
+    monkeypatch.setattr("model_store.settings.BUNDLED", tmp_path / "nothing")
     monkeypatch.setenv("IMPASTO_STORE", str(tmp_path / "store"))
     for factor in (2, 4):
         net = SuperResolutionNet(factor, channels=4, residual_blocks=1)
@@ -118,13 +119,13 @@ def test_methods_are_grouped_by_factor(app: typer.Typer, photos: Path, few: Path
 def test_without_a_name_all_models_are_measured(app: typer.Typer, few: Path, tmp_path: Path) -> None:
     run(app, "--blur", "--hr", few, "-o", tmp_path / "out")
     methods = [row["method"] for rows in figures(tmp_path / "out").values() for row in rows]
-    assert methods == ["bicubic", "tiny-x2@1", "bicubic", "tiny-x4@1", "x4-pixel@1"]
+    assert methods == ["bicubic", "tiny-x2@1", "bicubic", "tiny-x4@1"]
 
 
 def test_lpips_is_a_column_where_its_weights_can_be_had(
     app: typer.Typer, few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(perceptual_distance, "load", lambda _: lambda *_: 0.25)
+    monkeypatch.setattr(perceptual_distance, "load_lpips", lambda _: lambda *_: 0.25)
     run(app, "--model", "tiny-x4", "--no-blur", "--lpips", "--hr", few, "-o", tmp_path / "out")
     (rows,) = figures(tmp_path / "out").values()
     assert [row["Few LPIPS"] for row in rows] == [0.25, 0.25]
@@ -136,10 +137,41 @@ def test_without_the_weights_of_lpips_a_sentence_says_so(
     def fail(device: torch.device) -> None:
         raise BadLossNetwork(f"no weights for {device}")
 
-    monkeypatch.setattr(perceptual_distance, "load", fail)
+    monkeypatch.setattr(perceptual_distance, "load_lpips", fail)
     printed = run(app, "--model", "tiny-x4", "--no-blur", "--lpips", "--hr", few, "-o", tmp_path / "out")
     assert "LPIPS was not measured: no weights for cpu." in printed
     assert "LPIPS was not measured" in (tmp_path / "out" / "report.md").read_text(encoding="utf-8")
+
+
+def test_the_distance_of_features_is_a_column_whose_lowest_is_bold(
+    app: typer.Typer, few: Path, tmp_path: Path, vgg19_weights: Path
+) -> None:
+    source = f"vgg19-normalised:{vgg19_weights}"
+    options = ["--model", "tiny-x4", "--blur", "--match-histogram", "--feature-distance", source]
+    run(app, *options, "--hr", few, "-o", tmp_path / "out")
+    (rows,) = figures(tmp_path / "out").values()
+    distances = [row["Few features"] for row in rows]
+    assert 0 < min(distances) < max(distances) < 1
+    written = (tmp_path / "out" / "report.md").read_text(encoding="utf-8")
+    assert f"| **{min(distances):.4f}** |" in written
+    assert f"| {max(distances):.4f} |" in written
+    assert "at relu2_2 of vgg19-normalised," in written
+
+
+def test_a_loss_network_that_cannot_be_had_is_refused_before_any_work(
+    app: typer.Typer, few: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(ImpastoError, match="cannot read the weights of vgg16-caffe"):
+        run(app, "--feature-distance", "vgg16-caffe:nothing", "--hr", few, "-o", tmp_path / "out")
+
+
+def test_a_self_ensemble_is_a_row_behind_its_net(app: typer.Typer, few: Path, tmp_path: Path) -> None:
+    options = ["--model", "tiny-x4", "--no-blur", "--self-ensemble", "--match-histogram"]
+    run(app, *options, "--hr", few, "-o", tmp_path / "out")
+    (rows,) = figures(tmp_path / "out").values()
+    names = ["bicubic", "tiny-x4@1", "tiny-x4@1, self-ensemble", "tiny-x4@1, histogram matched"]
+    assert [row["method"] for row in rows] == names
+    assert rows[2]["Few PSNR"] == pytest.approx(rows[1]["Few PSNR"], abs=0.05)
 
 
 @pytest.mark.parametrize(

@@ -1,16 +1,19 @@
-"""LPIPS, on an AlexNet that was not trained."""
+"""LPIPS on an AlexNet and features of a VGG that were not trained."""
 
 import math
 from collections.abc import Callable
+from pathlib import Path
 from urllib.error import URLError
 
 import pytest
+import safetensors.torch
 import torch
 import torchvision
 from torch import Tensor, nn
 
 from trainer import perceptual_distance
 from trainer.errors import BadLossNetwork
+from trainer.loss_networks import LAYOUTS, load_loss_network
 
 CPU = torch.device("cpu")
 
@@ -25,7 +28,16 @@ def distance(monkeypatch: pytest.MonkeyPatch) -> Callable[[Tensor, Tensor], floa
         return net
 
     monkeypatch.setattr(torchvision.models, "alexnet", build)
-    return perceptual_distance.load(CPU)
+    return perceptual_distance.load_lpips(CPU)
+
+
+@pytest.fixture
+def vgg16_weights(tmp_path: Path) -> Path:
+    """Random weights of a VGG-16 that ends at relu2_2."""
+    torch.manual_seed(0)
+    path = tmp_path / "vgg16.safetensors"
+    safetensors.torch.save_file(LAYOUTS["vgg16-caffe"].build("relu2_2").state_dict(), path)
+    return path
 
 
 def test_a_picture_has_no_distance_from_itself(distance: Callable[[Tensor, Tensor], float]) -> None:
@@ -55,4 +67,27 @@ def test_weights_that_cannot_be_downloaded_are_said(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(torchvision.models, "alexnet", fail)
     with pytest.raises(BadLossNetwork, match=r"cannot be had: .*no network"):
-        perceptual_distance.load(CPU)
+        perceptual_distance.load_lpips(CPU)
+
+
+def test_the_distance_of_features_is_equation_2_relative_to_the_truth(vgg16_weights: Path) -> None:
+    source = f"vgg16-caffe:{vgg16_weights}"
+    picture, truth = torch.rand(2, 1, 3, 30, 40).mul(255).round().div(255)
+    network = load_loss_network([source], ["relu2_2"])
+    (seen,), (wanted,) = (network(each).values() for each in (picture, truth))
+    distance = perceptual_distance.load_feature_distance(source, CPU)
+    assert distance(picture, truth) == pytest.approx(float((seen - wanted).square().sum() / wanted.square().sum()))
+    assert distance(truth, truth) == 0
+
+
+def test_features_are_those_of_the_picture_as_it_would_be_saved(vgg16_weights: Path) -> None:
+    distance = perceptual_distance.load_feature_distance(f"vgg16-caffe:{vgg16_weights}", CPU)
+    truth = torch.rand(1, 3, 30, 40).round()
+    assert distance(truth + (truth - 0.5), truth) == 0
+    assert distance(truth + 0.4 / 255, truth) == 0
+    assert distance((truth - 0.6 / 255).abs(), truth) > 0
+
+
+def test_a_loss_network_that_is_not_there_is_said(tmp_path: Path) -> None:
+    with pytest.raises(BadLossNetwork, match="cannot read the weights of vgg16-caffe"):
+        perceptual_distance.load_feature_distance(f"vgg16-caffe:{tmp_path / 'nothing'}", CPU)

@@ -21,6 +21,14 @@ def test_a_picture_is_scaled_by_its_shorter_side(tmp_path: Path) -> None:
     assert load_picture(tmp_path / "picture.png", 20).shape == (1, 3, 20, 30)
 
 
+@pytest.mark.parametrize(("side", "shape"), [(30, (1, 3, 20, 30)), (90, (1, 3, 40, 60))])
+def test_a_picture_is_shrunk_by_its_longest_side_and_never_enlarged(
+    tmp_path: Path, side: int, shape: tuple[int, ...]
+) -> None:
+    Image.new("RGB", (60, 40)).save(tmp_path / "picture.png")
+    assert load_picture(tmp_path / "picture.png", longest_side=side).shape == shape
+
+
 def test_alpha_is_laid_over_white(tmp_path: Path) -> None:
     Image.new("RGBA", (20, 20), (255, 0, 0, 0)).save(tmp_path / "clear.png")
     assert load_picture(tmp_path / "clear.png").min() == 1

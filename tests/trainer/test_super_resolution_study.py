@@ -67,15 +67,15 @@ def test_sides_that_the_factor_does_not_divide_are_cropped(picture: Tensor) -> N
     assert compare([Enlarger.bicubic(4)], picture[..., :71, :95], "00") == whole
 
 
-def test_the_perceptual_distance_sees_the_whole_picture_without_the_border(picture: Tensor) -> None:
+def test_distances_see_the_whole_picture_without_the_border(picture: Tensor) -> None:
     seen = []
 
     def distance(enlarged: Tensor, truth: Tensor) -> float:
         seen.append((enlarged.shape, truth.shape))
         return 0.5
 
-    scores = compare([Enlarger.bicubic(4)], picture, "00", distance=distance)
-    assert scores["bicubic"].lpips == 0.5
+    scores = compare([Enlarger.bicubic(4)], picture, "00", distances={"LPIPS": distance})
+    assert scores["bicubic"].distances == {"LPIPS": 0.5}
     assert seen == [((1, 3, 64, 88), (1, 3, 64, 88))]
 
 
@@ -100,9 +100,14 @@ def test_matched_histograms_have_the_colours_of_the_small_picture(picture: Tenso
 
 
 def test_means_are_over_pictures() -> None:
-    scores = [{"net": Scores(30.0, 0.9, 0.2)}, {"net": Scores(32.0, 0.8, 0.4)}]
-    assert mean_scores(scores) == {"net": pytest.approx((31.0, 0.85, 0.3))}
-    assert mean_scores([{"net": Scores(30.0, 0.9)}])["net"].lpips is None
+    scores = [
+        {"net": Scores(30.0, 0.9, {"LPIPS": 0.2, "features": 0.5})},
+        {"net": Scores(32.0, 0.8, {"LPIPS": 0.4, "features": 0.7})},
+    ]
+    psnr, ssim, distances = mean_scores(scores)["net"]
+    assert (psnr, ssim) == pytest.approx((31.0, 0.85))
+    assert distances == pytest.approx({"LPIPS": 0.3, "features": 0.6})
+    assert mean_scores([{"net": Scores(30.0, 0.9)}])["net"].distances == {}
 
 
 def test_tiles_are_compared_by_their_mean(bicubic_net: TransformNet, photos: Path) -> None:

@@ -13,11 +13,12 @@ from trainer.commands.run import command_line
 if TYPE_CHECKING:
     import torch
 
-    from trainer.super_resolution_study import Enlarger, PerceptualDistance, Setting
+    from trainer.perceptual_distance import PerceptualDistance
+    from trainer.super_resolution_study import Enlarger, Setting
 
 _PROTOCOL = (
-    "Means over the pictures of PSNR in dB and SSIM: Y channel, as many pixels of border left out as the factor; LPIPS "
-    "on RGB, without the same border."
+    "Means over the pictures of PSNR in dB and SSIM: Y channel, as many pixels of border left out as the factor; "
+    "distances on RGB, without the same border."
 )
 
 
@@ -34,10 +35,21 @@ def evaluate_super_resolution(
         bool | None,
         typer.Option("--blur/--no-blur", help="Blur with σ 1.0 before shrinking, as in the paper; if not said, both."),
     ] = None,
+    self_ensemble: Annotated[
+        bool, typer.Option(help="Also take the mean of the nets' results on eight turns and mirrorings.")
+    ] = False,
     match_histogram: Annotated[
         bool, typer.Option(help="Also match the colours of the nets' results to the small picture.")
     ] = False,
     lpips: Annotated[bool, typer.Option(help="Also measure LPIPS; downloads AlexNet the first time.")] = False,
+    feature_distance: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SOURCE",
+            help="Also measure the distance of features at relu2_2 of vgg16, vgg19 or LAYOUT:FILE, as in "
+            "vgg16-caffe:vgg16.safetensors.",
+        ),
+    ] = None,
     device: DeviceOption = "auto",
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the report.")] = Path(
         "evaluation/super-resolution"
@@ -54,20 +66,24 @@ def evaluate_super_resolution(
         raise typer.BadParameter("two folders have the same name: rename one", param_hint="--hr")
     target = choose_device(device)
     enlargers = _by_setting(
-        [*_sparse_codings(sparse_coding), *_nets(model, target, match_histogram=match_histogram)], blur=blur
+        [
+            *_sparse_codings(sparse_coding),
+            *_nets(model, target, self_ensemble=self_ensemble, match_histogram=match_histogram),
+        ],
+        blur=blur,
     )
     prepare(output)
     notes = [", ".join(f"{name}: {len(paths)} pictures" for name, paths in data_sets.items()) + "."]
-    distance = _load_lpips(target, notes) if lpips else None
+    distances = _load_distances(feature_distance, target, notes, lpips=lpips)
     count = len(enlargers) * sum(map(len, data_sets.values()))
     console = Console()
-    measured = track(measure(enlargers, data_sets, target, distance), total=count, console=Console(stderr=True))
+    measured = track(measure(enlargers, data_sets, target, distances), total=count, console=Console(stderr=True))
     study = means(measured)
     report = Report(
         f"Super-resolution of {', '.join(data_sets)}",
         command_line(),
         target,
-        tables(study, has_lpips=distance is not None),
+        tables(study),
         [*draw_plots(study, output), draw_contact_sheet(enlargers, data_sets, target, output)],
         [_PROTOCOL, *notes],
     )
@@ -79,20 +95,31 @@ def evaluate_super_resolution(
     typer.echo(f"wrote {output / 'report.md'}")
 
 
-def _load_lpips(device: "torch.device", notes: list[str]) -> "PerceptualDistance | None":
-    """LPIPS, or None and a note that says why not."""
+def _load_distances(
+    feature_source: str | None, device: "torch.device", notes: list[str], *, lpips: bool
+) -> "dict[str, PerceptualDistance]":
+    """What was asked for, and notes: what the features are, and why there is no LPIPS if its weights cannot be had."""
     from trainer import perceptual_distance
     from trainer.errors import BadLossNetwork
 
-    try:
-        return perceptual_distance.load(device)
-    except BadLossNetwork as error:
-        notes.append(f"LPIPS was not measured: {error}.")
-        return None
+    distances = {}
+    if feature_source:
+        distances["features"] = perceptual_distance.load_feature_distance(feature_source, device)
+        notes.append(
+            f"Features: squared distance from the truth's at relu2_2 of {feature_source.partition(':')[0]}, divided by "
+            "the mean square of the truth's; results rounded to 8 bits."
+        )
+    if lpips:
+        try:
+            distances["LPIPS"] = perceptual_distance.load_lpips(device)
+        except BadLossNetwork as error:
+            notes.append(f"LPIPS was not measured: {error}.")
+    return distances
 
 
-def _nets(labels: list[str], device: "torch.device", *, match_histogram: bool) -> "list[Enlarger]":
+def _nets(labels: list[str], device: "torch.device", *, self_ensemble: bool, match_histogram: bool) -> "list[Enlarger]":
     from model_store.card import parse_label
+    from model_store.nets import SelfEnsemble
     from model_store.settings import StoreSettings
     from trainer.super_resolution_study import Enlarger
 
@@ -101,7 +128,11 @@ def _nets(labels: list[str], device: "torch.device", *, match_histogram: bool) -
     for label in labels or [card.name for card in store.cards() if card.task == "super-resolve"]:
         card, net = store.open("super-resolve", *parse_label(label.removeprefix("super-resolve/")))
         enlarger = Enlarger.net(card.label, net.to(device))
-        enlargers += [enlarger, enlarger.histogram_matched()] if match_histogram else [enlarger]
+        enlargers.append(enlarger)
+        if self_ensemble:
+            enlargers.append(Enlarger.net(f"{card.label}, self-ensemble", SelfEnsemble(net)))
+        if match_histogram:
+            enlargers.append(enlarger.histogram_matched())
     return enlargers
 
 
