@@ -1,58 +1,79 @@
-"""The nets in use, loaded from the store on first use."""
+"""The nets in use: loaded from the store on first use, and blends of them."""
 
 import logging
 import re
-import threading
 import time
 from collections.abc import Sequence
-from concurrent.futures import Future
+from typing import NamedTuple
 
 import torch
 
 from model_store.card import Task, parse_label
 from model_store.errors import BadLabel, DamagedModel, ModelNotFound, UnknownArchitecture
-from model_store.store import Model, Store
-from service.problems import DamagedWeights, UnknownModel
+from model_store.nets import SelfEnsemble, TransformNet
+from model_store.nets.interpolation import interpolate
+from model_store.store import Store
+from service import blends
+from service.cache import Cache
+from service.problems import BadOption, DamagedWeights, UnknownModel
 
 _log = logging.getLogger(__name__)
 
+_Key = tuple[Task, str, int]
+_Shares = tuple[tuple[_Key, float], ...]
+
+
+class Loaded(NamedTuple):
+    """A net on the device, ready for use."""
+
+    label: str
+    """As in `muse@1`, or `muse@1:0.7,great-wave@1:0.3` of a blend."""
+    digest: str
+    """Differs where the weights do."""
+    net: TransformNet
+    self_ensemble: SelfEnsemble
+    """Of the same net."""
+
 
 class Models:
-    """Keeps each net that was asked for on the device.
+    """Keeps each net that was asked for on the device, and the blends that were used last.
 
     Args:
         store: where they come from.
         device: where they go.
+        most_blend_bytes: of the weights of the blends that are kept.
     """
 
-    def __init__(self, store: Store, device: torch.device) -> None:
+    def __init__(self, store: Store, device: torch.device, most_blend_bytes: int = 256 * 1024**2) -> None:
         self._store = store
         self._device = device
-        self._lock = threading.Lock()
         self._newest: dict[tuple[Task, str], int] = {}
-        self._loaded: dict[tuple[Task, str, int], Future[Model]] = {}
+        self._nets: Cache[_Key, Loaded] = Cache(self._load, _count_bytes)
+        self._blends: Cache[_Shares, Loaded] = Cache(self._blend, _count_bytes, most_blend_bytes)
 
-    def get(self, task: Task, label: str) -> Model:
-        """The model of a name (in its newest version when first used) or of `name@version`; blocks while it loads.
+    def get(self, task: Task, text: str) -> Loaded:
+        """The net of a model or a blend; blocks while it is made.
+
+        Equal blends are one object, however they are written, and so are the names of one model; a name alone is that
+        of the version that was the newest when it was first used.
+
+        Args:
+            task: what it is for.
+            text: see `blends.parse`.
 
         Raises:
-            UnknownModel: there is none.
-            DamagedWeights: there is, but it cannot be used.
+            BadOption: the text is not one of a blend, or its models cannot be blended.
+            UnknownModel: a part of it is not there.
+            DamagedWeights: it is, but it cannot be used.
         """
-        key = self._resolve(task, label)
-        with self._lock:
-            is_first = key not in self._loaded
-            future = self._loaded.setdefault(key, Future())
-        if is_first:
-            try:
-                future.set_result(self._load(*key))
-            except BaseException as error:
-                with self._lock:
-                    del self._loaded[key]
-                future.set_exception(error)
-        return future.result()
+        parts = [(self._resolve(task, label), share) for label, share in blends.parse(text)]
+        if len(dict(parts)) < len(parts):
+            raise BadOption(f"{text!r} names a model twice: give it one share")
+        if len(parts) == 1:
+            return self._nets.get(parts[0][0])
+        return self._blends.get(tuple(sorted(parts, key=lambda part: (-part[1], part[0]))))
 
-    def _resolve(self, task: Task, label: str) -> tuple[Task, str, int]:
+    def _resolve(self, task: Task, label: str) -> _Key:
         try:
             name, version = parse_label(label)
         except BadLabel as error:
@@ -66,8 +87,9 @@ class Models:
             version = self._newest[task, name] = versions[-1]
         return task, name, version
 
-    def _load(self, task: Task, name: str, version: int) -> Model:
+    def _load(self, key: _Key) -> Loaded:
         started = time.perf_counter()
+        task, name, version = key
         try:
             card, net = self._store.open(task, name, version)
         except ModelNotFound as error:
@@ -75,19 +97,39 @@ class Models:
         except (DamagedModel, UnknownArchitecture) as error:
             _log.error("cannot load %s/%s@%d: %s", task, name, version, error)
             raise DamagedWeights(str(error)) from error
-        model = Model(card, net.to(self._device))
+        net = net.to(self._device)
         _log.info("loaded %s/%s in %.2f s", task, card.label, time.perf_counter() - started)
-        return model
+        return Loaded(card.label, card.sha256, net, SelfEnsemble(net))
+
+    def _blend(self, parts: _Shares) -> Loaded:
+        loaded = [self._nets.get(key) for key, _ in parts]
+        shares = [share for _, share in parts]
+        label = _join([each.label for each in loaded], shares)
+        try:
+            net = interpolate([each.net for each in loaded], shares)
+        except ValueError as error:
+            raise BadOption(f"{label} cannot be blended; blend models of one architecture and size: {error}") from error
+        digest = _join([each.digest for each in loaded], shares)
+        return Loaded(label, digest, net, SelfEnsemble(net))
 
 
-def name_of_factor(factor: int) -> str:
-    """The name of the net that enlarges by a factor."""
-    return f"x{factor}-pixel"
+def _join(names: Sequence[str], shares: Sequence[float]) -> str:
+    return ",".join(f"{name}:{share:g}" for name, share in zip(names, shares, strict=True))
+
+
+def _count_bytes(loaded: Loaded) -> int:
+    return sum(tensor.nbytes for tensor in loaded.net.state_dict().values())
 
 
 def _say_what_there_is(task: Task, label: str, known: Sequence[str]) -> str:
     if task == "stylize":
         return f"there is no style {label!r}; known: {', '.join(known) or 'none'}"
-    factors = sorted(int(match[1]) for name in known if (match := re.fullmatch(r"x([0-9]+)-pixel", name)))
-    listed = ", ".join(str(factor) for factor in factors) or "none"
+    kind = label.partition("@")[0].partition("-")[2]
+    matches = (re.fullmatch(rf"x([1-9][0-9]*)-{re.escape(kind)}", name) for name in known)
+    factors = sorted(int(match[1]) for match in matches if match)
+    listed = ", ".join(map(str, factors)) or "none"
+    if kind == "pixel-blurred":
+        return f"there is no net {label} for blurred pictures; known factors: {listed}; or leave blurred out"
+    if kind == "feature":
+        return f"there is no net {label} for fidelity below 1; known factors: {listed}; or leave fidelity out"
     return f"there is no net {label} to enlarge by this factor; known factors: {listed}"

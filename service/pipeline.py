@@ -26,7 +26,7 @@ class Answer(NamedTuple):
     content: bytes
     media_type: str
     model: str
-    """Name and version of the net."""
+    """Name and version of the net, or of each net of a blend with its share."""
     etag: str
     timing: dict[str, float]
     """Seconds by stage: decode, queue, net, encode."""
@@ -50,28 +50,31 @@ class Pipeline:
     async def run(
         self,
         task: Task,
-        label: str,
+        model: str,
         data: bytes,
         format: codec.RequestedFormat,  # noqa: A002
         quality: int,
         *,
+        self_ensemble: bool = False,
         match_histogram: bool = False,
     ) -> Answer:
         """Decodes, computes and encodes one picture.
 
         Args:
             task: what to do.
-            label: which model, as in `muse` or `muse@3`.
+            model: which, as in `muse` or `muse@3`, or a blend as in `muse:0.7,great-wave:0.3`; see `blends.parse`.
             data: the upload.
             format: of the answer.
             quality: of the answer, 1 to 100.
+            self_ensemble: whether to take the mean over turned and mirrored uploads, see `SelfEnsemble`.
             match_histogram: whether to give the answer the colours of the upload (Johnson et al. 2016, section 4.2).
 
         Raises:
             Problem: as in `service.problems`.
         """
         loop = asyncio.get_running_loop()
-        card, net = await asyncio.to_thread(self._models.get, task, label)
+        loaded = await asyncio.to_thread(self._models.get, task, model)
+        net = loaded.self_ensemble if self_ensemble else loaded.net
 
         started = time.perf_counter()
         picture = await loop.run_in_executor(self._threads, codec.decode, data, self._max_pixels)
@@ -86,15 +89,15 @@ class Pipeline:
         reference = picture.pixels if match_histogram else None
         content = await loop.run_in_executor(self._threads, _encode, result, net.factor, quality, reference)
         encoded = time.perf_counter()
-        options = f"{answered_as} {quality} {match_histogram}"
-        etag = await loop.run_in_executor(self._threads, _etag, data, card.sha256, options)
+        options = f"{answered_as} {quality} {self_ensemble} {match_histogram}"
+        etag = await loop.run_in_executor(self._threads, _etag, data, loaded.digest, options)
         timing = {
             "decode": decoded - started,
             "queue": output.queue_seconds,
             "net": output.net_seconds,
             "encode": encoded - computed,
         }
-        return Answer(content, codec.MEDIA_TYPES[answered_as], card.label, etag, timing)
+        return Answer(content, codec.MEDIA_TYPES[answered_as], loaded.label, etag, timing)
 
     def close(self) -> None:
         """Finishes what is queued and stops the threads."""

@@ -13,8 +13,8 @@ from model_store.errors import BadLabel, DamagedModel, ModelNotFound
 from model_store.store import Store
 from service import codec, problems
 from service.admission import Admission
+from service.blends import blend_for_factor
 from service.disconnect import unless_disconnected
-from service.models import name_of_factor
 from service.openapi import CARD_ANSWERS, PICTURE_BODY, TRANSFORM_ANSWERS, picture_answers, problem_answers
 from service.pipeline import Pipeline
 from service.settings import Settings
@@ -53,13 +53,34 @@ class PictureOptions(BaseModel):
 class StylizeOptions(PictureOptions):
     """Options of `/stylize`."""
 
-    style: str = Field(max_length=100, description="A name from `GET /models`, as in `muse` or `muse@1`.")
+    style: str = Field(
+        max_length=800,
+        description="A name from `GET /models`, as in `muse` or `muse@1`, or a blend of up to 8, each with a share, as "
+        "in `muse:0.7,great-wave:0.3`. Shares are divided by their sum and rounded to hundredths.",
+    )
 
 
 class SuperResolveOptions(PictureOptions):
     """Options of `/super-resolve`."""
 
     factor: int = Field(4, ge=2, le=64, description="Of enlargement; there must be a model for it.")
+    blurred: bool = Field(
+        default=False,
+        description="Whether the upload is soft because it was blurred before it was shrunk, as photos of many cameras "
+        "are; there must be a model for it.",
+    )
+    fidelity: float = Field(
+        default=1.0,
+        ge=0,
+        le=1,
+        description="From 1, true to the upload, to 0, sharp with made-up detail: the share of the net `xFACTOR-pixel` "
+        "in its blend with `xFACTOR-feature`, for which there must be a model; rounded to hundredths.",
+    )
+    self_ensemble: bool = Field(
+        default=False,
+        description="Whether to take the mean over the upload's eight turns and mirrorings: about 0.2 dB better, and "
+        "eight times the work.",
+    )
     match_histogram: bool = Field(
         default=False,
         description="Whether to give the answer the distribution of colours of the upload, channel by channel.",
@@ -85,8 +106,15 @@ async def super_resolve(
     request: Request, parts: PartsDependency, options: Annotated[SuperResolveOptions, Query()]
 ) -> Response:
     """Enlarges a picture by a whole factor."""
-    label = name_of_factor(options.factor)
-    return await _transform(request, parts, "super-resolve", label, options, match_histogram=options.match_histogram)
+    return await _transform(
+        request,
+        parts,
+        "super-resolve",
+        blend_for_factor(options.factor, blurred=options.blurred, fidelity=options.fidelity),
+        options,
+        self_ensemble=options.self_ensemble,
+        match_histogram=options.match_histogram,
+    )
 
 
 @router.get("/models", tags=["models"])
@@ -142,15 +170,14 @@ async def _transform(
     request: Request,
     parts: Parts,
     task: Task,
-    label: str,
+    model: str,
     options: PictureOptions,
-    *,
-    match_histogram: bool = False,
+    **asked: bool,
 ) -> Response:
-    """Admits, reads, computes and answers."""
+    """Admits, reads, computes and answers; what else is asked for is as in `Pipeline.run`."""
     with parts.admission.admit():
         data = await read_upload(request, parts.settings.upload_timeout_s)
-        work = parts.pipeline.run(task, label, data, options.format, options.quality, match_histogram=match_histogram)
+        work = parts.pipeline.run(task, model, data, options.format, options.quality, **asked)
         answer = await unless_disconnected(request, work)
     stages = (f"{stage};dur={seconds * 1000:.1f}" for stage, seconds in answer.timing.items())
     headers = {"X-Model": answer.model, "ETag": f'"{answer.etag}"', "Server-Timing": ", ".join(stages)}

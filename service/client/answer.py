@@ -17,7 +17,7 @@ class Answer:
     """The encoded picture."""
     media_type: str
     model: str
-    """Name and version of the net, as in `muse@3`."""
+    """Name and version of the net, as in `muse@3`; of a blend with shares, as in `muse@3:0.7,candy@1:0.3`."""
     request_id: str
     timing: dict[str, float]
     """Milliseconds on the server, by stage: decode, queue, net, encode."""

@@ -66,13 +66,13 @@ def slow_store() -> SlowStore:
 def publish(store: Store) -> Publish:
     """Publishes a tiny untrained net to the store under a name."""
 
-    def publish(task: Task, name: str) -> Card:
+    def publish(task: Task, name: str, width: int = 4) -> Card:
         if task == "stylize":
-            architecture, parameters, factor = "style-net", {"width": 4, "residual_blocks": 1}, None
+            architecture, parameters, factor = "style-net", {"width": width, "residual_blocks": 1}, None
         else:
             architecture, parameters, factor = (
                 "super-resolution-net",
-                {"channels": 4, "residual_blocks": 1, "factor": 2},
+                {"channels": width, "residual_blocks": 1, "factor": 2},
                 2,
             )
         draft = Draft(

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import httpx
 import pytest
-from PIL import Image
+from PIL import Image, ImageChops, ImageStat
 
 from model_store.card import Card
 from model_store.store import BUNDLED, Store
@@ -90,6 +90,68 @@ def test_colours_are_not_matched_unless_asked_for(http: httpx.Client, photo_png:
     default, off = (http.post(f"/super-resolve{query}", content=photo_png) for query in ("", "?match_histogram=false"))
     assert default.content == off.content
     assert default.headers["ETag"] == off.headers["ETag"]
+
+
+def test_a_self_ensemble_is_close_to_the_net_and_has_an_etag_of_its_own(http: httpx.Client, photo_png: bytes) -> None:
+    default, off, on = (
+        http.post("/super-resolve", params=asked, content=photo_png)
+        for asked in ({}, {"self_ensemble": "false"}, {"self_ensemble": "true"})
+    )
+    assert (off.content, off.headers["ETag"]) == (default.content, default.headers["ETag"])
+    assert on.headers["ETag"] != default.headers["ETag"]
+    difference = ImageChops.difference(picture_in(default), picture_in(on))
+    assert difference.getbbox() is not None
+    assert max(ImageStat.Stat(difference).mean) < 3
+
+
+def test_blurred_uploads_have_a_net_of_their_own(
+    serve: Serve, store: Store, publish: Publish, photo_png: bytes
+) -> None:
+    publish("super-resolve", "x2-pixel")
+    publish("super-resolve", "x2-pixel-blurred")
+    with serve(Settings(device="cpu"), store) as url:
+        sharp, blurred, other = (
+            httpx.post(f"{url}/super-resolve?{query}", content=photo_png)
+            for query in ("factor=2", "factor=2&blurred=true", "factor=4&blurred=true")
+        )
+    assert (sharp.headers["X-Model"], blurred.headers["X-Model"]) == ("x2-pixel@1", "x2-pixel-blurred@1")
+    assert sharp.headers["ETag"] != blurred.headers["ETag"]
+    assert other.status_code == 404
+    assert "known factors: 2" in other.json()["detail"]
+
+
+def test_styles_are_blended_by_their_shares(serve: Serve, store: Store, publish: Publish, photo_png: bytes) -> None:
+    for name in ("one", "two"):
+        publish("stylize", name)
+    with serve(Settings(device="cpu"), store) as url:
+        half, same, other, alone = (
+            httpx.post(f"{url}/stylize", params={"style": style}, content=photo_png)
+            for style in ("one:1,two:1", "two@1:0.5,one:0.5", "one:0.3,two:0.7", "one")
+        )
+    picture_in(half)
+    assert half.headers["X-Model"] == same.headers["X-Model"] == "one@1:0.5,two@1:0.5"
+    assert other.headers["X-Model"] == "two@1:0.7,one@1:0.3"
+    assert (half.content, half.headers["ETag"]) == (same.content, same.headers["ETag"])
+    assert len({response.headers["ETag"] for response in (half, other, alone)}) == 3
+    assert len({response.content for response in (half, other, alone)}) == 3
+
+
+def test_fidelity_chooses_between_the_pixel_and_the_feature_loss(
+    serve: Serve, store: Store, publish: Publish, photo_png: bytes
+) -> None:
+    for name in ("x2-pixel", "x2-feature"):
+        publish("super-resolve", name)
+    with serve(Settings(device="cpu"), store) as url:
+        plainly, full, some, ensemble, none = (
+            httpx.post(f"{url}/super-resolve?factor=2{query}", content=photo_png)
+            for query in ("", "&fidelity=1", "&fidelity=0.25", "&fidelity=0.25&self_ensemble=true", "&fidelity=0")
+        )
+    assert full.headers["X-Model"] == "x2-pixel@1"
+    assert some.headers["X-Model"] == ensemble.headers["X-Model"] == "x2-feature@1:0.75,x2-pixel@1:0.25"
+    assert none.headers["X-Model"] == "x2-feature@1"
+    assert (full.content, full.headers["ETag"]) == (plainly.content, plainly.headers["ETag"])
+    assert len({response.headers["ETag"] for response in (full, some, ensemble, none)}) == 4
+    assert all(picture_in(response).size == (96, 64) for response in (full, some, ensemble, none))
 
 
 @pytest.mark.parametrize("content_type", ["image/png", "image/jpeg", "IMAGE/PNG", "application/octet-stream", None])
@@ -214,10 +276,21 @@ BAD = {
     "factor that is no number": Bad("/super-resolve?factor=big", GOOD, 422, "factor"),
     "factor too small": Bad("/super-resolve?factor=1", GOOD, 422, "factor"),
     "factor too large": Bad(f"/super-resolve?factor={10**30}", GOOD, 422, "factor"),
+    "factor without a net for blurred": Bad("/super-resolve?factor=64&blurred=true", GOOD, 404, "or leave blurred out"),
     "histogram matched perhaps": Bad("/super-resolve?match_histogram=perhaps", GOOD, 422, "match_histogram"),
     "histogram of a style": Bad("/stylize?style=muse&match_histogram=true", GOOD, 422, "no option 'match_histogram'"),
+    "blurred perhaps": Bad("/super-resolve?blurred=perhaps", GOOD, 422, "blurred"),
+    "self-ensemble perhaps": Bad("/super-resolve?self_ensemble=perhaps", GOOD, 422, "self_ensemble"),
+    "self-ensemble of a style": Bad("/stylize?style=muse&self_ensemble=true", GOOD, 422, "no option 'self_ensemble'"),
     "missing style": Bad("/stylize", GOOD, 422, "'style' is missing"),
     "style too long": Bad(f"/stylize?style={'m' * 1000}", GOOD, 422, "style"),
+    "blend with a part without share": Bad("/stylize?style=muse:1,muse", GOOD, 422, "'muse' of the blend has no share"),
+    "blend of one style twice": Bad("/stylize?style=muse:1,muse@1:1", GOOD, 422, "twice"),
+    "blend with an unknown style": Bad("/stylize?style=muse:1,nope:1", GOOD, 404, "'nope'.*known: muse"),
+    "fidelity too large": Bad("/super-resolve?fidelity=1.1", GOOD, 422, "fidelity"),
+    "fidelity that is no number": Bad("/super-resolve?fidelity=nan", GOOD, 422, "fidelity"),
+    "fidelity without a net for it": Bad("/super-resolve?factor=64&fidelity=0", GOOD, 404, "or leave fidelity out"),
+    "fidelity of blurred": Bad("/super-resolve?blurred=true&fidelity=0.5", GOOD, 422, "leave out blurred or fidelity"),
     "unknown option": Bad("/stylize?style=muse&stile=muse", GOOD, 422, "no option 'stile'"),
     "option of another route": Bad("/stylize?style=muse&factor=4", GOOD, 422, "no option 'factor'"),
     "quality too small": Bad("/stylize?style=muse&quality=0", GOOD, 422, "quality"),

@@ -64,8 +64,10 @@ def test_every_answer_is_documented(http: httpx.Client) -> None:
 def test_the_options_of_enlarging_are_documented(http: httpx.Client) -> None:
     parameters = http.get("/openapi.json").json()["paths"]["/super-resolve"]["post"]["parameters"]
     described = {parameter["name"]: parameter for parameter in parameters}
-    assert set(described) == {"factor", "format", "quality", "match_histogram"}
-    assert described["match_histogram"]["schema"]["default"] is False
+    switches = {"blurred", "self_ensemble", "match_histogram"}
+    assert set(described) == {"factor", "format", "quality", "fidelity"} | switches
+    assert all(described[name]["schema"]["default"] is False for name in switches)
+    assert described["fidelity"]["schema"]["default"] == 1
     assert all(parameter["description"] for parameter in parameters)
 
 

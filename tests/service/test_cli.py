@@ -1,11 +1,16 @@
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 from PIL import Image
+
+from model_store.card import Card
+
+Publish = Callable[..., Card]
 
 
 @pytest.fixture
@@ -57,9 +62,47 @@ def test_an_enlargement_is_given_the_colours_of_the_picture(picture: Path, tmp_p
     assert matched.read_bytes() != plainly.read_bytes()
 
 
+def test_an_enlargement_is_the_mean_of_a_self_ensemble(picture: Path, tmp_path: Path) -> None:
+    plainly, mean = tmp_path / "plainly.png", tmp_path / "mean.png"
+    assert impasto("super-resolve", picture, "-o", plainly).returncode == 0
+    done = impasto("super-resolve", picture, "-o", mean, "--self-ensemble")
+    assert done.returncode == 0, done.stderr
+    assert mean.read_bytes() != plainly.read_bytes()
+
+
+def test_a_blurred_picture_is_enlarged_by_the_net_for_it(picture: Path, publish: Publish, tmp_path: Path) -> None:
+    publish("super-resolve", "x2-pixel-blurred")
+    command = ("super-resolve", picture, "--factor", "2", "--blurred", "-o", tmp_path / "large.png")
+    assert "large.png: x2-pixel-blurred@1" in impasto(*command, IMPASTO_STORE=str(tmp_path)).stdout
+
+
+def test_a_blurred_picture_needs_a_net_for_it(picture: Path, tmp_path: Path) -> None:
+    done = impasto("super-resolve", picture, "--blurred", "--factor", "64", "-o", tmp_path / "large.png")
+    assert_refused(done, "x64-pixel-blurred", "for blurred pictures")
+
+
+def test_a_photo_is_painted_in_a_blend_of_styles(picture: Path, publish: Publish, tmp_path: Path) -> None:
+    publish("stylize", "one")
+    publish("stylize", "two")
+    command = ("stylize", picture, "--style", "one:0.7,two:0.3", "-o", tmp_path / "painted.png")
+    assert "painted.png: one@1:0.7,two@1:0.3" in impasto(*command, IMPASTO_STORE=str(tmp_path)).stdout
+
+
+def test_a_picture_is_enlarged_with_less_fidelity(picture: Path, publish: Publish, tmp_path: Path) -> None:
+    publish("super-resolve", "x2-pixel")
+    publish("super-resolve", "x2-feature")
+    command = ("super-resolve", picture, "--factor", "2", "--fidelity", "0.6", "-o", tmp_path / "large.png")
+    assert "large.png: x2-pixel@1:0.6,x2-feature@1:0.4" in impasto(*command, IMPASTO_STORE=str(tmp_path)).stdout
+
+
+def test_a_blurred_picture_is_not_enlarged_with_less_fidelity(picture: Path, tmp_path: Path) -> None:
+    done = impasto("super-resolve", picture, "--blurred", "--fidelity", "0.5", "-o", tmp_path / "large.png")
+    assert_refused(done, "leave out blurred or fidelity")
+
+
 def test_an_unknown_style_is_refused_with_those_there_are(picture: Path, tmp_path: Path) -> None:
     done = impasto("stylize", picture, "--style", "nope", "-o", tmp_path / "painted.png")
-    assert_refused(done, "'nope'", "known: muse")
+    assert_refused(done, "'nope'", "known: candy, composition-vii")
     assert not (tmp_path / "painted.png").exists()
 
 

@@ -126,6 +126,7 @@ def test_a_picture_that_is_not_there_is_an_os_error(client: Client, tmp_path: Pa
     [
         (None, {"style": "nope"}, UnknownModel),
         (None, {"style": "muse", "quality": 0}, Unprocessable),
+        (None, {"style": {"muse": -1}}, Unprocessable),
         (b"", {"style": "muse"}, Unprocessable),
         (b"Dear server", {"style": "muse"}, UnsupportedFormat),
         (bytes(3 * 1024**2), {"style": "muse"}, TooLarge),
@@ -146,17 +147,41 @@ def test_what_the_server_refuses_is_raised_by_its_kind(
 # What is sent
 
 
-@pytest.mark.parametrize(("matched", "sent"), [({}, None), ({"match_histogram": True}, "true")])
-def test_histogram_matching_is_sent_only_when_asked_for(matched: dict[str, bool], sent: str | None) -> None:
-    urls = []
+def params_sent(call: Callable[[Client | AsyncClient], Any]) -> list[dict[str, str]]:
+    """The query that a call sends, by the sync client and by the async one."""
+    sent = []
 
     def answer(request: httpx.Request) -> httpx.Response:
-        urls.append(request.url)
+        sent.append(dict(request.url.params))
         return httpx.Response(200, content=b"picture")
 
-    with Client(transport=httpx.MockTransport(answer)) as client:
-        client.super_resolve(b"picture", **matched)
-    assert [url.params.get("match_histogram") for url in urls] == [sent]
+    async def call_both() -> None:
+        with Client(transport=httpx.MockTransport(answer)) as client:
+            call(client)
+        async with AsyncClient(transport=httpx.MockTransport(answer)) as client:
+            await call(client)
+
+    asyncio.run(call_both())
+    return sent
+
+
+@pytest.mark.parametrize("asked", [set(), {"blurred"}, {"self_ensemble"}, {"self_ensemble", "match_histogram"}])
+def test_what_an_older_server_may_not_know_is_sent_only_when_asked_for(asked: set[str]) -> None:
+    sent = params_sent(lambda client: client.super_resolve(b"picture", **dict.fromkeys(asked, True)))
+    expected = {"factor": "4", "format": "auto", "quality": "90"} | dict.fromkeys(asked, "true")
+    assert sent == [expected, expected]
+
+
+@pytest.mark.parametrize(("fidelity", "expected"), [(1, {}), (0.25, {"fidelity": "0.25"}), (0, {"fidelity": "0"})])
+def test_fidelity_is_sent_only_when_it_is_not_full(fidelity: float, expected: dict[str, str]) -> None:
+    expected |= {"factor": "4", "format": "auto", "quality": "90"}
+    assert params_sent(lambda client: client.super_resolve(b"picture", fidelity=fidelity)) == [expected, expected]
+
+
+@pytest.mark.parametrize("style", ["muse:0.7,candy@2:0.3", {"muse": 0.7, "candy@2": 0.3}])
+def test_a_blend_is_given_as_text_or_as_a_mapping(style: str | dict[str, float]) -> None:
+    expected = {"style": "muse:0.7,candy@2:0.3", "format": "auto", "quality": "90"}
+    assert params_sent(lambda client: client.stylize(b"picture", style=style)) == [expected, expected]
 
 
 # The package

@@ -8,8 +8,8 @@ import torch
 
 from model_store.card import Card
 from model_store.store import Store
-from service.models import Models, name_of_factor
-from service.problems import DamagedWeights, UnknownModel
+from service.models import Loaded, Models
+from service.problems import BadOption, DamagedWeights, UnknownModel
 
 Publish = Callable[..., Card]
 
@@ -21,8 +21,8 @@ def models(store: Store) -> Models:
 
 def test_a_net_is_loaded_ready_for_use(models: Models, publish: Publish) -> None:
     publish("stylize", "tiny")
-    card, net = models.get("stylize", "tiny")
-    assert card.label == "tiny@1"
+    label, _, net, _ = models.get("stylize", "tiny")
+    assert label == "tiny@1"
     assert not net.training
     assert net(torch.rand(1, 3, 16, 20)).shape == (1, 3, 16, 20)
 
@@ -42,8 +42,8 @@ def test_a_net_is_loaded_once_however_many_ask_at_the_same_time(models: Models, 
 def test_a_version_can_be_asked_for(models: Models, publish: Publish) -> None:
     publish("stylize", "tiny")
     publish("stylize", "tiny")
-    assert models.get("stylize", "tiny").card.version == 2
-    assert models.get("stylize", "tiny@1").card.version == 1
+    assert models.get("stylize", "tiny").label == "tiny@2"
+    assert models.get("stylize", "tiny@1").label == "tiny@1"
 
 
 def test_a_name_and_its_newest_version_are_one_net(models: Models, publish: Publish) -> None:
@@ -72,22 +72,49 @@ def test_what_does_not_name_a_style_is_refused_as_unknown(models: Models, publis
 
 
 def test_an_unknown_factor_is_refused_with_those_there_are(models: Models, publish: Publish) -> None:
-    publish("super-resolve", name_of_factor(2))
+    publish("super-resolve", "x2-pixel")
     with pytest.raises(UnknownModel, match=r"known factors: 2$"):
-        models.get("super-resolve", name_of_factor(3))
+        models.get("super-resolve", "x3-pixel")
 
 
 def test_only_factors_that_can_be_asked_for_are_listed(models: Models, publish: Publish) -> None:
-    publish("super-resolve", f"{name_of_factor(2)}-experiment")
+    publish("super-resolve", "x2-pixel-experiment")
     with pytest.raises(UnknownModel, match=r"known factors: none$"):
-        models.get("super-resolve", name_of_factor(2))
+        models.get("super-resolve", "x2-pixel")
+
+
+def test_a_factor_without_a_net_for_blurred_pictures_is_refused_with_those_that_have_one(
+    models: Models, publish: Publish
+) -> None:
+    for name in ("x2-pixel", "x4-pixel-blurred", "x16-pixel-blurred"):
+        publish("super-resolve", name)
+    with pytest.raises(UnknownModel, match=r"blurred pictures; known factors: 4, 16; or leave blurred out$"):
+        models.get("super-resolve", "x2-pixel-blurred")
+    with pytest.raises(UnknownModel, match=r"known factors: 2$"):
+        models.get("super-resolve", "x4-pixel")
+
+
+def test_fidelity_without_a_net_for_it_is_refused_with_the_factors_that_have_one(
+    models: Models, publish: Publish
+) -> None:
+    for name in ("x2-pixel", "x4-pixel", "x4-feature"):
+        publish("super-resolve", name)
+    with pytest.raises(UnknownModel, match=r"x2-feature for fidelity below 1; known factors: 4; or leave .* out$"):
+        models.get("super-resolve", "x2-pixel:0.5,x2-feature:0.5")
+
+
+def test_a_self_ensemble_is_one_net_around_the_one_that_was_loaded(models: Models, publish: Publish) -> None:
+    publish("super-resolve", "x2-pixel")
+    first, again = (models.get("super-resolve", label) for label in ("x2-pixel", "x2-pixel@1"))
+    assert again.self_ensemble is first.self_ensemble
+    assert first.self_ensemble.net is first.net
 
 
 def test_a_style_published_after_a_failed_lookup_is_found(models: Models, publish: Publish) -> None:
     with pytest.raises(UnknownModel, match="known: none"):
         models.get("stylize", "tiny")
     publish("stylize", "tiny")
-    assert models.get("stylize", "tiny").card.name == "tiny"
+    assert models.get("stylize", "tiny").label == "tiny@1"
 
 
 def test_changed_weights_are_refused_by_name(models: Models, publish: Publish, tmp_path: Path) -> None:
@@ -113,4 +140,96 @@ def test_restored_weights_are_taken(models: Models, publish: Publish, tmp_path: 
     with pytest.raises(DamagedWeights):
         models.get("stylize", "tiny")
     weights.write_bytes(good)
-    assert models.get("stylize", "tiny").card.name == "tiny"
+    assert models.get("stylize", "tiny").label == "tiny@1"
+
+
+# Blends
+
+
+@pytest.fixture
+def three(publish: Publish) -> dict[str, Card]:
+    """The cards of three styles, a, b and c, that can be blended."""
+    return {name: publish("stylize", name) for name in "abc"}
+
+
+def test_a_blend_has_the_mean_of_the_weights(models: Models, three: dict[str, Card]) -> None:
+    label, digest, net, self_ensemble = models.get("stylize", "a:3,b:1")
+    first, second = (models.get("stylize", name).net.state_dict() for name in "ab")
+    for key, mean in net.state_dict().items():
+        torch.testing.assert_close(mean, 0.75 * first[key] + 0.25 * second[key])
+    assert not net.training
+    assert label == "a@1:0.75,b@1:0.25"
+    assert all(three[name].sha256 in digest for name in "ab")
+    assert self_ensemble.net is net
+
+
+@pytest.mark.parametrize("same", ["a:.5,b:.5", "b:7,a:7", "a@1:1,b:1", "a:0.501,b:0.499", "c:0,a:1,b:1"])
+@pytest.mark.usefixtures("three")
+def test_equal_blends_written_differently_are_one_net(models: Models, same: str) -> None:
+    assert models.get("stylize", same) is models.get("stylize", "a:1,b:1")
+
+
+@pytest.mark.usefixtures("three")
+def test_blends_of_other_shares_or_parts_differ_in_digest(models: Models) -> None:
+    texts = ["a", "a:0.5,b:0.5", "a:0.51,b:0.49", "a:0.49,b:0.51", "a:0.5,c:0.5", "a:1,b:1,c:1"]
+    assert len({models.get("stylize", text).digest for text in texts}) == len(texts)
+
+
+@pytest.mark.usefixtures("three")
+def test_the_whole_share_is_the_net_itself(models: Models) -> None:
+    assert models.get("stylize", "a:1,b:0") is models.get("stylize", "a")
+
+
+@pytest.mark.usefixtures("three")
+def test_a_blend_is_made_once_however_many_ask_at_the_same_time(models: Models) -> None:
+    together = threading.Barrier(8)
+
+    def get(_: int) -> Loaded:
+        together.wait()
+        return models.get("stylize", "a:1,b:1")
+
+    with ThreadPoolExecutor(8) as threads:
+        first, *others = threads.map(get, range(8))
+    assert all(other is first for other in others)
+
+
+@pytest.mark.usefixtures("three")
+def test_the_least_recently_used_blend_is_dropped_where_there_is_no_room(store: Store, models: Models) -> None:
+    size = sum(tensor.nbytes for tensor in models.get("stylize", "a").net.state_dict().values())
+    models = Models(store, torch.device("cpu"), most_blend_bytes=2 * size)
+    first, second = (models.get("stylize", text) for text in ("a:1,b:1", "a:1,c:1"))
+    assert models.get("stylize", "a:1,b:1") is first
+    third = models.get("stylize", "b:1,c:1")
+    assert models.get("stylize", "a:1,b:1") is first
+    assert models.get("stylize", "b:1,c:1") is third
+    assert models.get("stylize", "a:1,c:1") is not second
+
+
+@pytest.mark.usefixtures("three")
+def test_blends_do_not_drop_the_nets_that_they_are_made_of(store: Store) -> None:
+    models = Models(store, torch.device("cpu"), most_blend_bytes=0)
+    single = models.get("stylize", "a")
+    models.get("stylize", "a:1,b:1")
+    assert models.get("stylize", "a") is single
+
+
+@pytest.mark.parametrize("text", ["a:1,a:1", "a:1,a@1:1"])
+@pytest.mark.usefixtures("three")
+def test_a_model_named_twice_is_refused(models: Models, text: str) -> None:
+    with pytest.raises(BadOption, match="twice"):
+        models.get("stylize", text)
+
+
+@pytest.mark.usefixtures("three")
+def test_a_part_that_is_not_there_is_refused_with_those_there_are(models: Models) -> None:
+    with pytest.raises(UnknownModel, match=r"'nope'; known: a, b, c"):
+        models.get("stylize", "a:1,nope:1")
+
+
+@pytest.mark.usefixtures("three")
+def test_nets_of_other_sizes_cannot_be_blended(models: Models, publish: Publish) -> None:
+    publish("stylize", "wide", width=8)
+    with pytest.raises(BadOption, match=r"a@1:0\.5,wide@1:0\.5 cannot be blended.*widths"):
+        models.get("stylize", "a:1,wide:1")
+    publish("stylize", "wide")
+    assert models.get("stylize", "a:1,wide@2:1").label == "a@1:0.5,wide@2:0.5"

@@ -32,9 +32,8 @@ def stylize(pipeline: Pipeline, data: bytes, format: Format | Literal["auto"] = 
     return asyncio.run(pipeline.run("stylize", "tiny", data, format, quality))
 
 
-def super_resolve(pipeline: Pipeline, data: bytes, *, match_histogram: bool = False) -> Answer:
-    work = pipeline.run("super-resolve", "x2-pixel", data, "auto", 90, match_histogram=match_histogram)
-    return asyncio.run(work)
+def super_resolve(pipeline: Pipeline, data: bytes, **asked: bool) -> Answer:
+    return asyncio.run(pipeline.run("super-resolve", "x2-pixel", data, "auto", 90, **asked))
 
 
 def read(answer: Answer) -> Image.Image:
@@ -75,6 +74,18 @@ def test_an_enlargement_is_given_the_colours_of_the_upload(
     assert np.abs(wanted - given).mean() < 1
 
 
+def test_the_enlargement_of_a_turned_upload_is_turned_by_a_self_ensemble(
+    pipeline: Pipeline, photo_png: bytes, photo: Image.Image
+) -> None:
+    turned = io.BytesIO()
+    photo.transpose(Image.Transpose.ROTATE_90).save(turned, "PNG")
+    enlarged, of_turned = (
+        np.asarray(read(super_resolve(pipeline, data, self_ensemble=True))) for data in (photo_png, turned.getvalue())
+    )
+    assert np.abs(np.rot90(enlarged).astype(int) - of_turned).max() <= 1
+    assert enlarged.tobytes() != np.asarray(read(super_resolve(pipeline, photo_png))).tobytes()
+
+
 def test_colours_are_matched_beside_alpha(pipeline: Pipeline) -> None:
     matched = read(super_resolve(pipeline, png(20, 24, (10, 200, 90, 77)), match_histogram=True))
     assert matched.getextrema() == ((10, 10), (200, 200), (90, 90), (77, 77))
@@ -103,6 +114,8 @@ def test_whatever_changes_the_answer_changes_its_etag(pipeline: Pipeline, photo_
         stylize(pipeline, png(48, 32)),
         super_resolve(pipeline, photo_png),
         super_resolve(pipeline, photo_png, match_histogram=True),
+        super_resolve(pipeline, photo_png, self_ensemble=True),
+        super_resolve(pipeline, photo_png, self_ensemble=True, match_histogram=True),
     ]
     assert len({answer.etag for answer in answers}) == len(answers)
 
