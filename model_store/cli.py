@@ -72,6 +72,26 @@ def verify(model: Annotated[str | None, typer.Argument(metavar="[TASK/NAME[@VERS
 
 
 @models.command()
+def gallery(
+    root: Annotated[
+        str | None, typer.Argument(help="Folder or URL of a store; the bundled models if not given.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Where to write it: into ROOT, as its links are relative.")
+    ] = None,
+) -> None:
+    """A page in Markdown that shows models with their previews and measurements."""
+    from model_store.gallery import gallery as make
+    from model_store.root import BUNDLED, Root
+
+    page = make(Root(root or str(BUNDLED)))
+    if output is None:
+        typer.echo(page, nl=False)
+    else:
+        output.write_text(page, encoding="utf-8")
+
+
+@models.command()
 def publish(
     weights: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="The net's weights, as safetensors.")],
     card: Annotated[Path, typer.Option(exists=True, dir_okay=False, help="The card, as JSON.")],

@@ -17,8 +17,11 @@ import fsspec
 from fsspec.implementations.local import LocalFileSystem
 from pydantic import ValidationError
 
-from model_store.card import Card, Task
+from model_store.card import NAME_PATTERN, Card, Task
 from model_store.errors import DamagedModel, StoreError
+
+BUNDLED = Path(__file__).parent / "bundled"
+"""The root that comes with the package."""
 
 _WEIGHTS, _CARD, _PREVIEW = "model.safetensors", "card.json", "preview.jpg"
 
@@ -50,12 +53,17 @@ class Root:
             return []
         return [path.rstrip("/").rsplit("/", 1)[-1] for path in paths]
 
+    def names(self, task: Task) -> list[str]:
+        """The names that have a complete version, sorted."""
+        names = (name for name in self.entries(task) if re.fullmatch(NAME_PATTERN, name))
+        return sorted(name for name in names if self.versions(task, name))
+
     def taken(self, task: Task, name: str) -> list[int]:
         """The version numbers that are in use, complete or not."""
         return [int(entry) for entry in self.entries(task, name) if re.fullmatch(r"[1-9][0-9]*", entry)]
 
     def versions(self, task: Task, name: str) -> list[int]:
-        """The complete versions."""
+        """The complete versions, in any order."""
         return [
             version
             for version in self.taken(task, name)

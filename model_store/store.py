@@ -13,7 +13,6 @@ import os
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import NamedTuple
 
 import safetensors.torch
@@ -24,9 +23,9 @@ from torch import Tensor
 from model_store.card import NAME_PATTERN, TASKS, Card, Draft, Task
 from model_store.errors import CannotPublish, DamagedModel, ModelNotFound, StoreError
 from model_store.nets import TransformNet, build
-from model_store.root import Root
+from model_store.root import BUNDLED, Root
 
-BUNDLED = Path(__file__).parent / "bundled"
+__all__ = ["BUNDLED", "Model", "Store", "stored"]
 
 _JPEG = b"\xff\xd8\xff"
 _log = logging.getLogger(__name__)
@@ -69,8 +68,7 @@ class Store:
 
     def names(self, task: Task) -> list[str]:
         """The names that have at least one version, sorted."""
-        names = {name for root in self._roots for name in root.entries(task) if re.fullmatch(NAME_PATTERN, name)}
-        return sorted(name for name in names if self.versions(task, name))
+        return sorted({name for root in self._roots for name in root.names(task)})
 
     def versions(self, task: Task, name: str) -> list[int]:
         """The versions of a model, oldest first; empty if there is no such model."""
