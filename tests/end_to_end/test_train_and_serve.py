@@ -68,7 +68,7 @@ def test_a_style_trained_while_the_server_runs_can_be_used_at_once(
     server: str, environment: dict[str, str], tmp_path: Path, photo: Path
 ) -> None:
     with Client(server) as client:
-        with pytest.raises(UnknownModel, match="there is no style 'coffee'; known: muse"):
+        with pytest.raises(UnknownModel, match=r"there is no style 'coffee'; known: .*muse"):
             client.stylize(photo, style="coffee")
 
         make_loss_network(tmp_path / "vgg19.safetensors")
@@ -80,7 +80,7 @@ def test_a_style_trained_while_the_server_runs_can_be_used_at_once(
         answer = client.stylize(photo, style="coffee")
         assert answer.model == "coffee@1"
         assert Image.open(answer.save(tmp_path / "out.jpg")).size == Image.open(photo).size
-        assert [card.name for card in client.models() if card.task == "stylize"] == ["coffee", "muse"]
+        assert {"coffee", "muse"} <= {card.name for card in client.models() if card.task == "stylize"}
 
 
 def test_the_server_and_the_command_line_paint_the_same_picture(

@@ -50,7 +50,7 @@ def test_verify_names_the_damaged_and_fails(impasto, tmp_path: Path, draft: Draf
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (("models", "show", "nope"), "there is no model stylize/nope; known: muse"),
+        (("models", "show", "nope"), "there is no model stylize/nope; known: candy, composition-vii"),
         (("models", "show", "muse@latest"), "write a name, or name@version"),
         (("models", "show", "paint/muse"), "there is no task 'paint'"),
     ],

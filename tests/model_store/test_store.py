@@ -5,16 +5,20 @@ import subprocess
 import sys
 import textwrap
 import threading
+from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
 import safetensors.torch
 import torch
+from PIL import Image
 from pydantic import ValidationError
 
 from model_store.card import TASKS, Draft
 from model_store.errors import CannotPublish, DamagedModel, ModelNotFound, StoreError, UnknownArchitecture
 from model_store.nets import StyleNet, SuperResolutionNet
+from model_store.nets.interpolation import interpolate
 from model_store.root import Root
 from model_store.settings import StoreSettings
 from model_store.store import BUNDLED, Store
@@ -233,7 +237,7 @@ def test_a_publisher_killed_half_way_leaves_no_model_that_readers_see(tmp_path: 
         import os, signal, sys
         from pathlib import Path
         from model_store.card import Draft
-        from model_store.nets import StyleNet, SuperResolutionNet
+        from model_store.nets import StyleNet
         from model_store.store import Store
 
         Path.rename = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
@@ -274,17 +278,47 @@ def test_a_root_can_be_any_file_system_of_fsspec(draft: Draft, net: StyleNet) ->
     assert [card.label for card in Store("memory://models").cards()] == ["tiny@2"]
 
 
+STYLES = [
+    "candy",
+    "composition-vii",
+    "great-wave",
+    "mosaic",
+    "muse",
+    "rain-princess",
+    "sketch",
+    "starry-night",
+    "the-scream",
+    "udnie",
+]
+ENLARGERS = ["x4-feature", "x4-pixel", "x4-pixel-blurred", "x4-srcnn", "x8-feature", "x8-pixel"]
+
+
+def test_ten_styles_and_six_enlargers_are_bundled() -> None:
+    store = Store(BUNDLED)
+    assert store.names("stylize") == STYLES
+    assert store.names("super-resolve") == ENLARGERS
+
+
 def test_bundled_models_are_whole_and_small() -> None:
     store = Store(BUNDLED)
-    labels = []
     for task in TASKS:
         for name in store.names(task):
             for version in store.versions(task, name):
-                labels.append(store.open(task, name, version).card.label)
+                store.open(task, name, version)
                 weights = BUNDLED / task / name / str(version) / "model.safetensors"
                 assert weights.stat().st_size < 4 * MEGABYTE
                 assert store.preview(task, name, version)
-    assert {"muse@1", "x4-pixel@1"} <= set(labels)
+    assert sum(file.stat().st_size for file in BUNDLED.rglob("*")) < 60 * MEGABYTE
+
+
+@pytest.mark.parametrize("pair", [*pairwise(STYLES)], ids=" and ".join)
+def test_the_net_between_two_bundled_styles_paints_a_picture_between_theirs(pair: tuple[str, str], photo: Path) -> None:
+    store = Store(BUNDLED)
+    nets = [store.open("stylize", name).net for name in pair]
+    pixels = torch.from_numpy(np.array(Image.open(photo).resize((144, 96)))).permute(2, 0, 1)[None] / 255
+    painted = [net(pixels) for net in (*nets, interpolate(nets, [0.5, 0.5]))]
+    likeness = torch.corrcoef(torch.stack([(painted[0] + painted[1]).flatten(), painted[2].flatten()]))[0, 1]
+    assert likeness > 0.85
 
 
 def test_bundled_cards_name_the_command_of_every_figure() -> None:

@@ -266,12 +266,12 @@ CHELSEA = (Path(__file__).parents[1] / "pictures" / "chelsea.jpg").read_bytes()
 TWO_PICTURES = {"files": [("image", plain(32, 32)), ("image", plain(32, 32))]}
 
 BAD = {
-    "unknown style": Bad("/stylize?style=nope", GOOD, 404, "'nope'.*known: muse"),
-    "style with a NUL": Bad("/stylize?style=a%00b", GOOD, 404, "known: muse"),
-    "style outside the store": Bad("/stylize?style=../stylize/muse", GOOD, 404, "known: muse"),
+    "unknown style": Bad("/stylize?style=nope", GOOD, 404, "'nope'.*known: .*muse"),
+    "style with a NUL": Bad("/stylize?style=a%00b", GOOD, 404, "known: .*muse"),
+    "style outside the store": Bad("/stylize?style=../stylize/muse", GOOD, 404, "known: .*muse"),
     "unknown version": Bad("/stylize?style=muse@99", GOOD, 404, "'muse@99'.*known: muse@1"),
-    "style that climbs": Bad("/stylize?style=../super-resolve/x4-pixel", GOOD, 404, "known: muse"),
-    "style of another task": Bad("/stylize?style=x4-pixel", GOOD, 404, "known: muse"),
+    "style that climbs": Bad("/stylize?style=../super-resolve/x4-pixel", GOOD, 404, "known: .*muse"),
+    "style of another task": Bad("/stylize?style=x4-pixel", GOOD, 404, "known: .*muse"),
     "unknown factor": Bad("/super-resolve?factor=3", GOOD, 404, "known factors: 4"),
     "factor that is no number": Bad("/super-resolve?factor=big", GOOD, 422, "factor"),
     "factor too small": Bad("/super-resolve?factor=1", GOOD, 422, "factor"),
@@ -286,7 +286,7 @@ BAD = {
     "style too long": Bad(f"/stylize?style={'m' * 1000}", GOOD, 422, "style"),
     "blend with a part without share": Bad("/stylize?style=muse:1,muse", GOOD, 422, "'muse' of the blend has no share"),
     "blend of one style twice": Bad("/stylize?style=muse:1,muse@1:1", GOOD, 422, "twice"),
-    "blend with an unknown style": Bad("/stylize?style=muse:1,nope:1", GOOD, 404, "'nope'.*known: muse"),
+    "blend with an unknown style": Bad("/stylize?style=muse:1,nope:1", GOOD, 404, "'nope'.*known: .*muse"),
     "fidelity too large": Bad("/super-resolve?fidelity=1.1", GOOD, 422, "fidelity"),
     "fidelity that is no number": Bad("/super-resolve?fidelity=nan", GOOD, 422, "fidelity"),
     "fidelity without a net for it": Bad("/super-resolve?factor=64&fidelity=0", GOOD, 404, "or leave fidelity out"),
@@ -396,7 +396,7 @@ def test_a_client_that_leaves_in_the_middle_harms_nobody(server: str, http: http
 
 
 def test_a_model_that_is_not_there_is_refused_with_those_there_are(http: httpx.Client) -> None:
-    assert "known: muse" in problem_in(http.get("/models/stylize/nope"), 404)["detail"]
+    assert "known: candy" in problem_in(http.get("/models/stylize/nope"), 404)["detail"]
 
 
 # Servers in trouble

@@ -49,7 +49,7 @@ def test_a_picture_is_enlarged(picture: Path, photo: Image.Image, tmp_path: Path
     enlarged = tmp_path / "large.jpg"
     done = impasto("super-resolve", picture, "--factor", "4", "-o", enlarged)
     assert done.returncode == 0, done.stderr
-    assert "large.jpg: x4-pixel@1" in done.stdout
+    assert "large.jpg: x4-pixel@" in done.stdout
     with Image.open(enlarged) as image:
         assert (image.size, image.format) == ((4 * photo.width, 4 * photo.height), "JPEG")
 

@@ -201,16 +201,16 @@ def test_super_resolution_nets_are_trained_from_one_another(
     common = ("train", "super-resolution", "--photos", photos, "--tile", "64", "--patch", "64")
     pixel = impasto(*common, *small)
     assert pixel.returncode == 0, pixel.stderr
-    assert "published super-resolve/x4-pixel@2" in pixel.stdout
+    assert "published super-resolve/x4-pixel@" in pixel.stdout
     features = ("--loss", "feature", "--loss-network", f"vgg19-normalised:{vgg19_weights}", "--feature-tap", "relu2_1")
     feature = impasto(*common, *small[4:], "--from", "x4-pixel", *features)
-    assert "published super-resolve/x4-feature@1" in feature.stdout, feature.stderr
+    assert "published super-resolve/x4-feature@" in feature.stdout, feature.stderr
     common = ("train", "super-resolution", "--photos", photos.parent / "large", "--tile", "128", "--patch", "128")
     (photos.parent / "large").mkdir()
     for path in photos.iterdir():
         Image.open(path).resize((160, 160)).save(photos.parent / "large" / path.name)
     large = impasto(*common, *small[4:], "--from", "x4-pixel", "--factor", "8", "--degradation", "drawn")
-    assert "published super-resolve/x8-pixel@1" in large.stdout, large.stderr
+    assert "published super-resolve/x8-pixel@" in large.stdout, large.stderr
     store = Store(tmp_path / "store")
     assert store.open("super-resolve", "x8-pixel").net.factor == 8
     assert store.card("super-resolve", "x4-feature").loss_network == "vgg19-normalised:vgg19.safetensors"
@@ -221,14 +221,14 @@ def test_a_net_trained_on_blurred_photos_is_not_published_over_that_for_sharp_on
 ) -> None:
     small = "--channels 4 --residual-blocks 1 --tile 64 --patch 64 --batch 2 --steps 2 --held-out 2".split()  # noqa: SIM905
     result = impasto("train", "super-resolution", "--photos", photos, *small, "--degradation", "blur")
-    assert "published super-resolve/x4-pixel-blurred@1" in result.stdout, result.stderr
+    assert "published super-resolve/x4-pixel-blurred@" in result.stdout, result.stderr
     assert Store(tmp_path / "store").card("super-resolve", "x4-pixel-blurred").recipe["degradation"] == "blur"
 
 
 def test_srcnn_is_trained(impasto: Command, tmp_path: Path, photos: Path) -> None:
     options = "--recipe srcnn --kernels 9-5-5 --tile 64 --batch 2 --steps 2 --held-out 2".split()  # noqa: SIM905
     result = impasto("train", "super-resolution", "--photos", photos, *options)
-    assert "published super-resolve/x4-srcnn@1" in result.stdout, result.stderr
+    assert "published super-resolve/x4-srcnn@" in result.stdout, result.stderr
     assert Store(tmp_path / "store").card("super-resolve", "x4-srcnn").parameters["kernels"] == "9-5-5"
 
 

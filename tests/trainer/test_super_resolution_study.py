@@ -168,6 +168,7 @@ def test_bundled_x4_beats_bicubic_on_set5_as_its_card_says(research_data: Path) 
     means = mean_scores(each.scores for each in measure(enlargers, {"Set5": pictures}, CPU))
     assert means["bicubic"].psnr == pytest.approx(28.43, abs=0.01)
     assert means["bicubic"].ssim == pytest.approx(0.8113, abs=0.0005)
-    figures = {(each.name, each.data.partition(",")[0]): each.value for each in card.measurements}
-    assert means["net"].psnr == pytest.approx(figures["PSNR, net", "Set5"], abs=0.01)
-    assert means["net"].ssim == pytest.approx(figures["SSIM, net", "Set5"], abs=0.001)
+    on_set5 = "Set5, bicubic shrinking without blur"
+    figures = {each.name: each.value for each in card.measurements if each.data.startswith(on_set5)}
+    assert means["net"].psnr == pytest.approx(figures["PSNR, net"], abs=0.01)
+    assert means["net"].ssim == pytest.approx(figures["SSIM, net"], abs=0.001)
