@@ -1,0 +1,1 @@
+"""Inference forms: nets rearranged to compute the same faster."""
