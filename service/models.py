@@ -56,7 +56,7 @@ class Models:
     Args:
         store: where they come from.
         device: where they go.
-        most_bytes: of the weights of all nets on the device. Those of requests that run stay beyond it.
+        most_bytes: of the weights of all nets that are kept; a request holds on to its net as long as it runs.
         prepare: makes of a net, on the device and as it was trained, the one to run; may change and return the same.
         warm: makes a prepared net's first run quick.
     """
@@ -95,7 +95,7 @@ class Models:
             BadOption: the text is not one of a blend, or its models cannot be blended.
             UnknownModel: a part of it is not there.
             DamagedWeights: it is, but it cannot be used.
-            Unavailable: there is not enough memory on the device.
+            Unavailable: there is not enough memory on the device, or the store cannot be reached.
         """
         parts = blends.parse(text)
         try:
@@ -103,6 +103,9 @@ class Models:
         except torch.OutOfMemoryError:
             self.shrink()
             raise Unavailable("there is not enough memory for this model now: try later", 10) from None
+        except OSError as error:
+            _log.error("cannot load %s/%r: %s", task, text, error)
+            raise Unavailable("this model cannot be loaded now: try later", 10) from error
 
     def refresh(self) -> None:
         """Looks once for new versions of the names in use.
