@@ -111,9 +111,8 @@ def test_it_looks_for_new_versions_again_and_again(three: Store, publish: Publis
     upkeep = Upkeep(models, [("stylize", "a")], interval=0.01)
     for version in (2, 3):
         publish("stylize", "a")
-        assert looked.acquire(timeout=30)  # perhaps of a look that had begun before
-        assert looked.acquire(timeout=30)
-        assert models.served_version("stylize", "a") == version
+        served = (looked.acquire(timeout=30) and models.served_version("stylize", "a") for _ in range(1000))
+        assert version in served
     upkeep.close()
 
 
