@@ -72,9 +72,7 @@ class Store:
 
     def versions(self, task: Task, name: str) -> list[int]:
         """The versions of a model, oldest first; empty if there is no such model."""
-        if re.fullmatch(NAME_PATTERN, name) is None:
-            return []
-        return sorted({version for root in self._roots for version in root.versions(task, name)})
+        return sorted(self._roots_by_version(task, name))
 
     def card(self, task: Task, name: str, version: int | None = None) -> Card:
         """The card of a version, of the newest if none is given.
@@ -171,15 +169,19 @@ class Store:
             raise CannotPublish(f"cannot write to the store {self._roots[0].url}: {error}") from error
 
     def _find(self, task: Task, name: str, version: int | None) -> tuple[Root, int]:
-        versions = self.versions(task, name)
-        if not versions:
+        roots = self._roots_by_version(task, name)
+        if not roots:
             raise ModelNotFound(task, name, self.names(task))
         if version is None:
-            version = versions[-1]
-        for root in self._roots:
-            if version in root.versions(task, name):
-                return root, version
-        raise ModelNotFound(task, f"{name}@{version}", [f"{name}@{known}" for known in versions])
+            version = max(roots)
+        if version not in roots:
+            raise ModelNotFound(task, f"{name}@{version}", [f"{name}@{known}" for known in sorted(roots)])
+        return roots[version], version
+
+    def _roots_by_version(self, task: Task, name: str) -> dict[int, Root]:
+        if re.fullmatch(NAME_PATTERN, name) is None:
+            return {}
+        return {version: root for root in reversed(self._roots) for version in root.versions(task, name)}
 
 
 def stored(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -16,6 +16,7 @@ from service.pipeline import Pipeline, choose_device
 from service.request_id import RequestIdMiddleware
 from service.routes import Parts, router
 from service.settings import Settings
+from service.upkeep import parse_preload
 
 
 def create_app(settings: Settings | None = None, store: Store | None = None) -> FastAPI:
@@ -26,15 +27,17 @@ def create_app(settings: Settings | None = None, store: Store | None = None) -> 
         store: from the environment if not given.
 
     Raises:
-        ImpastoError: the device of the settings is not there.
+        ImpastoError: the device of the settings is not there, or a model that is to be preloaded.
     """
     settings = settings or Settings()
     store = store or StoreSettings().open()
     device = choose_device(settings.device)
+    preload = parse_preload(settings.preload, store)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         pipeline = Pipeline(store, device, settings)
+        pipeline.start(preload)
         app.state.parts = Parts(settings, store, pipeline, Admission(settings.max_in_flight))
         yield
         await run_in_threadpool(pipeline.close)

@@ -14,8 +14,11 @@ _Value = TypeVar("_Value")
 class Cache(Generic[_Key, _Value]):
     """Makes each value once, however many threads ask for it at the same time; drops the least recently used.
 
+    The value used last is kept however large it is, because to make it again for each use would be worse.
+
     Args:
         make: makes a value from its key; where it raises, all who wait get the error, and who asks later tries again.
+            It may ask for values of other keys.
         size: of a value.
         limit: of the sizes of all values that are kept.
     """
@@ -40,20 +43,29 @@ class Cache(Generic[_Key, _Value]):
             self._futures.move_to_end(key)
         if is_first:
             try:
-                future.set_result(self._make(key))
+                value = self._make(key)
             except BaseException as error:
                 with self._lock:
                     del self._futures[key]
                 future.set_exception(error)
             else:
-                self._shrink()
+                with self._lock:
+                    future.set_result(value)
+                    self._futures.move_to_end(key)  # others were used while it was made
+                self.shrink(self._limit)
         return future.result()
 
-    def _shrink(self) -> None:
+    def kept(self) -> list[_Key]:
+        """The keys of the values that are kept, the least recently used first."""
+        with self._lock:
+            return [key for key, future in self._futures.items() if future.done()]
+
+    def shrink(self, limit: float) -> None:
+        """Drops the least recently used values until the others' sizes are within a limit, or one is left."""
         with self._lock:
             sizes = {key: self._size(future.result()) for key, future in self._futures.items() if future.done()}
-            excess = sum(sizes.values()) - self._limit
-            for key, size in sizes.items():
+            excess = sum(sizes.values()) - limit
+            for key, size in list(sizes.items())[:-1]:
                 if excess <= 0:
                     break
                 del self._futures[key]

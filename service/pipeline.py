@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
@@ -15,9 +16,14 @@ from model_store.nets import SMALLEST_SIDE, histogram
 from model_store.store import Store
 from service import codec
 from service.engine import Engine
+from service.memory import memory_of
 from service.models import Models
 from service.problems import BadPicture, TooLarge
 from service.settings import Settings
+from service.upkeep import Upkeep
+
+_MODEL_MEMORY_SHARE = 1 / 8
+"""Of the device's memory; batches need most of it."""
 
 
 class Answer(NamedTuple):
@@ -43,7 +49,10 @@ class Pipeline:
 
     def __init__(self, store: Store, device: torch.device, settings: Settings) -> None:
         self.engine = Engine(device, settings.max_batch, settings.max_batch_pixels)
-        self._models = Models(store, device)
+        model_memory = settings.model_memory_bytes or _MODEL_MEMORY_SHARE * memory_of(device)
+        self.models = Models(store, device, model_memory)
+        self._upkeep: Upkeep | None = None
+        self._store_refresh_s = settings.store_refresh_s
         self._max_pixels = settings.max_pixels
         self._threads = ThreadPoolExecutor(settings.codec_threads, thread_name_prefix="codec")
 
@@ -73,7 +82,7 @@ class Pipeline:
             Problem: as in `service.problems`.
         """
         loop = asyncio.get_running_loop()
-        loaded = await asyncio.to_thread(self._models.get, task, model)
+        loaded = await asyncio.to_thread(self.models.get, task, model)
         net = loaded.self_ensemble if self_ensemble else loaded.net
 
         started = time.perf_counter()
@@ -99,8 +108,23 @@ class Pipeline:
         }
         return Answer(content, codec.MEDIA_TYPES[answered_as], loaded.label, etag, timing)
 
+    def start(self, preload: Sequence[tuple[Task, str]] = ()) -> None:
+        """Begins to load models ahead of requests, and to look for new versions of those in use; for servers.
+
+        Args:
+            preload: tasks and labels of what to load before `is_ready`.
+        """
+        self._upkeep = Upkeep(self.models, preload, self._store_refresh_s)
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it was started, and all that was to be preloaded has been."""
+        return self._upkeep is not None and self._upkeep.is_ready
+
     def close(self) -> None:
         """Finishes what is queued and stops the threads."""
+        if self._upkeep is not None:
+            self._upkeep.close()
         self.engine.close()
         self._threads.shutdown()
 

@@ -15,6 +15,7 @@ from service import codec, problems
 from service.admission import Admission
 from service.blends import blend_for_factor
 from service.disconnect import unless_disconnected
+from service.models import Models
 from service.openapi import CARD_ANSWERS, PICTURE_BODY, TRANSFORM_ANSWERS, picture_answers, problem_answers
 from service.pipeline import Pipeline
 from service.settings import Settings
@@ -117,10 +118,17 @@ async def super_resolve(
     )
 
 
+class ListedModel(Card):
+    """The card of a model's newest version, and what this server makes of it."""
+
+    served_version: int = Field(description="What a request gets that names no version.")
+    loaded: bool = Field(description="Whether that version is on the device, ready for use.")
+
+
 @router.get("/models", tags=["models"])
-def models(parts: PartsDependency) -> list[Card]:
-    """The cards of all models, each in its newest version."""
-    return parts.store.cards()
+def models(parts: PartsDependency) -> list[ListedModel]:
+    """The cards of all models, each in its newest version, and which version is served."""
+    return [_listed(card, parts.pipeline.models) for card in parts.store.cards()]
 
 
 @router.get("/models/{task}/{name}", responses=CARD_ANSWERS, tags=["models"])
@@ -153,10 +161,12 @@ async def livez(parts: PartsDependency) -> dict[str, str]:
     return {"status": "live"}
 
 
-@router.get("/readyz", responses=problem_answers(problems.DeviceLost), tags=["health"])
+@router.get("/readyz", responses=problem_answers(problems.Unavailable, problems.DeviceLost), tags=["health"])
 async def readyz(parts: PartsDependency) -> dict[str, str]:
     """Whether to send requests here."""
     await livez(parts)
+    if not parts.pipeline.is_ready:
+        raise problems.Unavailable("the server is starting and loads models: wait until it is ready", 1)
     return {"status": "ready"}
 
 
@@ -164,6 +174,12 @@ async def readyz(parts: PartsDependency) -> dict[str, str]:
 async def root() -> RedirectResponse:
     """Shows the documentation."""
     return RedirectResponse("/docs")
+
+
+def _listed(card: Card, models: Models) -> ListedModel:
+    served = models.served_version(card.task, card.name) or card.version
+    loaded = models.is_loaded(card.task, card.name, served)
+    return ListedModel(**card.model_dump(), served_version=served, loaded=loaded)
 
 
 async def _transform(

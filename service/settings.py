@@ -19,4 +19,11 @@ class Settings(BaseSettings):
     max_in_flight: int = Field(default=64, ge=1, description="Requests accepted at once; more are answered 429.")
     max_batch: int = Field(default=16, ge=1, description="Pictures in one batch.")
     max_batch_pixels: int = Field(default=2_000_000, ge=1, description="Output pixels in one batch of several.")
+    model_memory_bytes: int | None = Field(
+        default=None,
+        ge=1,
+        description="Of the weights that are kept on the device; an eighth of its memory if not given.",
+    )
+    preload: str = Field(default="", description="Models to load before the server is ready, or `all`.")
+    store_refresh_s: float = Field(default=10.0, ge=0, description="Between two looks for new versions; 0 for none.")
     codec_threads: int = Field(default=min(os.cpu_count() or 1, 16), ge=1, description="For decoding and encoding.")

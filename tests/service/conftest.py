@@ -103,7 +103,7 @@ def _serve(settings: Settings, store: Store) -> Iterator[str]:
         thread.start()
         url = f"http://127.0.0.1:{listening.getsockname()[1]}"
         try:
-            httpx.get(f"{url}/readyz", timeout=60).raise_for_status()
+            httpx.get(f"{url}/livez", timeout=60).raise_for_status()
             yield url
         finally:
             server.should_exit = True

@@ -19,6 +19,25 @@ def test_the_models_are_listed_with_their_cards(http: httpx.Client) -> None:
     assert {(card.task, card.name) for card in cards} >= {("stylize", "muse"), ("super-resolve", "x4-pixel")}
 
 
+def test_the_list_tells_which_version_is_served_and_whether_it_is_loaded(
+    serve: Serve, store: Store, publish: Publish, photo_png: bytes
+) -> None:
+    with serve(Settings(device="cpu", store_refresh_s=0), store) as url:
+
+        def listed() -> list[tuple[str, int, int, bool]]:
+            cards = httpx.get(f"{url}/models").json()
+            return [(card["name"], card["version"], card["served_version"], card["loaded"]) for card in cards]
+
+        publish("stylize", "tiny")
+        publish("stylize", "other")
+        assert listed() == [("other", 1, 1, False), ("tiny", 1, 1, False)]
+        httpx.post(f"{url}/stylize?style=tiny", content=photo_png, timeout=60).raise_for_status()
+        assert listed() == [("other", 1, 1, False), ("tiny", 1, 1, True)]
+        publish("stylize", "tiny")
+        publish("stylize", "other")
+        assert listed() == [("other", 2, 2, False), ("tiny", 2, 1, True)]
+
+
 @pytest.mark.parametrize("name", ["muse", "muse@1"])
 def test_the_card_of_a_model_is_shown(http: httpx.Client, name: str) -> None:
     response = http.get(f"/models/stylize/{name}")

@@ -85,6 +85,14 @@ def test_the_models_of_the_server_are_listed(client: Client) -> None:
     assert client.models() == Store(BUNDLED).cards()
 
 
+@pytest.mark.parametrize("more", [{}, {"served_version": 1, "loaded": True}])
+def test_the_models_are_listed_whatever_else_a_server_tells_of_them(more: dict[str, Any]) -> None:
+    cards = Store(BUNDLED).cards()
+    told = [card.model_dump(mode="json") | more for card in cards]
+    with Client(transport=httpx.MockTransport(lambda _: httpx.Response(200, json=told))) as client:
+        assert client.models() == cards
+
+
 @pytest.mark.parametrize("name", ["muse", "muse@1"])
 def test_the_card_of_a_model_is_read(client: Client, name: str) -> None:
     card = client.model("stylize", name)

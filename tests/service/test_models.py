@@ -1,4 +1,6 @@
+import gc
 import threading
+import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -7,9 +9,10 @@ import pytest
 import torch
 
 from model_store.card import Card
+from model_store.nets import TransformNet
 from model_store.store import Store
 from service.models import Loaded, Models
-from service.problems import BadOption, DamagedWeights, UnknownModel
+from service.problems import BadOption, DamagedWeights, Unavailable, UnknownModel
 
 Publish = Callable[..., Card]
 
@@ -194,23 +197,25 @@ def test_a_blend_is_made_once_however_many_ask_at_the_same_time(models: Models) 
 
 
 @pytest.mark.usefixtures("three")
-def test_the_least_recently_used_blend_is_dropped_where_there_is_no_room(store: Store, models: Models) -> None:
-    size = sum(tensor.nbytes for tensor in models.get("stylize", "a").net.state_dict().values())
-    models = Models(store, torch.device("cpu"), most_blend_bytes=2 * size)
-    first, second = (models.get("stylize", text) for text in ("a:1,b:1", "a:1,c:1"))
-    assert models.get("stylize", "a:1,b:1") is first
-    third = models.get("stylize", "b:1,c:1")
-    assert models.get("stylize", "a:1,b:1") is first
-    assert models.get("stylize", "b:1,c:1") is third
-    assert models.get("stylize", "a:1,c:1") is not second
+def test_a_blend_is_of_the_weights_as_published_however_nets_are_prepared(store: Store) -> None:
+    models = Models(store, torch.device("cpu"), prepare=lambda net: Prepared(net.half()))
+    for name in "ab":
+        models.get("stylize", name)
+    blend = models.get("stylize", "a:1,b:1").net
+    first, second = (store.open("stylize", name).net.state_dict() for name in "ab")
+    for key, mean in blend.net.state_dict().items():
+        assert torch.equal(mean, (0.5 * first[key] + 0.5 * second[key]).half())
 
 
 @pytest.mark.usefixtures("three")
-def test_blends_do_not_drop_the_nets_that_they_are_made_of(store: Store) -> None:
-    models = Models(store, torch.device("cpu"), most_blend_bytes=0)
-    single = models.get("stylize", "a")
-    models.get("stylize", "a:1,b:1")
-    assert models.get("stylize", "a") is single
+def test_parts_of_blends_are_read_once_for_many_shares(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = []
+    really_open = store.open
+    monkeypatch.setattr(store, "open", lambda *key: (opened.append(key), really_open(*key))[1])
+    models = Models(store, torch.device("cpu"))
+    for share in range(1, 6):
+        models.get("stylize", f"a:{share},b:1")
+    assert sorted(opened) == [("stylize", "a", 1), ("stylize", "b", 1)]
 
 
 @pytest.mark.parametrize("text", ["a:1,a:1", "a:1,a@1:1"])
@@ -233,3 +238,93 @@ def test_nets_of_other_sizes_cannot_be_blended(models: Models, publish: Publish)
         models.get("stylize", "a:1,wide:1")
     publish("stylize", "wide")
     assert models.get("stylize", "a:1,wide@2:1").label == "a@1:0.5,wide@2:0.5"
+
+
+# Preparation and memory
+
+
+class Prepared(TransformNet):
+    """Stands for a net whose weights are of no use for blends."""
+
+    def __init__(self, net: TransformNet) -> None:
+        super().__init__()
+        self.net = net
+
+
+@pytest.mark.usefixtures("three")
+def test_each_net_is_prepared_and_then_warmed_once_before_it_is_used(store: Store) -> None:
+    steps = []
+
+    def prepare(net: TransformNet) -> TransformNet:
+        prepared = Prepared(net)
+        steps.append(("prepare", prepared))
+        return prepared
+
+    models = Models(store, torch.device("cpu"), prepare=prepare, warm=lambda net: steps.append(("warm", net)))
+    single, blend = (models.get("stylize", text) for text in ("a", "a:1,b:1"))
+    models.get("stylize", "a")
+    assert steps == [(step, loaded.net) for loaded in (single, blend) for step in ("prepare", "warm")]
+    assert single.self_ensemble.net is single.net
+
+
+def size_of_a_net(models: Models) -> int:
+    return sum(tensor.nbytes for tensor in models.get("stylize", "a").net.state_dict().values())
+
+
+@pytest.mark.usefixtures("three")
+def test_the_least_recently_used_net_is_dropped_where_there_is_no_room(store: Store, models: Models) -> None:
+    models = Models(store, torch.device("cpu"), most_bytes=2 * size_of_a_net(models))
+    first, second = (models.get("stylize", text) for text in ("a", "a:1,c:1"))
+    assert models.get("stylize", "a") is first
+    third = models.get("stylize", "c")
+    assert models.get("stylize", "a") is first
+    assert models.get("stylize", "c") is third
+    assert models.get("stylize", "a:1,c:1") is not second
+    assert [models.is_loaded("stylize", name, 1) for name in "abc"] == [False, False, True]
+
+
+@pytest.mark.usefixtures("three")
+def test_parts_of_a_blend_take_no_room_on_the_device(store: Store, models: Models) -> None:
+    models = Models(store, torch.device("cpu"), most_bytes=2 * size_of_a_net(models))
+    single = models.get("stylize", "a")
+    models.get("stylize", "b:1,c:1")
+    assert models.get("stylize", "a") is single
+
+
+@pytest.mark.usefixtures("three")
+def test_one_net_is_kept_even_where_there_is_no_room(store: Store) -> None:
+    models = Models(store, torch.device("cpu"), most_bytes=1)
+    single = models.get("stylize", "a")
+    assert models.get("stylize", "a") is single
+    models.get("stylize", "b")
+    assert models.get("stylize", "a") is not single
+
+
+@pytest.mark.usefixtures("three")
+def test_shrinking_keeps_the_net_used_last_and_those_that_requests_hold(models: Models) -> None:
+    held, last = models.get("stylize", "a"), models.get("stylize", "b")
+    dropped = weakref.ref(models.get("stylize", "c").net)
+    assert models.get("stylize", "b") is last
+    models.shrink()
+    gc.collect()
+    assert dropped() is None
+    assert held.net(torch.rand(1, 3, 16, 20)).shape == (1, 3, 16, 20)
+    assert models.get("stylize", "b") is last
+    assert models.get("stylize", "a") is not held
+
+
+@pytest.mark.usefixtures("three")
+def test_a_net_that_finds_no_memory_makes_room_for_the_next_try(store: Store) -> None:
+    room = [True, False, True]
+
+    def prepare(net: TransformNet) -> TransformNet:
+        if not room.pop(0):
+            raise torch.OutOfMemoryError
+        return net
+
+    models = Models(store, torch.device("cpu"), prepare=prepare)
+    models.get("stylize", "a")
+    with pytest.raises(Unavailable, match="try later") as refused:
+        models.get("stylize", "b")
+    assert refused.value.retry_after
+    assert models.get("stylize", "b").label == "b@1"

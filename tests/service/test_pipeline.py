@@ -1,5 +1,6 @@
 import asyncio
 import io
+import threading
 from collections.abc import Callable, Iterator
 from typing import Literal
 
@@ -161,6 +162,16 @@ def test_an_upload_with_too_many_pixels_is_refused(pipeline: Pipeline) -> None:
 def test_an_unknown_model_is_refused(pipeline: Pipeline, photo_png: bytes) -> None:
     with pytest.raises(UnknownModel, match="tiny"):
         asyncio.run(pipeline.run("stylize", "nope", photo_png, "auto", 90))
+
+
+def test_closing_ends_the_look_for_new_versions(pipeline: Pipeline) -> None:
+    before = set(threading.enumerate())
+    assert not pipeline.is_ready
+    pipeline.start()
+    assert pipeline.is_ready
+    (upkeep,) = set(threading.enumerate()) - before
+    pipeline.close()
+    assert not upkeep.is_alive()
 
 
 def test_many_at_once_get_each_their_own(pipeline: Pipeline) -> None:

@@ -1,0 +1,32 @@
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+from service.memory import memory_of
+
+MACHINE = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "expected"),
+    [
+        ("memory.max", "max\n", MACHINE),
+        ("memory.max", "1000000\n", 1_000_000),
+        ("memory/memory.limit_in_bytes", "9223372036854771712\n", MACHINE),
+        ("memory/memory.limit_in_bytes", "2000000\n", 2_000_000),
+        ("nothing", "", MACHINE),
+    ],
+)
+def test_the_cpu_has_the_machines_memory_or_less_in_a_container(
+    tmp_path: Path, file: str, text: str, expected: int
+) -> None:
+    (tmp_path / file).parent.mkdir(exist_ok=True)
+    (tmp_path / file).write_text(text)
+    assert memory_of(torch.device("cpu"), tmp_path) == expected
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_cuda_has_the_memory_that_is_free() -> None:
+    assert 0 < memory_of(torch.device("cuda")) <= torch.cuda.get_device_properties(0).total_memory
