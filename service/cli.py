@@ -97,4 +97,4 @@ def _transform(
     finally:
         pipeline.close()
     output.write_bytes(answer.content)
-    typer.echo(f"{output}: {answer.model}, {sum(answer.timing.values()):.1f} s")
+    typer.echo(f"{output}: {answer.model}, {sum(stage.seconds for stage in answer.stages):.1f} s")

@@ -15,6 +15,7 @@ from model_store.nets.interpolation import interpolate
 from model_store.store import Store
 from service import blends
 from service.cache import Cache
+from service.observer import Observer
 from service.problems import BadOption, DamagedWeights, UnknownModel
 
 _log = logging.getLogger(__name__)
@@ -42,11 +43,19 @@ class Models:
         store: where they come from.
         device: where they go.
         most_blend_bytes: of the weights of the blends that are kept.
+        observer: is told of each net that is loaded.
     """
 
-    def __init__(self, store: Store, device: torch.device, most_blend_bytes: int = 256 * 1024**2) -> None:
+    def __init__(
+        self,
+        store: Store,
+        device: torch.device,
+        most_blend_bytes: int = 256 * 1024**2,
+        observer: Observer | None = None,
+    ) -> None:
         self._store = store
         self._device = device
+        self._observer = observer or Observer()
         self._newest: dict[tuple[Task, str], int] = {}
         self._nets: Cache[_Key, Loaded] = Cache(self._load, _count_bytes)
         self._blends: Cache[_Shares, Loaded] = Cache(self._blend, _count_bytes, most_blend_bytes)
@@ -98,8 +107,11 @@ class Models:
             _log.error("cannot load %s/%s@%d: %s", task, name, version, error)
             raise DamagedWeights(str(error)) from error
         net = net.to(self._device)
-        _log.info("loaded %s/%s in %.2f s", task, card.label, time.perf_counter() - started)
-        return Loaded(card.label, card.sha256, net, SelfEnsemble(net))
+        seconds = time.perf_counter() - started
+        _log.info("loaded %s/%s in %.2f s", task, card.label, seconds)
+        loaded = Loaded(card.label, card.sha256, net, SelfEnsemble(net))
+        self._observer.model_loaded(task, card.label, _count_bytes(loaded), seconds)
+        return loaded
 
     def _blend(self, parts: _Shares) -> Loaded:
         loaded = [self._nets.get(key) for key, _ in parts]
