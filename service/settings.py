@@ -19,4 +19,6 @@ class Settings(BaseSettings):
     max_in_flight: int = Field(default=64, ge=1, description="Requests accepted at once; more are answered 429.")
     max_batch: int = Field(default=16, ge=1, description="Pictures in one batch.")
     max_batch_pixels: int = Field(default=2_000_000, ge=1, description="Output pixels in one batch of several.")
+    log_format: Literal["text", "json"] = "text"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
     codec_threads: int = Field(default=min(os.cpu_count() or 1, 16), ge=1, description="For decoding and encoding.")
