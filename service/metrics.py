@@ -109,7 +109,7 @@ class Metrics(Observer):
     def picture_made(self, task: Task, answer: Answer) -> None:
         """Counts a picture."""
         pixels = answer.width * answer.height
-        self._pictures.labels(task, "blend" if "," in answer.model else answer.model).inc()
+        self._pictures.labels(task, _model(answer.model)).inc()
         self._input_pixels.labels(task).inc(pixels)
         self._output_pixels.labels(task).inc(pixels * answer.factor**2)
         for stage in answer.stages:
@@ -119,12 +119,15 @@ class Metrics(Observer):
         """Counts it."""
         self._shed.labels(reason).inc()
 
-    def model_loaded(self, task: Task, label: str, size: int, seconds: float) -> None:
+    def model_loaded(self, task: Task, label: str, seconds: float) -> None:
         """Counts it."""
-        self._loads.labels(task, label).inc()
+        self._loads.labels(task, _model(label)).inc()
         self._load_seconds.observe(seconds)
-        self._loaded.inc()
-        self._loaded_bytes.inc(size)
+
+    def models_kept(self, number: int, size: int) -> None:
+        """Shows it."""
+        self._loaded.set(number)
+        self._loaded_bytes.set(size)
 
     def picture_queued(self) -> None:
         """Counts it."""
@@ -173,6 +176,10 @@ class _DeviceMemory(Collector):
             return
         yield GaugeMetricFamily("impasto_device_memory_used_bytes", "By this and other processes.", total - free)
         yield GaugeMetricFamily("impasto_device_memory_total_bytes", "Of the device.", total)
+
+
+def _model(label: str) -> str:
+    return "blend" if "," in label else label
 
 
 def _forget_dead_processes(folder: str) -> None:

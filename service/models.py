@@ -57,7 +57,7 @@ class Models:
         self._device = device
         self._observer = observer or Observer()
         self._newest: dict[tuple[Task, str], int] = {}
-        self._nets: Cache[_Key, Loaded] = Cache(self._load, _count_bytes)
+        self._nets: Cache[_Key, Loaded] = Cache(self._load, _count_bytes, tell=self._observer.models_kept)
         self._blends: Cache[_Shares, Loaded] = Cache(self._blend, _count_bytes, most_blend_bytes)
 
     def get(self, task: Task, text: str) -> Loaded:
@@ -109,9 +109,8 @@ class Models:
         net = net.to(self._device)
         seconds = time.perf_counter() - started
         _log.info("loaded %s/%s in %.2f s", task, card.label, seconds)
-        loaded = Loaded(card.label, card.sha256, net, SelfEnsemble(net))
-        self._observer.model_loaded(task, card.label, _count_bytes(loaded), seconds)
-        return loaded
+        self._observer.model_loaded(task, card.label, seconds)
+        return Loaded(card.label, card.sha256, net, SelfEnsemble(net))
 
     def _blend(self, parts: _Shares) -> Loaded:
         loaded = [self._nets.get(key) for key, _ in parts]

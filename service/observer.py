@@ -12,8 +12,11 @@ class Observer:
     def request_shed(self, reason: str) -> None:
         """A request was refused for want of room; the reason is one of a few words."""
 
-    def model_loaded(self, task: Task, label: str, size: int, seconds: float) -> None:
-        """A net came to the device; its size is in bytes."""
+    def model_loaded(self, task: Task, label: str, seconds: float) -> None:
+        """A net came to the device."""
+
+    def models_kept(self, number: int, size: int) -> None:
+        """So many nets are on the device now; their size is in bytes."""
 
     def picture_queued(self) -> None:
         """A picture waits for the device."""
