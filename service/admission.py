@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from service.observer import Observer
 from service.problems import Busy
 
 _REMEMBERED = 32
@@ -17,10 +18,12 @@ class Admission:
 
     Args:
         limit: requests in flight; one more is refused.
+        observer: is told of each refusal.
     """
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, observer: Observer | None = None) -> None:
         self._limit = limit
+        self._observer = observer or Observer()
         self._in_flight = 0
         self._marks: deque[float] = deque(maxlen=_REMEMBERED)
         """When we last became busy, and when requests finished since."""
@@ -33,6 +36,7 @@ class Admission:
             Busy: all are taken.
         """
         if self._in_flight >= self._limit:
+            self._observer.request_shed("requests")
             raise Busy(
                 f"{self._in_flight} requests are in flight, which is all this server takes at once: try again later",
                 retry_after=self._seconds_until_free(),

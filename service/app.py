@@ -10,8 +10,10 @@ from fastapi.concurrency import run_in_threadpool
 from model_store.settings import StoreSettings
 from model_store.store import Store
 from service import error_handlers
+from service.access import QUIET_ROUTES, AccessMiddleware
 from service.admission import Admission
 from service.body_limit import BodyLimitMiddleware
+from service.metrics import Metrics
 from service.pipeline import Pipeline, choose_device
 from service.request_id import RequestIdMiddleware
 from service.routes import Parts, router
@@ -36,11 +38,13 @@ def create_app(settings: Settings | None = None, store: Store | None = None) -> 
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        pipeline = Pipeline(store, device, settings)
+        metrics = Metrics(device)
+        pipeline = Pipeline(store, device, settings, metrics)
         pipeline.start(preload)
-        app.state.parts = Parts(settings, store, pipeline, Admission(settings.max_in_flight))
+        app.state.parts = Parts(settings, store, pipeline, Admission(settings.max_in_flight, metrics), metrics)
         yield
         await run_in_threadpool(pipeline.close)
+        metrics.close()
 
     app = FastAPI(
         title="Impasto",
@@ -48,9 +52,12 @@ def create_app(settings: Settings | None = None, store: Store | None = None) -> 
         version=version("impasto"),
         lifespan=lifespan,
         redoc_url=None,
+        # FastAPI makes the span of a request, and sends it to wherever the process is set up for.
+        telemetry={"operation_spans": False, "exclude": lambda scope: scope["path"] in QUIET_ROUTES},
     )
     app.include_router(router)
     app.add_middleware(BodyLimitMiddleware, limit=settings.max_upload_bytes)
+    app.add_middleware(AccessMiddleware)
     app.add_middleware(RequestIdMiddleware)
     error_handlers.install(app)
     return app

@@ -21,12 +21,20 @@ class Cache(Generic[_Key, _Value]):
             It may ask for values of other keys.
         size: of a value.
         limit: of the sizes of all values that are kept.
+        tell: is told the number and the size of all values that are kept, when that changes.
     """
 
-    def __init__(self, make: Callable[[_Key], _Value], size: Callable[[_Value], int], limit: float = math.inf) -> None:
+    def __init__(
+        self,
+        make: Callable[[_Key], _Value],
+        size: Callable[[_Value], int],
+        limit: float = math.inf,
+        tell: Callable[[int, int], None] = lambda _number, _size: None,
+    ) -> None:
         self._make = make
         self._size = size
         self._limit = limit
+        self._tell = tell
         self._lock = threading.Lock()
         self._futures: OrderedDict[_Key, Future[_Value]] = OrderedDict()
         """Least recently used first; done only with a value."""
@@ -65,8 +73,9 @@ class Cache(Generic[_Key, _Value]):
         with self._lock:
             sizes = {key: self._size(future.result()) for key, future in self._futures.items() if future.done()}
             excess = sum(sizes.values()) - limit
-            for key, size in list(sizes.items())[:-1]:
+            for key in list(sizes)[:-1]:
                 if excess <= 0:
                     break
                 del self._futures[key]
-                excess -= size
+                excess -= sizes.pop(key)
+            self._tell(len(sizes), sum(sizes.values()))

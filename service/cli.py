@@ -25,11 +25,20 @@ def serve(
     """Serve over HTTP; settings come from the environment (IMPASTO_…)."""
     import uvicorn
 
+    from service import logs
     from service.app import create_app
+    from service.settings import Settings
 
     # uvicorn drains on SIGTERM and then raises it again: that is a clean end.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    uvicorn.run(create_app(), host=host, port=port, timeout_graceful_shutdown=30)
+    settings = Settings()
+    uvicorn.run(
+        create_app(settings),
+        host=host,
+        port=port,
+        timeout_graceful_shutdown=30,
+        log_config=logs.configuration(settings.log_format, settings.log_level),
+    )
 
 
 @app.command()
@@ -97,4 +106,4 @@ def _transform(
     finally:
         pipeline.close()
     output.write_bytes(answer.content)
-    typer.echo(f"{output}: {answer.model}, {sum(answer.timing.values()):.1f} s")
+    typer.echo(f"{output}: {answer.model}, {sum(stage.seconds for stage in answer.stages):.1f} s")

@@ -18,6 +18,8 @@ import torch
 from torch import Tensor
 
 from model_store.nets import TransformNet, pad_to_multiple
+from service import request_id
+from service.observer import Observer
 from service.problems import DeviceLost, InternalError, Problem, Unavailable
 
 _log = logging.getLogger(__name__)
@@ -43,6 +45,7 @@ class _Job:
     pixels: Tensor
     future: "Future[Output]" = field(default_factory=Future)
     submitted: float = field(default_factory=time.perf_counter)
+    request_id: str = field(default_factory=request_id.current.get)
 
     @property
     def bucket(self) -> _Bucket:
@@ -58,10 +61,14 @@ class Engine:
         device: where the nets are.
         max_batch: pictures in one batch.
         max_batch_pixels: output pixels in one batch; a single picture may have more.
+        observer: is told of the queue, the batches and the loss of the device.
     """
 
-    def __init__(self, device: torch.device, max_batch: int, max_batch_pixels: int) -> None:
+    def __init__(
+        self, device: torch.device, max_batch: int, max_batch_pixels: int, observer: Observer | None = None
+    ) -> None:
         self.device = device
+        self._observer = observer or Observer()
         self._max_batch = max_batch
         self._max_batch_pixels = max_batch_pixels
         self._buckets: dict[_Bucket, deque[_Job]] = {}
@@ -94,6 +101,7 @@ class Engine:
                 job.future.set_exception(self._refuse())
             else:
                 self._buckets.setdefault(job.bucket, deque()).append(job)
+                self._observer.picture_queued()
                 self._changed.notify()
         return job.future
 
@@ -129,6 +137,7 @@ class Engine:
         batch: list[_Job] = []
         while jobs and len(batch) < most:
             job = jobs.popleft()
+            self._observer.picture_dequeued(time.perf_counter() - job.submitted)
             if job.future.set_running_or_notify_cancel():
                 batch.append(job)
         if not jobs:
@@ -138,6 +147,7 @@ class Engine:
     def _serve(self, batch: list[_Job]) -> None:
         """Computes a batch and resolves its futures, in smaller batches where the whole one fails."""
         started = time.perf_counter()
+        request_id.current.set(",".join(job.request_id for job in batch if job.request_id))
         failure: Exception | None = None
         try:
             pictures = self._compute(batch)
@@ -151,6 +161,7 @@ class Engine:
             torch.cuda.empty_cache()
         if failure is None:
             seconds = time.perf_counter() - started
+            self._observer.batch_computed(len(batch), sum(pixels.shape[0] * pixels.shape[1] for pixels in pictures))
             for job, pixels in zip(batch, pictures, strict=True):
                 job.future.set_result(Output(pixels, started - job.submitted, seconds, len(batch)))
         elif len(batch) > 1:
@@ -178,10 +189,12 @@ class Engine:
 
         with self._changed:
             self._is_lost, self._refuse = True, lost
-            queued = [
-                job for jobs in self._buckets.values() for job in jobs if job.future.set_running_or_notify_cancel()
-            ]
+            self._observer.device_lost()
+            waiting = [job for jobs in self._buckets.values() for job in jobs]
             self._buckets.clear()
+        for job in waiting:
+            self._observer.picture_dequeued(time.perf_counter() - job.submitted)
+        queued = [job for job in waiting if job.future.set_running_or_notify_cancel()]
         for job in (*batch, *queued):
             if not job.future.done():
                 job.future.set_exception(lost())

@@ -27,6 +27,7 @@ def install(app: FastAPI) -> None:
 
 def _problem(request: Request, error: Exception) -> Response:
     assert isinstance(error, Problem)  # noqa: S101
+    request.state.problem = error.name
     headers = {} if error.retry_after is None else {"Retry-After": str(error.retry_after)}
     return _answer(error.document(request.state.request_id), headers)
 

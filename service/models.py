@@ -18,6 +18,7 @@ from model_store.store import Model, Store
 from service import blends
 from service.blends import Part
 from service.cache import Cache
+from service.observer import Observer
 from service.problems import BadOption, DamagedWeights, Problem, Unavailable, UnknownModel
 
 _log = logging.getLogger(__name__)
@@ -59,6 +60,7 @@ class Models:
         most_bytes: of the weights of all nets that are kept; a request holds on to its net as long as it runs.
         prepare: makes of a net, on the device and as it was trained, the one to run; may change and return the same.
         warm: makes a prepared net's first run quick.
+        observer: is told of each net that is loaded.
     """
 
     def __init__(
@@ -69,14 +71,18 @@ class Models:
         *,
         prepare: Callable[[TransformNet], TransformNet] = lambda net: net,
         warm: Callable[[TransformNet], None] = lambda _: None,
+        observer: Observer | None = None,
     ) -> None:
         self._store = store
         self._device = device
         self._prepare = prepare
         self._warm = warm
+        self._observer = observer or Observer()
         self._served: dict[tuple[Task, str], int] = {}
         """The version that a name stands for."""
-        self._nets: Cache[_Shares, Loaded] = Cache(self._make, lambda loaded: _bytes_of(loaded.net), most_bytes)
+        self._nets: Cache[_Shares, Loaded] = Cache(
+            self._make, lambda loaded: _bytes_of(loaded.net), most_bytes, self._observer.models_kept
+        )
         self._parts: Cache[_Key, Model] = Cache(self._open, lambda model: _bytes_of(model.net), _MOST_PART_BYTES)
         self._failing: set[_Shares] = set()
         """What could not be made the last time, which is in the log."""
@@ -206,7 +212,9 @@ class Models:
             self._failing.add(shares)
             raise
         self._failing.discard(shares)
-        _log.info("loaded %s in %.2f s", label, time.perf_counter() - started)
+        seconds = time.perf_counter() - started
+        _log.info("loaded %s in %.2f s", label, seconds)
+        self._observer.model_loaded(shares[0][0][0], _label_of(shares), seconds)
         return Loaded(_label_of(shares), digest, net, SelfEnsemble(net))
 
     def _read(self, key: _Key) -> tuple[str, TransformNet]:

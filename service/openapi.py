@@ -56,4 +56,7 @@ TRANSFORM_ANSWERS: Responses = {
         problems.DeviceLost,
     ),
 }
+METRICS_ANSWERS: Responses = {
+    200: {"description": "Counts and gauges.", "content": {"text/plain": {}, "application/openmetrics-text": {}}}
+}
 CARD_ANSWERS: Responses = problem_answers(problems.BadOption, problems.UnknownModel, problems.DamagedWeights)

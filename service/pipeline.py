@@ -3,9 +3,10 @@
 import asyncio
 import hashlib
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
+from contextvars import copy_context
+from typing import NamedTuple, TypeVar, TypeVarTuple
 
 import torch
 from torch import Tensor
@@ -18,12 +19,26 @@ from service import codec
 from service.engine import Engine
 from service.memory import memory_of
 from service.models import Models
+from service.observer import Observer
 from service.problems import BadPicture, TooLarge
 from service.settings import Settings
 from service.upkeep import Upkeep
 
 _MODEL_MEMORY_SHARE = 1 / 8
 """Of the device's memory; batches need most of it."""
+
+_Arguments = TypeVarTuple("_Arguments")
+_Result = TypeVar("_Result")
+
+
+class Stage(NamedTuple):
+    """A part of the work on a picture."""
+
+    name: str
+    """decode, queue, net or encode."""
+    started: float
+    """By `time.perf_counter`."""
+    seconds: float
 
 
 class Answer(NamedTuple):
@@ -34,8 +49,15 @@ class Answer(NamedTuple):
     model: str
     """Name and version of the net, or of each net of a blend with its share."""
     etag: str
-    timing: dict[str, float]
-    """Seconds by stage: decode, queue, net, encode."""
+    width: int
+    """Of the upload, upright."""
+    height: int
+    factor: int
+    """Of enlargement."""
+    batch: int
+    """Pictures computed together."""
+    stages: tuple[Stage, ...]
+    """In the order of the work."""
 
 
 class Pipeline:
@@ -45,12 +67,15 @@ class Pipeline:
         store: where nets come from.
         device: where they run.
         settings: of the service.
+        observer: is told what happens.
     """
 
-    def __init__(self, store: Store, device: torch.device, settings: Settings) -> None:
-        self.engine = Engine(device, settings.max_batch, settings.max_batch_pixels)
+    def __init__(
+        self, store: Store, device: torch.device, settings: Settings, observer: Observer | None = None
+    ) -> None:
+        self.engine = Engine(device, settings.max_batch, settings.max_batch_pixels, observer)
         model_memory = settings.model_memory_bytes or _MODEL_MEMORY_SHARE * memory_of(device)
-        self.models = Models(store, device, model_memory)
+        self.models = Models(store, device, model_memory, observer=observer)
         self._upkeep: Upkeep | None = None
         self._store_refresh_s = settings.store_refresh_s
         self._max_pixels = settings.max_pixels
@@ -81,12 +106,11 @@ class Pipeline:
         Raises:
             Problem: as in `service.problems`.
         """
-        loop = asyncio.get_running_loop()
         loaded = await asyncio.to_thread(self.models.get, task, model)
         net = loaded.self_ensemble if self_ensemble else loaded.net
 
         started = time.perf_counter()
-        picture = await loop.run_in_executor(self._threads, codec.decode, data, self._max_pixels)
+        picture = await self._in_thread(codec.decode, data, self._max_pixels)
         decoded = time.perf_counter()
         answered_as = picture.format if format == "auto" else format
         self._check_size(picture, net.factor, answered_as)
@@ -96,17 +120,19 @@ class Pipeline:
         computed = time.perf_counter()
         result = codec.Picture(output.pixels, picture.alpha, answered_as)
         reference = picture.pixels if match_histogram else None
-        content = await loop.run_in_executor(self._threads, _encode, result, net.factor, quality, reference)
+        content = await self._in_thread(_encode, result, net.factor, quality, reference)
         encoded = time.perf_counter()
         options = f"{answered_as} {quality} {self_ensemble} {match_histogram}"
-        etag = await loop.run_in_executor(self._threads, _etag, data, loaded.digest, options)
-        timing = {
-            "decode": decoded - started,
-            "queue": output.queue_seconds,
-            "net": output.net_seconds,
-            "encode": encoded - computed,
-        }
-        return Answer(content, codec.MEDIA_TYPES[answered_as], loaded.label, etag, timing)
+        etag = await self._in_thread(_etag, data, loaded.digest, options)
+        stages = (
+            Stage("decode", started, decoded - started),
+            Stage("queue", decoded, output.queue_seconds),
+            Stage("net", decoded + output.queue_seconds, output.net_seconds),
+            Stage("encode", computed, encoded - computed),
+        )
+        media_type = codec.MEDIA_TYPES[answered_as]
+        height, width, _ = picture.pixels.shape
+        return Answer(content, media_type, loaded.label, etag, width, height, net.factor, output.batch, stages)
 
     def start(self, preload: Sequence[tuple[Task, str]] = ()) -> None:
         """Begins to load models ahead of requests, and to look for new versions of those in use; for servers.
@@ -127,6 +153,11 @@ class Pipeline:
             self._upkeep.close()
         self.engine.close()
         self._threads.shutdown()
+
+    async def _in_thread(self, work: Callable[[*_Arguments], _Result], *args: *_Arguments) -> _Result:
+        """Runs it on a thread of the codec, in the context of the request."""
+        context = copy_context()
+        return await asyncio.get_running_loop().run_in_executor(self._threads, lambda: context.run(work, *args))
 
     def _check_size(self, picture: codec.Picture, factor: int, answered_as: codec.Format) -> None:
         height, width, _ = picture.pixels.shape

@@ -2,16 +2,20 @@
 
 import re
 import uuid
+from contextvars import ContextVar
 
+from opentelemetry import trace
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 HEADER = "X-Request-ID"
+current: ContextVar[str] = ContextVar("request_id", default="")
+"""Of the request that is being served, or of those of a batch, with commas."""
 _ACCEPTED = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 
 class RequestIdMiddleware:
-    """Puts the id in `request.state.request_id` and in the answer's headers."""
+    """Puts the id in `request.state.request_id`, in `current`, on the trace and in the answer's headers."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -24,6 +28,8 @@ class RequestIdMiddleware:
         given = Headers(scope=scope).get(HEADER, "")
         request_id = given if _ACCEPTED.fullmatch(given) else uuid.uuid4().hex
         scope.setdefault("state", {})["request_id"] = request_id
+        current.set(request_id)  # and not reset: the server logs errors in this context after we are done
+        trace.get_current_span().set_attribute("impasto.request_id", request_id)
 
         async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":

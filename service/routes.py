@@ -11,12 +11,20 @@ from pydantic import BaseModel, ConfigDict, Field
 from model_store.card import Card, Task, parse_label
 from model_store.errors import BadLabel, DamagedModel, ModelNotFound
 from model_store.store import Store
-from service import codec, problems
+from service import codec, problems, tracing
 from service.admission import Admission
 from service.blends import blend_for_factor
 from service.disconnect import unless_disconnected
+from service.metrics import Metrics
 from service.models import Models
-from service.openapi import CARD_ANSWERS, PICTURE_BODY, TRANSFORM_ANSWERS, picture_answers, problem_answers
+from service.openapi import (
+    CARD_ANSWERS,
+    METRICS_ANSWERS,
+    PICTURE_BODY,
+    TRANSFORM_ANSWERS,
+    picture_answers,
+    problem_answers,
+)
 from service.pipeline import Pipeline
 from service.settings import Settings
 from service.upload import read_upload
@@ -31,6 +39,7 @@ class Parts(NamedTuple):
     store: Store
     pipeline: Pipeline
     admission: Admission
+    metrics: Metrics
 
 
 def _parts(request: Request) -> Parts:
@@ -170,6 +179,13 @@ async def readyz(parts: PartsDependency) -> dict[str, str]:
     return {"status": "ready"}
 
 
+@router.get("/metrics", response_class=Response, responses=METRICS_ANSWERS, tags=["health"])
+def metrics(request: Request, parts: PartsDependency) -> Response:
+    """What Prometheus scrapes."""
+    content, media_type = parts.metrics.render(request.headers.get("Accept", ""))
+    return Response(content, headers={"Content-Type": media_type})
+
+
 @router.get("/", include_in_schema=False)
 async def root() -> RedirectResponse:
     """Shows the documentation."""
@@ -191,11 +207,14 @@ async def _transform(
     **asked: bool,
 ) -> Response:
     """Admits, reads, computes and answers; what else is asked for is as in `Pipeline.run`."""
-    with parts.admission.admit():
+    with parts.admission.admit(), parts.metrics.in_flight():
         data = await read_upload(request, parts.settings.upload_timeout_s)
         work = parts.pipeline.run(task, model, data, options.format, options.quality, **asked)
         answer = await unless_disconnected(request, work)
-    stages = (f"{stage};dur={seconds * 1000:.1f}" for stage, seconds in answer.timing.items())
+    request.state.answer = answer
+    parts.metrics.picture_made(task, answer)
+    tracing.record(answer)
+    stages = (f"{stage.name};dur={stage.seconds * 1000:.1f}" for stage in answer.stages)
     headers = {"X-Model": answer.model, "ETag": f'"{answer.etag}"', "Server-Timing": ", ".join(stages)}
     return Response(answer.content, media_type=answer.media_type, headers=headers)
 

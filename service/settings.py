@@ -26,4 +26,6 @@ class Settings(BaseSettings):
     )
     preload: str = Field(default="", description="Models to load before the server is ready, or `all`.")
     store_refresh_s: float = Field(default=10.0, ge=0, description="Between two looks for new versions; 0 for none.")
+    log_format: Literal["text", "json"] = "text"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
     codec_threads: int = Field(default=min(os.cpu_count() or 1, 16), ge=1, description="For decoding and encoding.")

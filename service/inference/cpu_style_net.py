@@ -71,8 +71,7 @@ class CpuStyleNet(TransformNet):
         cells, scale, shift = enlarge(frame)
         height, width, *_, channels = cells.shape
         frame = cells.new_empty(2 * height + 2, 2 * width + 2, channels)
-        pixels = frame[1:-1, 1:-1].unflatten(1, (width, 2)).unflatten(0, (height, 2))
-        _activate(cells, scale, shift, out=pixels.transpose(1, 2))
+        _activate(cells, scale, shift, out=_as_cells(frame[1:-1, 1:-1]))
         _centre(frame[1:-1, 1:-1])
         _replicate(frame)
         cells, scale, shift = enlarge_again(frame)
@@ -81,7 +80,9 @@ class CpuStyleNet(TransformNet):
         _activate(cells, scale, shift, out=framed_cells[2:-2, 2:-2])
         _reflect_cells(framed_cells)
         painted = _convolve(framed_cells.flatten(2), self.last.weight, self.last.bias).tanh_().mul_(0.55).add_(0.5)
-        return painted.view(height, width, 2, 2, 3).transpose(1, 2).reshape(2 * height, 2 * width, 3)
+        pixels = painted.new_empty(2 * height, 2 * width, 3)
+        _as_cells(pixels).copy_(painted.view(height, width, 2, 2, 3))
+        return pixels
 
 
 class _Layer(nn.Module):
@@ -137,7 +138,8 @@ class _Enlarging(_Winograd):
         self.kernel = winograd.transform_kernel(fold_enlargement(conv.weight.detach()))
 
     def convolve(self, frame: Tensor) -> Tensor:
-        return super().convolve(frame).unflatten(2, (2, 2, -1))
+        cells = super().convolve(frame)
+        return cells.view(*cells.shape[:2], 2, 2, -1)
 
 
 def _convs_with_norms(layers: nn.Sequential) -> Iterator[tuple[nn.Conv2d, nn.InstanceNorm2d]]:
@@ -174,6 +176,14 @@ def _framed(features: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
     frame = features.new_empty(height + 2, width + 2, channels)
     _activate(features, scale, shift, out=frame[1:-1, 1:-1])
     return frame
+
+
+def _as_cells(pixels: Tensor) -> Tensor:
+    """A view of `(2·H, 2·W, C)` as `(H, W, 2, 2, C)`."""
+    height, width, channels = pixels.shape
+    by_row, by_column, _ = pixels.stride()
+    shape = (height // 2, width // 2, 2, 2, channels)
+    return pixels.as_strided(shape, (2 * by_row, 2 * by_column, by_row, by_column, 1), pixels.storage_offset())
 
 
 def _reflect(frame: Tensor) -> None:

@@ -80,6 +80,14 @@ def test_every_answer_is_documented(http: httpx.Client) -> None:
         assert all("application/problem+json" in answers[status]["content"] for status in set(answers) - {"200"})
 
 
+def test_the_formats_of_metrics_are_documented(http: httpx.Client) -> None:
+    answer = http.get("/openapi.json").json()["paths"]["/metrics"]["get"]["responses"]["200"]
+    for media_type in answer["content"]:
+        response = http.get("/metrics", headers={"Accept": f"{media_type}; version=1.0.0"})
+        assert response.headers["Content-Type"].startswith(media_type)
+    assert len(answer["content"]) == 2
+
+
 def test_the_options_of_enlarging_are_documented(http: httpx.Client) -> None:
     parameters = http.get("/openapi.json").json()["paths"]["/super-resolve"]["post"]["parameters"]
     described = {parameter["name"]: parameter for parameter in parameters}

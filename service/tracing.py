@@ -1,0 +1,35 @@
+"""Traces: what FastAPI's span of a request cannot know, and the stages of a picture below it.
+
+Nothing happens unless the process is set up to send traces (see "Operate it" in the README).
+"""
+
+import time
+
+from opentelemetry import trace
+
+from service.pipeline import Answer
+
+_tracer = trace.get_tracer("impasto")
+
+
+def record(answer: Answer) -> None:
+    """Adds a picture to the span of the request that is being served: attributes, and a span for each stage."""
+    span = trace.get_current_span()
+    if not span.is_recording():
+        return
+    span.set_attributes(
+        {
+            "impasto.model": answer.model,
+            "impasto.width": answer.width,
+            "impasto.height": answer.height,
+            "impasto.batch": answer.batch,
+        }
+    )
+    epoch = time.time() - time.perf_counter()
+    for stage in answer.stages:
+        started = epoch + stage.started
+        _tracer.start_span(stage.name, start_time=_nanoseconds(started)).end(_nanoseconds(started + stage.seconds))
+
+
+def _nanoseconds(seconds: float) -> int:
+    return int(seconds * 1e9)
