@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 
+import torch
 from fastapi import FastAPI
 from fastapi.concurrency import run_in_threadpool
 
@@ -22,20 +23,23 @@ def create_app(settings: Settings | None = None, store: Store | None = None) -> 
     """Makes the service.
 
     Args:
-        settings: from the environment if not given.
+        settings: of all workers together; from the environment if not given.
         store: from the environment if not given.
 
     Raises:
         ImpastoError: the device of the settings is not there.
     """
-    settings = settings or Settings()
+    settings = (settings or Settings()).of_one_worker()
     store = store or StoreSettings().open()
     device = choose_device(settings.device)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        if settings.workers > 1:
+            torch.set_num_threads(max(1, torch.get_num_threads() // settings.workers))
         pipeline = Pipeline(store, device, settings)
-        app.state.parts = Parts(settings, store, pipeline, Admission(settings.max_in_flight))
+        admission = Admission(settings.max_in_flight, settings.max_pixels_in_flight)
+        app.state.parts = Parts(settings, store, pipeline, admission)
         yield
         await run_in_threadpool(pipeline.close)
 
@@ -47,7 +51,7 @@ def create_app(settings: Settings | None = None, store: Store | None = None) -> 
         redoc_url=None,
     )
     app.include_router(router)
-    app.add_middleware(BodyLimitMiddleware, limit=settings.max_upload_bytes)
+    app.add_middleware(BodyLimitMiddleware, limit=settings.max_upload_bytes, drain_s=settings.upload_timeout_s)
     app.add_middleware(RequestIdMiddleware)
     error_handlers.install(app)
     return app

@@ -54,6 +54,7 @@ TRANSFORM_ANSWERS: Responses = {
         problems.DamagedWeights,
         problems.Unavailable,
         problems.DeviceLost,
+        problems.DeadlineExceeded,
     ),
 }
 CARD_ANSWERS: Responses = problem_answers(problems.BadOption, problems.UnknownModel, problems.DamagedWeights)

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
@@ -54,6 +55,8 @@ class Pipeline:
         data: bytes,
         format: codec.RequestedFormat,  # noqa: A002
         quality: int,
+        take_pixels: Callable[[int], None] = lambda _: None,
+        /,
         *,
         self_ensemble: bool = False,
         match_histogram: bool = False,
@@ -66,6 +69,7 @@ class Pipeline:
             data: the upload.
             format: of the answer.
             quality: of the answer, 1 to 100.
+            take_pixels: called with the pixels of upload and answer before anything is decoded; may raise.
             self_ensemble: whether to take the mean over turned and mirrored uploads, see `SelfEnsemble`.
             match_histogram: whether to give the answer the colours of the upload (Johnson et al. 2016, section 4.2).
 
@@ -77,10 +81,13 @@ class Pipeline:
         net = loaded.self_ensemble if self_ensemble else loaded.net
 
         started = time.perf_counter()
-        picture = await loop.run_in_executor(self._threads, codec.decode, data, self._max_pixels)
+        # Not on the codec's threads, where it would wait for pictures: who is refused should know at once.
+        header = await asyncio.to_thread(codec.read_header, data, self._max_pixels)
+        answered_as = header.format if format == "auto" else format
+        self._check_size(header, net.factor, answered_as)
+        take_pixels(header.width * header.height * (1 + net.factor**2))
+        picture = await loop.run_in_executor(self._threads, codec.decode, header)
         decoded = time.perf_counter()
-        answered_as = picture.format if format == "auto" else format
-        self._check_size(picture, net.factor, answered_as)
 
         output = await asyncio.wrap_future(self.engine.submit(net, picture.pixels))
 
@@ -104,8 +111,8 @@ class Pipeline:
         self.engine.close()
         self._threads.shutdown()
 
-    def _check_size(self, picture: codec.Picture, factor: int, answered_as: codec.Format) -> None:
-        height, width, _ = picture.pixels.shape
+    def _check_size(self, header: codec.Header, factor: int, answered_as: codec.Format) -> None:
+        width, height = header.width, header.height
         if min(height, width) < SMALLEST_SIDE:
             raise BadPicture(f"a picture of {width}×{height} is too small: both sides must be at least {SMALLEST_SIDE}")
         if height * width * factor**2 > self._max_pixels:
