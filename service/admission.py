@@ -1,10 +1,15 @@
-"""Admission: how many requests may be in flight, and when a refused one should come back."""
+"""Admission: how much may be in flight, and when who is refused should come back.
+
+Two things are bounded: requests, which hold a place from before their upload is read, and the pixels of their pictures,
+which they take once the header is read and before anything is decoded. Both are free again with the answer.
+"""
 
 import math
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
 
 from service.observer import Observer
 from service.problems import Busy
@@ -13,48 +18,79 @@ _REMEMBERED = 32
 _LONGEST_WAIT = 60
 
 
+class _Finished(NamedTuple):
+    """One answer."""
+
+    seconds: float
+    """Since the one before, or since there was work again."""
+    pixels: int
+
+
 class Admission:
-    """Counts requests in flight; used on the event loop only.
+    """Counts what is in flight; used on the event loop only.
 
     Args:
-        limit: requests in flight; one more is refused.
+        most_requests: in flight; one more is refused.
+        most_pixels: in flight, of uploads and answers together; more are refused, but never those of one picture alone.
         observer: is told of each refusal.
     """
 
-    def __init__(self, limit: int, observer: Observer | None = None) -> None:
-        self._limit = limit
+    def __init__(self, most_requests: int, most_pixels: int, observer: Observer | None = None) -> None:
+        self._most_requests = most_requests
+        self._most_pixels = most_pixels
         self._observer = observer or Observer()
-        self._in_flight = 0
-        self._marks: deque[float] = deque(maxlen=_REMEMBERED)
-        """When we last became busy, and when requests finished since."""
+        self._requests = 0
+        self._pixels = 0
+        self._since = 0.0
+        """When the last answer was ready, or there was work again."""
+        self._finished: deque[_Finished] = deque(maxlen=_REMEMBERED)
 
     @contextmanager
-    def admit(self) -> Iterator[None]:
-        """Holds a place.
+    def admit(self) -> Iterator[Callable[[int], None]]:
+        """Holds a place; the value takes pixels, and raises `Busy` when there is no room for them.
 
         Raises:
-            Busy: all are taken.
+            Busy: all places are taken.
         """
-        if self._in_flight >= self._limit:
+        if self._requests >= self._most_requests:
             self._observer.request_shed("requests")
-            raise Busy(
-                f"{self._in_flight} requests are in flight, which is all this server takes at once: try again later",
-                retry_after=self._seconds_until_free(),
-            )
-        if not self._in_flight:
-            self._marks.clear()
-            self._marks.append(time.monotonic())
-        self._in_flight += 1
-        try:
-            yield
-        finally:
-            self._in_flight -= 1
-            self._marks.append(time.monotonic())
+            raise self._busy(f"{self._requests} requests are in flight, which is all this server takes at once")
+        taken = 0
 
-    def _seconds_until_free(self) -> int:
-        """How long what is in flight takes at the rate of the last answers."""
-        finished = len(self._marks) - 1
-        if not finished:
-            return 1
-        seconds_each = (time.monotonic() - self._marks[0]) / finished
-        return min(max(1, math.ceil(self._in_flight * seconds_each)), _LONGEST_WAIT)
+        def take(pixels: int) -> None:
+            nonlocal taken
+            self._take(pixels)
+            taken += pixels
+
+        self._requests += 1
+        try:
+            yield take
+            self._remember(taken)
+        finally:
+            self._requests -= 1
+            self._pixels -= taken
+
+    def _take(self, pixels: int) -> None:
+        if self._pixels and self._pixels + pixels > self._most_pixels:
+            self._observer.request_shed("pixels")
+            raise self._busy(
+                f"{self._pixels:,} pixels are in flight, and {pixels:,} more of this picture and its answer would be "
+                f"above the {self._most_pixels:,} that this server takes at once"
+            )
+        if not self._pixels:
+            self._since = time.monotonic()
+        self._pixels += pixels
+
+    def _remember(self, pixels: int) -> None:
+        now = time.monotonic()
+        self._finished.append(_Finished(now - self._since, pixels))
+        self._since = now
+
+    def _busy(self, reason: str) -> Busy:
+        seconds = min(max(1, math.ceil(self._seconds_of_work())), _LONGEST_WAIT)
+        return Busy(f"{reason}: try again in {seconds} s", retry_after=seconds)
+
+    def _seconds_of_work(self) -> float:
+        """How long the pixels in flight take at the pace of the last answers."""
+        finished = sum(each.pixels for each in self._finished)
+        return self._pixels * sum(each.seconds for each in self._finished) / finished if finished else 0.0

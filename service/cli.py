@@ -1,8 +1,11 @@
 """`impasto serve`, `impasto stylize` and `impasto super-resolve`."""
 
 import asyncio
+import os
 import signal
 import sys
+import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -11,6 +14,9 @@ import typer
 from model_store.errors import ImpastoError
 
 app = typer.Typer()
+
+_LONGEST_PAUSE_S = 30
+"""After which a worker that does not move is replaced; loading torch from a cold disk takes seconds."""
 
 PictureArgument = Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="JPEG, PNG, WebP or AVIF.")]
 OutputOption = Annotated[Path, typer.Option("--output", "-o", help="Where to write; its suffix chooses the format.")]
@@ -21,6 +27,10 @@ QualityOption = Annotated[int, typer.Option(min=1, max=100, help="Of JPEG, WebP 
 def serve(
     host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for all.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535)] = 8000,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes that share the port and the device; else IMPASTO_WORKERS.")
+    ] = None,
+    grace: Annotated[int, typer.Option(min=0, help="Seconds to finish what was accepted, on SIGTERM.")] = 30,
 ) -> None:
     """Serve over HTTP; settings come from the environment (IMPASTO_…)."""
     import uvicorn
@@ -31,14 +41,24 @@ def serve(
 
     # uvicorn drains on SIGTERM and then raises it again: that is a clean end.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    if workers is not None:
+        os.environ["IMPASTO_WORKERS"] = str(workers)
+    # Made here for several workers, too: what is wrong with the settings is told once, before any of them starts.
     settings = Settings()
-    uvicorn.run(
-        create_app(settings),
-        host=host,
-        port=port,
-        timeout_graceful_shutdown=30,
-        log_config=logs.configuration(settings.log_format, settings.log_level),
-    )
+    app = create_app(settings)
+    log_config = logs.configuration(settings.log_format, settings.log_level)
+    run = partial(uvicorn.run, host=host, port=port, timeout_graceful_shutdown=grace, log_config=log_config)
+    if settings.workers == 1:
+        run(app)
+        return
+    with tempfile.TemporaryDirectory(prefix="impasto-metrics-") as folder:
+        os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", folder)
+        run(
+            "service.app:create_app",
+            factory=True,
+            workers=settings.workers,
+            timeout_worker_healthcheck=_LONGEST_PAUSE_S,
+        )
 
 
 @app.command()
@@ -92,7 +112,8 @@ def _transform(
     """Runs the pipeline once; what else is asked for is as in `Pipeline.run`."""
     from model_store.settings import StoreSettings
     from service.codec import format_of
-    from service.pipeline import Pipeline, choose_device
+    from service.device import choose_device
+    from service.pipeline import Pipeline
     from service.settings import Settings
 
     written_as = format_of(output)

@@ -34,6 +34,24 @@ _SRGB = ImageCms.createProfile("sRGB")
 _log = logging.getLogger(__name__)
 
 
+class Header(NamedTuple):
+    """What is known of a picture before it is decoded."""
+
+    image: Image.Image
+    """Nothing of it is decompressed yet; once only."""
+    format: Format
+
+    @property
+    def width(self) -> int:
+        """In pixels, as stored: EXIF may exchange it with the height."""
+        return self.image.width
+
+    @property
+    def height(self) -> int:
+        """In pixels, as stored."""
+        return self.image.height
+
+
 class Picture(NamedTuple):
     """A decoded picture."""
 
@@ -44,16 +62,25 @@ class Picture(NamedTuple):
     format: Format
 
 
-def decode(data: bytes, max_pixels: int) -> Picture:
-    """Reads JPEG, PNG, WebP or AVIF; the first frame of an animation.
+def read_header(data: bytes, max_pixels: int) -> Header:
+    """Reads the header of JPEG, PNG, WebP or AVIF; decompresses nothing.
 
     Raises:
         UnsupportedFormat: it is none of these.
         BadPicture: it is broken.
-        TooLarge: it has more than `max_pixels`; found out before anything is decompressed.
+        TooLarge: it has more than `max_pixels`.
     """
     image = _open(data, max_pixels)
-    encoded_as = cast("Format", "jpeg" if image.format == "MPO" else (image.format or "").lower())
+    return Header(image, cast("Format", "jpeg" if image.format == "MPO" else (image.format or "").lower()))
+
+
+def decode(header: Header) -> Picture:
+    """Decodes the picture of a header; the first frame of an animation.
+
+    Raises:
+        BadPicture: it is broken.
+    """
+    image = header.image
     try:
         image.load()
         image = _upright(image)
@@ -63,9 +90,9 @@ def decode(data: bytes, max_pixels: int) -> Picture:
         raise BadPicture(f"the picture is broken or cut short ({error}): send the whole file") from error
     pixels = torch.from_numpy(np.array(image))
     if alpha is None:
-        return Picture(pixels, None, encoded_as)
+        return Picture(pixels, None, header.format)
     mask = torch.from_numpy(np.array(alpha))
-    return Picture(_without_hidden_colours(pixels, mask), mask, encoded_as)
+    return Picture(_without_hidden_colours(pixels, mask), mask, header.format)
 
 
 def encode(picture: Picture, quality: int) -> bytes:
@@ -130,7 +157,6 @@ def enlarge_alpha(alpha: Tensor, factor: int) -> Tensor:
 
 
 def _open(data: bytes, max_pixels: int) -> Image.Image:
-    """Reads the header."""
     try:
         image: Image.Image = Image.open(io.BytesIO(data), formats=[name.upper() for name in MEDIA_TYPES])
     except UnidentifiedImageError:

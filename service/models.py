@@ -59,7 +59,6 @@ class Models:
         device: where they go.
         most_bytes: of the weights of all nets that are kept; a request holds on to its net as long as it runs.
         prepare: makes of a net, on the device and as it was trained, the one to run; may change and return the same.
-        warm: makes a prepared net's first run quick.
         observer: is told of each net that is loaded.
     """
 
@@ -70,13 +69,11 @@ class Models:
         most_bytes: float = math.inf,
         *,
         prepare: Callable[[TransformNet], TransformNet] = lambda net: net,
-        warm: Callable[[TransformNet], None] = lambda _: None,
         observer: Observer | None = None,
     ) -> None:
         self._store = store
         self._device = device
         self._prepare = prepare
-        self._warm = warm
         self._observer = observer or Observer()
         self._served: dict[tuple[Task, str], int] = {}
         """The version that a name stands for."""
@@ -203,7 +200,6 @@ class Models:
         try:
             digest, net = self._read(shares[0][0]) if len(shares) == 1 else self._blend(shares)
             net = self._prepare(net.to(self._device))
-            self._warm(net)
         except (BadOption, UnknownModel):
             raise
         except Exception as error:

@@ -54,6 +54,7 @@ TRANSFORM_ANSWERS: Responses = {
         problems.DamagedWeights,
         problems.Unavailable,
         problems.DeviceLost,
+        problems.DeadlineExceeded,
     ),
 }
 METRICS_ANSWERS: Responses = {

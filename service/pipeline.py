@@ -12,20 +12,17 @@ import torch
 from torch import Tensor
 
 from model_store.card import Task
-from model_store.errors import ImpastoError
 from model_store.nets import SMALLEST_SIDE, histogram
 from model_store.store import Store
 from service import codec
+from service.device import capacity_of
 from service.engine import Engine
-from service.memory import memory_of
+from service.inference import inference_form
 from service.models import Models
 from service.observer import Observer
 from service.problems import BadPicture, TooLarge
 from service.settings import Settings
 from service.upkeep import Upkeep
-
-_MODEL_MEMORY_SHARE = 1 / 8
-"""Of the device's memory; batches need most of it."""
 
 _Arguments = TypeVarTuple("_Arguments")
 _Result = TypeVar("_Result")
@@ -73,9 +70,22 @@ class Pipeline:
     def __init__(
         self, store: Store, device: torch.device, settings: Settings, observer: Observer | None = None
     ) -> None:
-        self.engine = Engine(device, settings.max_batch, settings.max_batch_pixels, observer)
-        model_memory = settings.model_memory_bytes or _MODEL_MEMORY_SHARE * memory_of(device)
-        self.models = Models(store, device, model_memory, observer=observer)
+        capacity = capacity_of(device)
+        self.models = Models(
+            store,
+            device,
+            settings.model_memory_bytes or capacity.model_bytes,
+            prepare=inference_form,
+            observer=observer,
+        )
+        self.engine = Engine(
+            device,
+            settings.max_batch or capacity.batch,
+            settings.max_batch_pixels or capacity.batch_pixels,
+            lanes=capacity.lanes,
+            relieve=self.models.shrink,
+            observer=observer,
+        )
         self._upkeep: Upkeep | None = None
         self._store_refresh_s = settings.store_refresh_s
         self._max_pixels = settings.max_pixels
@@ -88,6 +98,8 @@ class Pipeline:
         data: bytes,
         format: codec.RequestedFormat,  # noqa: A002
         quality: int,
+        take_pixels: Callable[[int], None] = lambda _: None,
+        /,
         *,
         self_ensemble: bool = False,
         match_histogram: bool = False,
@@ -100,6 +112,7 @@ class Pipeline:
             data: the upload.
             format: of the answer.
             quality: of the answer, 1 to 100.
+            take_pixels: called with the pixels of upload and answer before anything is decoded; may raise.
             self_ensemble: whether to take the mean over turned and mirrored uploads, see `SelfEnsemble`.
             match_histogram: whether to give the answer the colours of the upload (Johnson et al. 2016, section 4.2).
 
@@ -110,10 +123,13 @@ class Pipeline:
         net = loaded.self_ensemble if self_ensemble else loaded.net
 
         started = time.perf_counter()
-        picture = await self._in_thread(codec.decode, data, self._max_pixels)
+        # Not on the codec's threads, where it would wait for pictures: who is refused should know at once.
+        header = await asyncio.to_thread(codec.read_header, data, self._max_pixels)
+        answered_as = header.format if format == "auto" else format
+        self._check_size(header, net.factor, answered_as)
+        take_pixels(header.width * header.height * (1 + net.factor**2))
+        picture = await self._in_thread(codec.decode, header)
         decoded = time.perf_counter()
-        answered_as = picture.format if format == "auto" else format
-        self._check_size(picture, net.factor, answered_as)
 
         output = await asyncio.wrap_future(self.engine.submit(net, picture.pixels))
 
@@ -159,8 +175,8 @@ class Pipeline:
         context = copy_context()
         return await asyncio.get_running_loop().run_in_executor(self._threads, lambda: context.run(work, *args))
 
-    def _check_size(self, picture: codec.Picture, factor: int, answered_as: codec.Format) -> None:
-        height, width, _ = picture.pixels.shape
+    def _check_size(self, header: codec.Header, factor: int, answered_as: codec.Format) -> None:
+        width, height = header.width, header.height
         if min(height, width) < SMALLEST_SIDE:
             raise BadPicture(f"a picture of {width}×{height} is too small: both sides must be at least {SMALLEST_SIDE}")
         if height * width * factor**2 > self._max_pixels:
@@ -169,17 +185,6 @@ class Pipeline:
                 f"{self._max_pixels:,} in all: send a smaller picture"
             )
         codec.check_room(answered_as, width * factor, height * factor)
-
-
-def choose_device(choice: str) -> torch.device:
-    """The device of a setting; `auto` is CUDA where there is one.
-
-    Raises:
-        ImpastoError: CUDA was asked for and is not there.
-    """
-    if choice == "cuda" and not torch.cuda.is_available():
-        raise ImpastoError("IMPASTO_DEVICE is cuda, and torch finds no CUDA device here: unset it to use the CPU")
-    return torch.device("cuda" if choice != "cpu" and torch.cuda.is_available() else "cpu")
 
 
 def _encode(picture: codec.Picture, factor: int, quality: int, reference: Tensor | None) -> bytes:

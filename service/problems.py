@@ -7,9 +7,10 @@ Problem
 ├── TooLarge                413   too many bytes or pixels
 ├── UnsupportedFormat       415   not an image format that we take
 ├── UploadTimeout           408   the upload did not end in time
-├── Busy                    429   too many requests in flight; says when to come back
+├── Busy                    429   too many requests or pixels in flight; says when to come back
 ├── DamagedWeights          500   the store's files are not what was published
 ├── InternalError           500   a mistake of ours
+├── DeadlineExceeded        504   the answer was not ready in time
 └── Unavailable             503   starting, draining or out of memory; says when to come back
     └── DeviceLost          503   the device is gone until a restart
 """
@@ -92,7 +93,7 @@ class UploadTimeout(Problem):
 
 
 class Busy(Problem):
-    """Too many requests in flight."""
+    """Too many requests or pixels in flight."""
 
     status, name, title = 429, "busy", "Busy"
 
@@ -107,6 +108,12 @@ class InternalError(Problem):
     """A mistake of ours; the log has more under the request id."""
 
     status, name, title = 500, "internal-error", "Internal error"
+
+
+class DeadlineExceeded(Problem):
+    """The answer was not ready in time."""
+
+    status, name, title = 504, "deadline-exceeded", "Deadline exceeded"
 
 
 class Unavailable(Problem):

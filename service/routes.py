@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated, NamedTuple
 
-from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 from fastapi.responses import RedirectResponse
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -14,6 +14,8 @@ from model_store.store import Store
 from service import codec, problems, tracing
 from service.admission import Admission
 from service.blends import blend_for_factor
+from service.deadline import HEADER as DEADLINE_HEADER
+from service.deadline import deadline
 from service.disconnect import unless_disconnected
 from service.metrics import Metrics
 from service.models import Models
@@ -42,13 +44,22 @@ class Parts(NamedTuple):
     metrics: Metrics
 
 
-def _parts(request: Request) -> Parts:
+async def _parts(request: Request) -> Parts:
     parts: Parts = request.app.state.parts
     return parts
 
 
 PartsDependency = Annotated[Parts, Depends(_parts)]
 ModelName = Annotated[str, Path(description="As in `muse` or `muse@1`.")]
+DeadlineMs = Annotated[
+    int | None,
+    Header(
+        alias=DEADLINE_HEADER,
+        gt=0,
+        description="Milliseconds from the request's arrival after which its answer is of no more use; 504 then. The "
+        "server may allow less.",
+    ),
+]
 
 
 class PictureOptions(BaseModel):
@@ -100,9 +111,14 @@ class SuperResolveOptions(PictureOptions):
 @router.post(
     "/stylize", response_class=Response, responses=TRANSFORM_ANSWERS, openapi_extra=PICTURE_BODY, tags=["pictures"]
 )
-async def stylize(request: Request, parts: PartsDependency, options: Annotated[StylizeOptions, Query()]) -> Response:
+async def stylize(
+    request: Request,
+    parts: PartsDependency,
+    options: Annotated[StylizeOptions, Query()],
+    deadline_ms: DeadlineMs = None,
+) -> Response:
     """Paints a photo in a style; the answer has the photo's size."""
-    return await _transform(request, parts, "stylize", options.style, options)
+    return await _transform(request, parts, deadline_ms, "stylize", options.style, options)
 
 
 @router.post(
@@ -113,12 +129,16 @@ async def stylize(request: Request, parts: PartsDependency, options: Annotated[S
     tags=["pictures"],
 )
 async def super_resolve(
-    request: Request, parts: PartsDependency, options: Annotated[SuperResolveOptions, Query()]
+    request: Request,
+    parts: PartsDependency,
+    options: Annotated[SuperResolveOptions, Query()],
+    deadline_ms: DeadlineMs = None,
 ) -> Response:
     """Enlarges a picture by a whole factor."""
     return await _transform(
         request,
         parts,
+        deadline_ms,
         "super-resolve",
         blend_for_factor(options.factor, blurred=options.blurred, fidelity=options.fidelity),
         options,
@@ -201,16 +221,19 @@ def _listed(card: Card, models: Models) -> ListedModel:
 async def _transform(
     request: Request,
     parts: Parts,
+    deadline_ms: int | None,
     task: Task,
     model: str,
     options: PictureOptions,
     **asked: bool,
 ) -> Response:
     """Admits, reads, computes and answers; what else is asked for is as in `Pipeline.run`."""
-    with parts.admission.admit(), parts.metrics.in_flight():
-        data = await read_upload(request, parts.settings.upload_timeout_s)
-        work = parts.pipeline.run(task, model, data, options.format, options.quality, **asked)
-        answer = await unless_disconnected(request, work)
+    settings = parts.settings
+    async with deadline(settings.deadline_s, deadline_ms):
+        with parts.admission.admit() as take_pixels, parts.metrics.in_flight():
+            data = await read_upload(request, settings.upload_timeout_s)
+            work = parts.pipeline.run(task, model, data, options.format, options.quality, take_pixels, **asked)
+            answer = await unless_disconnected(request, work)
     request.state.answer = answer
     parts.metrics.picture_made(task, answer)
     tracing.record(answer)

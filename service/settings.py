@@ -14,11 +14,22 @@ class Settings(BaseSettings):
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
     max_upload_bytes: int = Field(default=32 * 1024**2, ge=1)
-    upload_timeout_s: float = Field(default=60.0, gt=0)
+    upload_timeout_s: float = Field(default=30.0, gt=0)
+    deadline_s: float = Field(default=60.0, gt=0, description="From a request's arrival until its answer is ready.")
     max_pixels: int = Field(default=8_500_000, ge=256, description="Of an upload, and of an answer.")
     max_in_flight: int = Field(default=64, ge=1, description="Requests accepted at once; more are answered 429.")
-    max_batch: int = Field(default=16, ge=1, description="Pictures in one batch.")
-    max_batch_pixels: int = Field(default=2_000_000, ge=1, description="Output pixels in one batch of several.")
+    max_pixels_in_flight: int = Field(
+        default=100_000_000, ge=1, description="Of uploads and answers together; more are answered 429."
+    )
+    max_batch: int | None = Field(
+        default=None, ge=1, description="Pictures in one batch; 32 on CUDA and 1 on a CPU if not given."
+    )
+    max_batch_pixels: int | None = Field(
+        default=None,
+        ge=1,
+        description="Output pixels in one batch of several; as many as a quarter of the device's memory holds if not "
+        "given.",
+    )
     model_memory_bytes: int | None = Field(
         default=None,
         ge=1,
@@ -29,3 +40,9 @@ class Settings(BaseSettings):
     log_format: Literal["text", "json"] = "text"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     codec_threads: int = Field(default=min(os.cpu_count() or 1, 16), ge=1, description="For decoding and encoding.")
+    workers: int = Field(default=1, ge=1, description="Processes that share the port and the device.")
+
+    def of_one_worker(self) -> "Settings":
+        """The settings with one worker's part of what the machine has."""
+        divided = ("max_in_flight", "max_pixels_in_flight", "codec_threads")
+        return self.model_copy(update={name: max(1, getattr(self, name) // self.workers) for name in divided})

@@ -45,12 +45,20 @@ class SuperResolutionNet(TransformNet):
 
     def transform(self, pictures: Tensor) -> Tensor:
         """`(N, 3, H, W)` to `(N, 3, H·factor, W·factor)`."""
-        head = self.head(pictures - _MEAN_LEVEL)
-        features = head + self.tail(self.body(head))
+        return bicubic.enlarge(pictures, self.factor) + self.detail(self.features(pictures))
+
+    def features(self, pictures: Tensor) -> Tensor:
+        """`(N, 3, H, W)` to `(N, C, H, W)`."""
+        head: Tensor = self.head(pictures - _MEAN_LEVEL)
+        features: Tensor = head + self.tail(self.body(head))
+        return features
+
+    def detail(self, features: Tensor) -> Tensor:
+        """`(N, C, H, W)` to `(N, 3, H·factor, W·factor)`; linear."""
         for conv in self.upsample:
             features = F.pixel_shuffle(conv(features), 2)
         detail: Tensor = self.last(features)
-        return bicubic.enlarge(pictures, self.factor) + detail
+        return detail
 
 
 class ResidualBlock(nn.Module):

@@ -14,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 from model_store.card import Card, Task
 from service.client.answer import Answer
 from service.client.errors import ConnectionFailed, UnexpectedAnswer, error_of
-from service.client.retrying import is_worth_retrying, seconds_to_wait
+from service.client.retrying import DEADLINE_HEADER, is_worth_retrying, seconds_to_wait
 
 PictureSource = str | os.PathLike[str] | bytes | BinaryIO
 """A path, encoded bytes, or a binary file."""
@@ -61,6 +61,8 @@ class Client:
         url: of the server.
         timeout: seconds for each phase, or an `httpx.Timeout`.
         retries: how often a call is repeated after 408, 429, 5xx or a broken connection.
+        deadline: seconds that the server may take for an answer; after more it gives up, `DeadlineExceeded` is raised,
+            and the call is not repeated. The server's own limit if not given.
         transport: for tests and special networks; see httpx.
     """
 
@@ -70,9 +72,10 @@ class Client:
         *,
         timeout: float | httpx.Timeout = _TIMEOUT,
         retries: int = 2,
+        deadline: float | None = None,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
-        self._http = httpx.Client(base_url=url, timeout=timeout, transport=transport)
+        self._http = httpx.Client(base_url=url, timeout=timeout, headers=_headers(deadline), transport=transport)
         self._retries = retries
 
     def stylize(
@@ -177,9 +180,10 @@ class AsyncClient:
         *,
         timeout: float | httpx.Timeout = _TIMEOUT,
         retries: int = 2,
+        deadline: float | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        self._http = httpx.AsyncClient(base_url=url, timeout=timeout, transport=transport)
+        self._http = httpx.AsyncClient(base_url=url, timeout=timeout, headers=_headers(deadline), transport=transport)
         self._retries = retries
 
     async def stylize(
@@ -245,6 +249,10 @@ class AsyncClient:
             if attempt > self._retries or not is_worth_retrying(outcome):
                 return _checked(outcome)
             await asyncio.sleep(seconds_to_wait(outcome, attempt))
+
+
+def _headers(deadline: float | None) -> dict[str, str]:
+    return {} if deadline is None else {DEADLINE_HEADER: str(max(1, round(deadline * 1000)))}
 
 
 def _post(path: str, picture: PictureSource, **options: str | int) -> dict[str, Any]:

@@ -83,7 +83,7 @@ class Unavailable(ServerFailed):
 
 
 class DeadlineExceeded(ServerFailed):
-    """504: past its deadline."""
+    """504: not ready in time, for the server or for the deadline that the caller set."""
 
 
 _BY_STATUS: dict[int, type[ProblemError]] = {

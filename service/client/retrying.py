@@ -4,6 +4,7 @@ import random
 
 import httpx
 
+DEADLINE_HEADER = "X-Deadline-Ms"
 _RETRIED_STATUSES = {408, 429, 500, 502, 503, 504}
 _FIRST_WAIT, _LONGEST_WAIT, _LONGEST_RETRY_AFTER = 0.5, 8.0, 60.0
 
@@ -11,6 +12,8 @@ _FIRST_WAIT, _LONGEST_WAIT, _LONGEST_RETRY_AFTER = 0.5, 8.0, 60.0
 def is_worth_retrying(outcome: httpx.Response | httpx.TransportError) -> bool:
     """Whether the same call may soon succeed; every call may be repeated, because none changes the server."""
     if isinstance(outcome, httpx.Response):
+        if outcome.status_code == 504 and DEADLINE_HEADER in outcome.request.headers:
+            return False  # its caller has no more time
         return outcome.status_code in _RETRIED_STATUSES and (_retry_after(outcome) or 0) <= _LONGEST_RETRY_AFTER
     return not isinstance(outcome, httpx.UnsupportedProtocol)
 

@@ -30,7 +30,7 @@ _INPUTS = torch.kron(_INPUT, _INPUT).float()
 """`(36, 36)`: from the pixels of a tile to its transform."""
 _OUTPUTS = torch.kron(_OUTPUT, _OUTPUT).float()
 """`(16, 36)`: from the products to the pixels."""
-_TILES_AT_ONCE = 192
+_TILES_AT_ONCE = 32
 """So that what is in work stays in a core's cache."""
 
 _TILE = 4

@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 import uvicorn
 from PIL import Image
+from torch import Tensor
 
 from model_store.card import Card, Draft, Task
-from model_store.nets import build
+from model_store.nets import TransformNet, build
 from model_store.store import BUNDLED, Model, Store
 from service.app import create_app
 from service.settings import Settings
@@ -54,6 +55,52 @@ class SlowStore(Store):
         self.entered.set()
         assert self.opened.wait(30)
         return super().open(task, name, version)
+
+
+class Gate(TransformNet):
+    """Waits to be opened; remembers the red, 0 to 255, of the first pixel of each picture that came through."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.entered, self.opened = threading.Event(), threading.Event()
+        self.seen: list[int] = []
+
+    def transform(self, pictures: Tensor) -> Tensor:
+        self.seen += (pictures[:, 0, 0, 0] * 255).round().int().tolist()
+        self.entered.set()
+        assert self.opened.wait(30)
+        return pictures
+
+
+class GatedStore(Store):
+    """The bundled models, each with one gate for its net."""
+
+    def __init__(self) -> None:
+        super().__init__(BUNDLED)
+        self.gate = Gate()
+
+    def open(self, task: Task, name: str, version: int | None = None) -> Model:
+        return Model(super().open(task, name, version).card, self.gate)
+
+
+@pytest.fixture
+def gated_store() -> Iterator[GatedStore]:
+    """Its `gate` keeps the device busy until it is `opened`, and tells by `entered` when that begins."""
+    store = GatedStore()
+    yield store
+    store.gate.opened.set()
+
+
+@pytest.fixture(scope="session")
+def plain_png() -> Callable[..., bytes]:
+    """Makes pictures of one red."""
+
+    def plain_png(red: int, width: int = 20, height: int = 16) -> bytes:
+        buffer = io.BytesIO()
+        Image.new("RGB", (width, height), (red, 80, 80)).save(buffer, "PNG")
+        return buffer.getvalue()
+
+    return plain_png
 
 
 @pytest.fixture

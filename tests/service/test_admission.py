@@ -1,4 +1,4 @@
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 import pytest
 
@@ -6,8 +6,47 @@ from service.admission import Admission
 from service.problems import Busy
 
 
+class Clock:
+    """Stands still unless moved on."""
+
+    now = 0.0
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr("time.monotonic", lambda: clock.now)
+    return clock
+
+
+def answer(admission: Admission, pixels: int, clock: Clock, seconds: float) -> None:
+    """Admits and answers a request with so many pixels, in so many seconds."""
+    with admission.admit() as take:
+        take(pixels)
+        clock.now += seconds
+
+
+def fail(admission: Admission, pixels: int) -> None:
+    """Admits a request with so many pixels, which comes to nothing."""
+    with suppress(ValueError), admission.admit() as take:
+        take(pixels)
+        raise ValueError("broken")
+
+
+def retry_after(admission: Admission, pixels: int) -> int:
+    """What one request more with so many pixels is told."""
+    with pytest.raises(Busy) as refusal, admission.admit() as take:
+        take(pixels)
+    assert refusal.value.retry_after is not None
+    assert f"again in {refusal.value.retry_after} s" in refusal.value.detail
+    return refusal.value.retry_after
+
+
+# Requests
+
+
 def test_as_many_as_the_limit_are_admitted_and_no_more() -> None:
-    admission = Admission(limit=3)
+    admission = Admission(3, 1000)
     with ExitStack() as held:
         for _ in range(3):
             held.enter_context(admission.admit())
@@ -15,75 +54,155 @@ def test_as_many_as_the_limit_are_admitted_and_no_more() -> None:
             pass
 
 
-def test_who_is_refused_is_told_when_to_come_back() -> None:
-    admission = Admission(limit=1)
-    with admission.admit(), pytest.raises(Busy) as refusal, admission.admit():
-        pass
-    assert refusal.value.retry_after is not None
-    assert refusal.value.retry_after >= 1
-
-
-def test_the_time_to_come_back_is_bounded_once_answers_have_been_given() -> None:
-    admission = Admission(limit=2)
-    for _ in range(10):
-        with admission.admit():
-            pass
-    with admission.admit(), admission.admit(), pytest.raises(Busy) as refusal, admission.admit():
-        pass
-    assert refusal.value.retry_after in range(1, 61)
-
-
-def test_idle_time_does_not_count_as_slowness(monkeypatch: pytest.MonkeyPatch) -> None:
-    now = 0.0
-    monkeypatch.setattr("time.monotonic", lambda: now)
-    admission = Admission(limit=4)
-    with admission.admit():
-        now += 0.5
-    now += 3600
-    with ExitStack() as held:
-        for _ in range(4):
-            held.enter_context(admission.admit())
-        now += 0.5
-        with pytest.raises(Busy) as refusal, admission.admit():
-            pass
-    assert refusal.value.retry_after == 1
-
-
-def test_who_is_refused_by_a_slow_server_is_told_to_wait_longer(monkeypatch: pytest.MonkeyPatch) -> None:
-    now = 0.0
-    monkeypatch.setattr("time.monotonic", lambda: now)
-    admission = Admission(limit=4)
-    with ExitStack() as held:
-        held.enter_context(admission.admit())
-        for _ in range(3):
-            with admission.admit():
-                now += 2
-        for _ in range(3):
-            held.enter_context(admission.admit())
-        with pytest.raises(Busy) as refusal, admission.admit():
-            pass
-    assert refusal.value.retry_after == 8
-
-
 def test_a_place_is_free_again_after_an_answer() -> None:
-    admission = Admission(limit=1)
+    admission = Admission(1, 1000)
     for _ in range(3):
         with admission.admit():
             pass
 
 
 def test_a_place_is_free_again_after_an_error() -> None:
-    admission = Admission(limit=1)
+    admission = Admission(1, 1000)
     for _ in range(3):
         with pytest.raises(ValueError, match="broken"), admission.admit():
             raise ValueError("broken")
 
 
 def test_being_refused_takes_no_place() -> None:
-    admission = Admission(limit=1)
+    admission = Admission(1, 1000)
     with admission.admit():
         for _ in range(3):
             with pytest.raises(Busy), admission.admit():
                 pass
     with admission.admit():
         pass
+
+
+# Pixels
+
+
+def test_as_many_pixels_as_the_limit_are_admitted_and_no_more() -> None:
+    admission = Admission(10, 1000)
+    with admission.admit() as take, admission.admit() as take_too:
+        take(600)
+        take_too(400)
+        with pytest.raises(Busy, match="1,000 pixels are in flight, and 1 more"), admission.admit() as take_even_more:
+            take_even_more(1)
+
+
+def test_one_picture_is_always_admitted_alone() -> None:
+    admission = Admission(10, 1000)
+    with admission.admit(), admission.admit() as take:
+        take(5000)
+        with pytest.raises(Busy), admission.admit() as take_too:
+            take_too(1)
+
+
+def test_pixels_are_free_again_after_an_answer() -> None:
+    admission = Admission(10, 1000)
+    with admission.admit() as take_other:
+        take_other(1)
+        for _ in range(3):
+            with admission.admit() as take:
+                take(999)
+
+
+def test_pixels_are_free_again_after_an_error() -> None:
+    admission = Admission(10, 1000)
+    with admission.admit() as take_other:
+        take_other(1)
+        for _ in range(3):
+            fail(admission, 999)
+        with admission.admit() as take:
+            take(999)
+
+
+def test_being_refused_takes_no_pixels() -> None:
+    admission = Admission(10, 1000)
+    with admission.admit() as take:
+        take(500)
+        for _ in range(3):
+            with pytest.raises(Busy), admission.admit() as take_too:
+                take_too(501)
+        with admission.admit() as take_less:
+            take_less(500)
+
+
+# When to come back
+
+
+def test_who_is_refused_before_anything_was_answered_may_come_back_soon() -> None:
+    admission = Admission(1, 1000)
+    with admission.admit() as take:
+        take(1000)
+        assert retry_after(admission, 1) == 1
+
+
+def test_who_is_refused_waits_as_long_as_the_pixels_in_flight_take(clock: Clock) -> None:
+    admission = Admission(10, 1000)
+    answer(admission, 200, clock, seconds=2)
+    with admission.admit() as take, admission.admit() as take_too:
+        take(300)
+        assert retry_after(admission, 701) == 3
+        take_too(700)
+        assert retry_after(admission, 1) == 10
+
+
+@pytest.mark.parametrize("pixels", [100, 400])
+def test_a_refusal_for_want_of_places_counts_pixels_too(clock: Clock, pixels: int) -> None:
+    admission = Admission(1, 1000)
+    answer(admission, 100, clock, seconds=2)
+    with admission.admit() as take:
+        take(pixels)
+        assert retry_after(admission, 0) == pixels // 50
+
+
+def test_requests_that_are_answered_side_by_side_count_once(clock: Clock) -> None:
+    admission = Admission(3, 1000)
+    with admission.admit() as first, admission.admit() as second:
+        first(100)
+        second(100)
+        clock.now += 4
+    with admission.admit() as take:
+        take(500)
+        assert retry_after(admission, 501) == 10
+
+
+def test_idle_time_does_not_count_as_slowness(clock: Clock) -> None:
+    admission = Admission(10, 1000)
+    answer(admission, 100, clock, seconds=1)
+    clock.now += 3600
+    answer(admission, 100, clock, seconds=1)
+    with admission.admit() as take:
+        take(500)
+        assert retry_after(admission, 501) == 5
+
+
+def test_what_failed_does_not_count_as_work_done(clock: Clock) -> None:
+    admission = Admission(10, 1000)
+    answer(admission, 100, clock, seconds=1)
+    fail(admission, 1000)
+    with admission.admit() as take:
+        take(500)
+        assert retry_after(admission, 501) == 5
+
+
+def test_old_answers_are_forgotten(clock: Clock) -> None:
+    admission = Admission(10, 1000)
+    answer(admission, 100, clock, seconds=3600)
+    for _ in range(100):
+        answer(admission, 100, clock, seconds=1)
+    with admission.admit() as take:
+        take(500)
+        assert retry_after(admission, 501) == 5
+
+
+@pytest.mark.parametrize(("seconds", "told"), [(0.0, 1), (0.001, 1), (1e6, 60)])
+def test_nobody_is_sent_away_for_less_than_a_second_or_more_than_a_minute(
+    clock: Clock, seconds: float, told: int
+) -> None:
+    admission = Admission(10, 1000)
+    answer(admission, 100, clock, seconds)
+    with admission.admit() as take:
+        take(1000)
+        assert retry_after(admission, 1) == told

@@ -76,7 +76,7 @@ def test_every_answer_is_documented(http: httpx.Client) -> None:
     for path in ("/stylize", "/super-resolve"):
         answers = schema["paths"][path]["post"]["responses"]
         assert set(answers["200"]["content"]) == {"image/jpeg", "image/png", "image/webp", "image/avif"}
-        assert set(answers) >= {"404", "413", "415", "422", "429", "500", "503"}
+        assert set(answers) >= {"404", "413", "415", "422", "429", "500", "503", "504"}
         assert all("application/problem+json" in answers[status]["content"] for status in set(answers) - {"200"})
 
 
@@ -92,7 +92,7 @@ def test_the_options_of_enlarging_are_documented(http: httpx.Client) -> None:
     parameters = http.get("/openapi.json").json()["paths"]["/super-resolve"]["post"]["parameters"]
     described = {parameter["name"]: parameter for parameter in parameters}
     switches = {"blurred", "self_ensemble", "match_histogram"}
-    assert set(described) == {"factor", "format", "quality", "fidelity"} | switches
+    assert set(described) == {"factor", "format", "quality", "fidelity", "X-Deadline-Ms"} | switches
     assert all(described[name]["schema"]["default"] is False for name in switches)
     assert described["fidelity"]["schema"]["default"] == 1
     assert all(parameter["description"] for parameter in parameters)

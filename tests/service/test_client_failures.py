@@ -68,15 +68,18 @@ class NoWaiting(asyncio.SelectorEventLoop):
         return super().call_later(0, *args, **kwargs)
 
 
-def call_sync(script: Script, retries: int = 2) -> Answer:
-    with pytest.MonkeyPatch.context() as patch, Client(transport=script, retries=retries) as client:
+def call_sync(script: Script, retries: int = 2, deadline: float | None = None) -> Answer:
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        Client(transport=script, retries=retries, deadline=deadline) as client,
+    ):
         patch.setattr(time, "sleep", script.waits.append)
         return client.stylize(b"photo", style="muse")
 
 
-def call_async(script: Script, retries: int = 2) -> Answer:
+def call_async(script: Script, retries: int = 2, deadline: float | None = None) -> Answer:
     async def call() -> Answer:
-        async with AsyncClient(transport=script, retries=retries) as client:
+        async with AsyncClient(transport=script, retries=retries, deadline=deadline) as client:
             return await client.stylize(b"photo", style="muse")
 
     with asyncio.Runner(loop_factory=lambda: NoWaiting(script.waits)) as runner:
@@ -223,6 +226,28 @@ def test_a_refusal_is_not_tried_again(call: Call, status: int) -> None:
     with pytest.raises(ProblemError):
         call(script)
     assert (len(script.requests), script.waits) == (1, [])
+
+
+@both
+def test_a_deadline_of_the_caller_that_has_passed_is_not_tried_again(call: Call) -> None:
+    script = Script(refusal(504))
+    with pytest.raises(DeadlineExceeded):
+        call(script, deadline=0.5)
+    assert (len(script.requests), script.waits) == (1, [])
+
+
+@both
+def test_what_passes_is_tried_again_with_a_deadline_too(call: Call) -> None:
+    script = Script(refusal(503), painted())
+    assert call(script, deadline=0.5).content == b"painted"
+
+
+@both
+@pytest.mark.parametrize(("deadline", "sent"), [(None, None), (2, "2000"), (0.25, "250"), (0.0001, "1")])
+def test_a_deadline_is_told_to_the_server_in_milliseconds(call: Call, deadline: float | None, sent: str | None) -> None:
+    script = Script(painted())
+    call(script, deadline=deadline)
+    assert script.requests[0].headers.get("X-Deadline-Ms") == sent
 
 
 def test_a_url_that_is_none_is_not_tried_again(waits: list[float]) -> None:

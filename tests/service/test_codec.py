@@ -11,7 +11,8 @@ import pytest
 import torch
 from PIL import Image, ImageCms
 
-from service.codec import Format, Picture, decode, encode, enlarge_alpha, format_of
+from service import codec
+from service.codec import Format, Picture, encode, enlarge_alpha, format_of
 from service.problems import BadPicture, Problem, TooLarge, UnsupportedFormat
 
 PHOTOS = Path(__file__).parents[1] / "pictures"
@@ -23,6 +24,10 @@ def encoded(image: Image.Image, format: str = "png", **options: object) -> bytes
     buffer = io.BytesIO()
     image.save(buffer, format.upper(), **options)
     return buffer.getvalue()
+
+
+def decode(data: bytes, max_pixels: int) -> Picture:
+    return codec.decode(codec.read_header(data, max_pixels))
 
 
 def pixels_of(image: Image.Image) -> np.ndarray:

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from model_store.nets import StyleNet, SuperResolutionNet, TransformNet
-from service.engine import Engine, Output
+from service.buckets import Output
+from service.engine import Engine
 from service.problems import DeviceLost, InternalError, Problem, Unavailable
 
 CPU = torch.device("cpu")

@@ -67,23 +67,24 @@ def test_names_that_are_not_in_use_are_not_loaded(models: Models, publish: Publi
 
 
 def test_no_request_waits_for_a_new_version(store: Store, publish: Publish) -> None:
-    warming, go_on = threading.Event(), threading.Event()
+    loading, go_on = threading.Event(), threading.Event()
     go_on.set()
 
-    def warm(_: TransformNet) -> None:
-        warming.set()
+    def prepare(net: TransformNet) -> TransformNet:
+        loading.set()
         assert go_on.wait(30)
+        return net
 
-    models = Models(store, CPU, warm=warm)
+    models = Models(store, CPU, prepare=prepare)
     publish("stylize", "tiny")
     publish("stylize", "other")
     old, old_blend = (models.get("stylize", text) for text in ("tiny", "tiny:1,other:1"))
     publish("stylize", "tiny")
-    warming.clear()
+    loading.clear()
     go_on.clear()
     with ThreadPoolExecutor(1) as thread:
         look = thread.submit(models.refresh)
-        assert warming.wait(30)
+        assert loading.wait(30)
         assert models.get("stylize", "tiny") is old
         assert models.get("stylize", "tiny:1,other:1") is old_blend
         go_on.set()

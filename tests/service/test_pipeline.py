@@ -14,7 +14,7 @@ from model_store.card import Card
 from model_store.store import Store
 from service.codec import Format
 from service.pipeline import Answer, Pipeline
-from service.problems import BadPicture, TooLarge, UnknownModel
+from service.problems import BadPicture, Busy, TooLarge, UnknownModel
 from service.settings import Settings
 
 Publish = Callable[..., Card]
@@ -159,6 +159,22 @@ def test_an_answer_with_too_many_pixels_is_refused(pipeline: Pipeline) -> None:
 def test_an_upload_with_too_many_pixels_is_refused(pipeline: Pipeline) -> None:
     with pytest.raises(TooLarge, match="101×100"):
         stylize(pipeline, png(101, 100))
+
+
+def test_the_pixels_of_upload_and_answer_are_told_before_anything_is_decoded(
+    pipeline: Pipeline, photo_png: bytes
+) -> None:
+    told: list[int] = []
+
+    def refuse(pixels: int) -> None:
+        told.append(pixels)
+        raise Busy("not now")
+
+    cut_short = photo_png[:-60]
+    for task, model in (("stylize", "tiny"), ("super-resolve", "x2-pixel")):
+        with pytest.raises(Busy):
+            asyncio.run(pipeline.run(task, model, cut_short, "auto", 90, refuse))
+    assert told == [48 * 32 * 2, 48 * 32 * 5]
 
 
 def test_an_unknown_model_is_refused(pipeline: Pipeline, photo_png: bytes) -> None:

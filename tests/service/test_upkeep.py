@@ -68,16 +68,17 @@ def test_a_store_that_cannot_be_read_is_told_where_models_are_to_be_preloaded(
 
 
 def test_it_is_ready_when_all_are_loaded(three: Store) -> None:
-    warming, go_on = threading.Semaphore(0), threading.Semaphore(0)
+    loading, go_on = threading.Semaphore(0), threading.Semaphore(0)
 
-    def warm(_: TransformNet) -> None:
-        warming.release()
+    def prepare(net: TransformNet) -> TransformNet:
+        loading.release()
         assert go_on.acquire(timeout=30)
+        return net
 
-    models = Models(three, torch.device("cpu"), warm=warm)
+    models = Models(three, torch.device("cpu"), prepare=prepare)
     upkeep = Upkeep(models, [("stylize", "a"), ("stylize", "b")], interval=0)
     for name in "ab":
-        assert warming.acquire(timeout=30)
+        assert loading.acquire(timeout=30)
         assert not upkeep.is_ready
         assert not models.is_loaded("stylize", name, 1)
         go_on.release()
@@ -120,10 +121,15 @@ def test_a_damaged_model_is_logged_and_the_others_are_loaded(
     three: Store, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "stylize" / "a" / "1" / "model.safetensors").write_bytes(b"")
-    warmed = threading.Event()
-    models = Models(three, torch.device("cpu"), warm=lambda _: warmed.set())
+    loaded = threading.Event()
+
+    def prepare(net: TransformNet) -> TransformNet:
+        loaded.set()
+        return net
+
+    models = Models(three, torch.device("cpu"), prepare=prepare)
     upkeep = Upkeep(models, [("stylize", "a"), ("stylize", "b")], interval=0)
-    assert warmed.wait(30)
+    assert loaded.wait(30)
     upkeep.close()
     assert upkeep.is_ready
     assert models.is_loaded("stylize", "b", 1)

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from service.memory import memory_of
+from service.device import memory_of
 
 MACHINE = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 

@@ -1,0 +1,65 @@
+"""The device that nets run on: which it is, and how much it can do at once."""
+
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+
+from model_store.errors import ImpastoError
+
+_CGROUPS = Path("/sys/fs/cgroup")
+_LIMITS = ("memory.max", "memory/memory.limit_in_bytes")
+"""Of this process's container, in version 2 and in version 1."""
+_MODEL_SHARE, _BATCH_SHARE = 1 / 8, 1 / 4
+"""Of the device's memory; the rest is for whatever else is there."""
+_BYTES_PER_PIXEL = 1000
+"""That a net needs at once for a pixel that it makes."""
+_MOST_CPU_LANES = 8
+"""More would wait for memory rather than for cores."""
+
+
+class Capacity(NamedTuple):
+    """What a device does best at once."""
+
+    lanes: int
+    """Batches."""
+    batch: int
+    """Pictures in a batch; a CPU gains nothing by more than one."""
+    batch_pixels: int
+    """Output pixels in a batch of several."""
+    model_bytes: int
+    """Of the weights that are kept."""
+
+
+def capacity_of(device: torch.device) -> Capacity:
+    """What the settings leave open."""
+    memory = memory_of(device)
+    lanes, batch = (2, 32) if device.type == "cuda" else (min(torch.get_num_threads(), _MOST_CPU_LANES), 1)
+    batch_pixels = max(1, int(memory * _BATCH_SHARE) // lanes // _BYTES_PER_PIXEL)
+    return Capacity(lanes, batch, batch_pixels, int(memory * _MODEL_SHARE))
+
+
+def choose_device(choice: str) -> torch.device:
+    """The device of a setting; `auto` is CUDA where there is one.
+
+    Raises:
+        ImpastoError: CUDA was asked for and is not there.
+    """
+    if choice == "cuda" and not torch.cuda.is_available():
+        raise ImpastoError("IMPASTO_DEVICE is cuda, and torch finds no CUDA device here: unset it to use the CPU")
+    return torch.device("cuda" if choice != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def memory_of(device: torch.device, cgroups: Path = _CGROUPS) -> int:
+    """Bytes that this process may use.
+
+    Args:
+        device: of CUDA, what is free now counts; of the CPU, what the machine has, or the container's limit.
+        cgroups: where Linux tells the limit.
+    """
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    texts = [(cgroups / limit).read_text().strip() for limit in _LIMITS if (cgroups / limit).is_file()]
+    return min([machine, *(int(text) for text in texts if text != "max")])
