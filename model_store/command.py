@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from model_store.errors import ImpastoError
 
 _GROUP = "impasto.commands"
-_EXTRAS = {"model_store": "serve", "service": "serve", "trainer": "train"}
+_EXTRAS = {"model_store": "serve", "service": "serve", "service.bench": "bench", "trainer": "train"}
 
 
 def main() -> None:
@@ -50,8 +50,9 @@ def _missing_extra(error: ModuleNotFoundError) -> str | None:
         return None
     traceback = error.__traceback__
     while traceback is not None:
-        package, _, module = traceback.tb_frame.f_globals.get("__name__", "").partition(".")
-        if package in _EXTRAS and module != "command":
-            return _EXTRAS[package]
+        module = traceback.tb_frame.f_globals.get("__name__", "")
+        packages = [package for package in _EXTRAS if f"{module}.".startswith(f"{package}.")]
+        if packages and module != "model_store.command":
+            return _EXTRAS[max(packages, key=len)]
         traceback = traceback.tb_next
     return None

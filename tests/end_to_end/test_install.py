@@ -51,6 +51,7 @@ def test_the_client_needs_neither_torch_nor_fastapi(plain_python: Path) -> None:
     [
         (("serve",), "impasto[serve]"),
         (("models", "ls"), "impasto[serve]"),
+        (("bench", "http://localhost:8000"), "impasto[bench]"),
         (("stylize", __file__, "-o", "out.jpg", "--style", "muse"), "impasto[serve]"),
         (("train", "style", __file__, "--photos", ".", "--name", "muse"), "impasto[train]"),
     ],

@@ -1,0 +1,158 @@
+"""Sends what a plan says from one event loop, closed or open, and counts what comes back."""
+
+import asyncio
+import json
+import os
+import time
+from types import TracebackType
+from typing import Self
+
+import aiohttp
+from yarl import URL
+
+from service.bench.plan import Deck, Plan, Request
+from service.bench.tally import Progress, Tally
+
+_TIMEOUT_S = 60
+_PAUSE_S = 0.1
+"""Before a client of the closed loop tries again when its connection failed: it would only count failures."""
+_KEEP_ALIVE_S = 3
+"""Shorter than servers' (uvicorn's is 5), so that none closes a connection while we send on it."""
+
+
+class Load:
+    """The load of one process.
+
+    Args:
+        url: of the server.
+        plan: what is sent.
+    """
+
+    def __init__(self, url: str, plan: Plan) -> None:
+        self.tally = Tally()
+        self._plan = plan
+        self._urls = {kind.path: URL(url.rstrip("/") + kind.path, encoded=True) for kind in plan.kinds}
+        self._is_warm_up = True
+        self._started = time.perf_counter()
+        self._session: aiohttp.ClientSession
+
+    async def __aenter__(self) -> Self:
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEP_ALIVE_S),
+            timeout=aiohttp.ClientTimeout(total=_TIMEOUT_S),
+            headers={"User-Agent": "impasto-bench"},
+        )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self._session.close()
+
+    @property
+    def progress(self) -> Progress:
+        """How far it is now."""
+        tally = self.tally
+        failed = tally.other_answers.total() + tally.transport_errors.total()
+        elapsed = time.perf_counter() - self._started
+        return Progress(self._is_warm_up, elapsed, len(tally.good), len(tally.shed), failed, tally.in_flight)
+
+    async def warm_up(self) -> None:
+        """Sends what is not counted, and waits for its answers."""
+        try:
+            if self._plan.warm_up:
+                await self._run(self._plan.warming_up())
+        finally:
+            self.tally = Tally()
+            self._is_warm_up = False
+
+    async def measure(self) -> None:
+        """Sends what is counted, and waits for its answers; where it is cancelled, the tally says what came so far."""
+        try:
+            await self._run(self._plan)
+        finally:
+            self.tally.seconds = time.perf_counter() - self._started
+
+    async def _run(self, plan: Plan) -> None:
+        self._started = time.perf_counter()
+        if plan.rate is None:
+            await self._run_closed(plan)
+        else:
+            await self._run_open(plan)
+
+    async def _run_closed(self, plan: Plan) -> None:
+        deck = Deck(plan)
+        sent = 0
+
+        async def client() -> None:
+            nonlocal sent
+            while (progress := plan.progress(time.perf_counter() - self._started, sent)) < 1:
+                sent += 1
+                if not await self._send(deck.deal(progress), time.perf_counter()):
+                    await asyncio.sleep(_PAUSE_S)
+
+        async with asyncio.TaskGroup() as clients:
+            for _ in range(plan.concurrency):
+                clients.create_task(client())
+
+    async def _run_open(self, plan: Plan) -> None:
+        deck = Deck(plan)
+        async with asyncio.TaskGroup() as requests:
+            for sent, offset in enumerate(plan.arrivals()):
+                progress = plan.progress(offset, sent)
+                if progress >= 1:
+                    break
+                planned = self._started + offset
+                await asyncio.sleep(max(0.0, planned - time.perf_counter()))
+                requests.create_task(self._send(deck.deal(progress), planned))
+
+    async def _send(self, request: Request, planned: float) -> bool:
+        """Counts one request from its planned start; False if there was no answer."""
+        tally, kind = self.tally, request.kind
+        sent = time.perf_counter()
+        tally.sent += 1
+        tally.late.append(1000 * (sent - planned))
+        try:
+            async with self._session.post(
+                self._urls[kind.path],
+                data=request.body,
+                headers={"Content-Type": kind.media_type},
+                allow_redirects=False,
+            ) as response:
+                body = await response.read()
+        except (aiohttp.ClientError, OSError) as error:
+            tally.transport_errors[_name(error)] += 1
+            return False
+        answered = time.perf_counter()
+        latency, took = 1000 * (answered - planned), 1000 * (answered - sent)
+        if response.status == 200 and response.content_type.startswith("image/"):
+            tally.add_good(latency, took, response.headers.get("Server-Timing", ""), kind.answer_pixels)
+        elif response.status == 429:
+            tally.shed.append(latency)
+        else:
+            told = str(response.status) if response.status != 200 else f"200 {response.content_type}"
+            tally.add_other(told, _detail(body))
+        return True
+
+
+def _name(error: aiohttp.ClientError | OSError) -> str:
+    """The kind of a failure, in a few words."""
+    if isinstance(error, TimeoutError):
+        return f"no answer in {_TIMEOUT_S} s"
+    if isinstance(error, aiohttp.ServerDisconnectedError):
+        return "closed without an answer"
+    if isinstance(error, aiohttp.ClientPayloadError):
+        return "closed within the answer"
+    if isinstance(error, OSError) and error.errno:
+        return os.strerror(error.errno).lower()
+    return type(error).__name__
+
+
+def _detail(body: bytes) -> str:
+    """What a problem document says, or the beginning of another answer."""
+    try:
+        document = json.loads(body)
+    except ValueError:
+        document = None
+    detail = document.get("detail") if isinstance(document, dict) else None
+    return str(detail or body[:200].decode(errors="replace"))

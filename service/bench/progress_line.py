@@ -1,0 +1,49 @@
+"""The line that tells how far a measurement is."""
+
+from collections import deque
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.live import Live
+
+from service.bench.tally import Progress
+
+_RECENT_S = 3.0
+
+
+class ProgressLine:
+    """A line on stderr that is overwritten, where that is a terminal; call it with each progress."""
+
+    def __init__(self) -> None:
+        self._live = Live(console=Console(stderr=True), transient=True)
+        self._recent: deque[Progress] = deque()
+
+    def __enter__(self) -> Self:
+        self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._live.stop()
+
+    def __call__(self, progress: Progress) -> None:
+        """Shows it."""
+        self._live.update(self.describe(progress))
+
+    def describe(self, progress: Progress) -> str:
+        """The line, with the rate since the oldest progress of the last seconds."""
+        if self._recent and self._recent[0].is_warm_up != progress.is_warm_up:
+            self._recent.clear()
+        while self._recent and progress.elapsed - self._recent[0].elapsed > _RECENT_S:
+            self._recent.popleft()
+        self._recent.append(progress)
+        oldest = self._recent[0]
+        rate = (progress.good - oldest.good) / (progress.elapsed - oldest.elapsed or 1)
+        phase = "warming up" if progress.is_warm_up else "measuring"
+        failed = f"  {progress.failed} failed" if progress.failed else ""
+        return (
+            f"{phase} {progress.elapsed:.0f} s  {progress.good} done  {rate:.1f} pictures/s  "
+            f"{progress.in_flight} in flight  {progress.shed} shed{failed}"
+        )

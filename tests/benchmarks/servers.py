@@ -1,0 +1,168 @@
+"""Servers for benchmarks: started as users start them, on free ports, and stopped with all their processes."""
+
+import argparse
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any, NamedTuple
+
+_LOAD_BEFORE = os.getloadavg()[0]
+"""Of the last minute, before the benchmark adds its own: on a machine that others use, figures mean little."""
+_PEERS = Path(__file__).parent / "peers"
+_START_S = 180
+_STOP_S = 45
+
+
+class Program(NamedTuple):
+    """A server that can be started; it takes `--port`."""
+
+    name: str
+    command: tuple[str, ...]
+    ready_path: str
+    """Answers 200 when requests are welcome."""
+
+
+OURS = Program("impasto", (str(Path(sys.executable).with_name("impasto")), "serve"), "/readyz")
+HANDWRITTEN = Program("handwritten", (sys.executable, str(_PEERS / "handwritten.py")), "/health")
+LITSERVE = Program("litserve", (sys.executable, str(_PEERS / "litserve_peer.py")), "/health")
+
+
+class Server(NamedTuple):
+    """A server that runs."""
+
+    url: str
+    process: "subprocess.Popen[bytes]"
+    started: float
+    """By `time.perf_counter`, just before the process was."""
+    ready_s: float
+    """Seconds from then until it was ready."""
+
+    def resident_mib(self) -> float:
+        """Resident memory of the process and all its descendants."""
+        parents = {}
+        for path in Path("/proc").glob("[0-9]*/stat"):
+            with contextlib.suppress(OSError):  # it ended meanwhile
+                parents[int(path.parent.name)] = int(path.read_text().rpartition(")")[2].split()[1])
+        tree = {self.process.pid}
+        while children := {pid for pid, parent in parents.items() if parent in tree} - tree:
+            tree |= children
+        pages = 0
+        for pid in tree:
+            with contextlib.suppress(OSError):
+                pages += int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+    def stop(self) -> float:
+        """Asks it to end, as an orchestrator does; the seconds it took.
+
+        Raises:
+            RuntimeError: it did not end, or not well.
+        """
+        asked = time.perf_counter()
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            code = self.process.wait(_STOP_S)
+        except subprocess.TimeoutExpired:
+            raise RuntimeError(f"the server did not end within {_STOP_S} s of SIGTERM") from None
+        if code not in (0, -signal.SIGTERM):
+            raise RuntimeError(f"the server ended with {code}")
+        return time.perf_counter() - asked
+
+
+@contextmanager
+def running(program: Program, environment: Mapping[str, str] | None = None) -> Iterator[Server]:
+    """Starts a server, waits until it is ready, and ends it and what it started.
+
+    Args:
+        program: which.
+        environment: beside that of this process.
+
+    Raises:
+        RuntimeError: it did not become ready; has the end of what it printed.
+    """
+    port = _free_port()
+    url = f"http://127.0.0.1:{port}"
+    with tempfile.TemporaryFile() as log:
+        started = time.perf_counter()
+        process = subprocess.Popen(
+            [*program.command, "--port", str(port)],
+            env=os.environ | (environment or {}),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        try:
+            while not _is_ready(url + program.ready_path):
+                if process.poll() is not None or time.perf_counter() - started > _START_S:
+                    raise RuntimeError(f"{program.name} did not start:\n{_end_of(log)}")
+                time.sleep(0.01)
+            yield Server(url, process, started, time.perf_counter() - started)
+        finally:
+            process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(_STOP_S)
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def options_for(docstring: str | None) -> argparse.ArgumentParser:
+    """A parser with what all benchmarks of servers take."""
+    parser = argparse.ArgumentParser(description=docstring, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--env", action="append", default=[], metavar="IMPASTO_X=Y", help="for our server; repeatable")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="where to write what is printed, too")
+    return parser
+
+
+def environment_of(options: argparse.Namespace) -> dict[str, str]:
+    """The settings of `--env`."""
+    return dict(setting.split("=", 1) for setting in options.env)
+
+
+def publish(options: argparse.Namespace, results: Mapping[str, Any]) -> None:
+    """Prints results as JSON, with the machine and the options, and writes them where the user wants them."""
+    chosen = {name: value for name, value in vars(options).items() if name != "json"}
+    document = json.dumps({"machine": machine(), "load_before": _LOAD_BEFORE, "options": chosen, **results}, indent=2)
+    print(document)
+    if options.json:
+        options.json.write_text(document + "\n")
+
+
+def machine() -> str:
+    """What the servers run on."""
+    try:
+        import torch
+    except ModuleNotFoundError:
+        device = "CPU"
+    else:
+        device = torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
+    return f"{device}, {os.cpu_count()} cores"
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        return int(listening.getsockname()[1])
+
+
+def _is_ready(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=5) as response:  # noqa: S310
+            return bool(response.status == 200)
+    except OSError:  # which errors of HTTP are, too
+        return False
+
+
+def _end_of(log: IO[bytes]) -> str:
+    log.seek(0)
+    return log.read().decode(errors="replace")[-2000:]

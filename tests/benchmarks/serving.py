@@ -1,0 +1,95 @@
+"""Throughput and latency of our server against two peers.
+
+    python tests/benchmarks/serving.py --size 256 --clients 1 --clients 16 --rounds 3
+
+The peers (see their files) are a FastAPI server as written by hand, and LitServe with batches of up to 16, of the same
+weights on the same device: `pip install litserve`. Each turn starts one server afresh, alone on the machine, and loads
+it by so many clients that each wait for their answer; turns go round (A B C, A B C, …), so that a machine that
+grows slower or faster meets all alike. Printed are medians over the rounds, and our server against the better peer:
+throughput more than 1 and latency less than 1 are in our favour.
+"""
+
+import importlib.util
+import statistics
+import sys
+from collections import defaultdict
+from typing import Any
+
+from servers import HANDWRITTEN, LITSERVE, OURS, environment_of, options_for, publish, running
+
+from service.bench import pictures
+from service.bench.plan import Plan, stylize
+from service.bench.processes import measure
+from service.bench.report import Report
+
+Turns = dict[int, dict[str, list[Report]]]
+"""Reports by clients and by server."""
+
+
+def main() -> None:
+    """Measures and prints JSON."""
+    parser = options_for(__doc__)
+    parser.add_argument("--size", type=int, default=256)
+    parser.add_argument("--clients", type=int, action="append", help="repeatable; default: 1 and 16")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--duration", type=float, default=10.0, help="seconds of each measurement")
+    parser.add_argument("--warm-up", type=float, default=3.0, help="seconds before each measurement")
+    parser.add_argument("--processes", type=int, default=1, help="that send, where there are as many clients")
+    parser.add_argument("--litserve-workers", type=int, default=1, help="per device")
+    options = parser.parse_args()
+    options.clients = options.clients or [1, 16]
+    if importlib.util.find_spec("litserve") is None:
+        sys.exit("the peer LitServe is missing; install it with: pip install litserve")
+
+    litserve = LITSERVE._replace(command=(*LITSERVE.command, "--workers", str(options.litserve_workers)))
+    kinds = stylize(["muse"], [pictures.make(options.size, options.size, "jpeg")])
+    turns: Turns = defaultdict(lambda: defaultdict(list))
+    for _ in range(options.rounds):
+        for program, environment in ((OURS, environment_of(options)), (HANDWRITTEN, {}), (litserve, {})):
+            with running(program, environment) as server:
+                for clients in options.clients:
+                    plan = Plan(
+                        kinds=kinds,
+                        concurrency=clients,
+                        duration=options.duration,
+                        warm_up=options.warm_up,
+                        processes=min(options.processes, clients),
+                    )
+                    report = measure(server.url, plan)
+                    turns[clients][program.name].append(report)
+                    print(f"{program.name:12} {clients:3} clients  {report.pictures_per_s:.2f}/s", file=sys.stderr)
+    publish(options, {"by_clients": {clients: compare(reports) for clients, reports in turns.items()}})
+
+
+def compare(reports: dict[str, list[Report]]) -> dict[str, Any]:
+    """Medians of each server, and ours against the better peer of each figure."""
+    figures = {name: medians(each) for name, each in reports.items()}
+    ours, *peers = figures.values()
+    return figures | {
+        "ours_to_better_peer": {
+            "pictures_per_s": ratio(ours["pictures_per_s"], max(peer["pictures_per_s"] for peer in peers)),
+            "p50_ms": ratio(ours["p50_ms"], min(peer["p50_ms"] for peer in peers)),
+            "p99_ms": ratio(ours["p99_ms"], min(peer["p99_ms"] for peer in peers)),
+        }
+    }
+
+
+def medians(reports: list[Report]) -> dict[str, Any]:
+    """Over the rounds; beside them each round's throughput, and all that was no picture."""
+    latencies = [report.latency_ms for report in reports if report.latency_ms]
+    return {
+        "pictures_per_s": statistics.median(report.pictures_per_s for report in reports),
+        "p50_ms": statistics.median(latency.p50 for latency in latencies),
+        "p99_ms": statistics.median(latency.p99 for latency in latencies),
+        "rounds": [round(report.pictures_per_s, 2) for report in reports],
+        "not_good": sum(report.sent - report.good for report in reports),
+    }
+
+
+def ratio(ours: float, peer: float) -> float:
+    """Rounded."""
+    return round(ours / peer, 3)
+
+
+if __name__ == "__main__":
+    main()
