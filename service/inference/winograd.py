@@ -33,7 +33,7 @@ _OUTPUTS = torch.kron(_OUTPUT, _OUTPUT).float()
 _TILES_AT_ONCE = 32
 """So that what is in work stays in a core's cache."""
 
-_TILE = 4
+TILE = 4
 """Pixels made by a tile, each way."""
 
 
@@ -54,21 +54,21 @@ def convolve(padded: Tensor, kernel: Tensor) -> Tensor:
         `(H, W, K)`.
     """
     height, width, channels = padded.shape[0] - 2, padded.shape[1] - 2, padded.shape[2]
-    rows, columns = -(-height // _TILE), -(-width // _TILE)
-    if (height, width) != (rows * _TILE, columns * _TILE):
-        padded = F.pad(padded, (0, 0, 0, columns * _TILE - width, 0, rows * _TILE - height))
-    result = padded.new_empty(rows, _TILE, columns, _TILE, kernel.shape[2])
+    rows, columns = -(-height // TILE), -(-width // TILE)
+    if (height, width) != (rows * TILE, columns * TILE):
+        padded = F.pad(padded, (0, 0, 0, columns * TILE - width, 0, rows * TILE - height))
+    result = padded.new_empty(rows, TILE, columns, TILE, kernel.shape[2])
     by_row, by_column, _ = padded.stride()
     step = max(1, _TILES_AT_ONCE // columns)
     for start in range(0, rows, step):
         some = min(step, rows - start)
         pixels = padded.as_strided(
             (6, 6, some, columns, channels),
-            (by_row, by_column, _TILE * by_row, _TILE * by_column, 1),
-            padded.storage_offset() + start * _TILE * by_row,
+            (by_row, by_column, TILE * by_row, TILE * by_column, 1),
+            padded.storage_offset() + start * TILE * by_row,
         )
         transformed = torch.mm(_INPUTS, pixels.reshape(36, -1)).view(36, some * columns, channels)
         products = torch.bmm(transformed, kernel).view(36, -1)
-        tiles = torch.mm(_OUTPUTS, products).view(_TILE, _TILE, some, columns, -1)
+        tiles = torch.mm(_OUTPUTS, products).view(TILE, TILE, some, columns, -1)
         result[start : start + some].copy_(tiles.permute(2, 0, 3, 1, 4))
-    return result.view(rows * _TILE, columns * _TILE, -1)[:height, :width]
+    return result.view(rows * TILE, columns * TILE, -1)[:height, :width]
