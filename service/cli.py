@@ -33,7 +33,7 @@ def serve(
     grace: Annotated[int, typer.Option(min=0, help="Seconds to finish what was accepted, on SIGTERM.")] = 30,
 ) -> None:
     """Serve over HTTP; settings come from the environment (IMPASTO_…)."""
-    # Read by torch: large pages, because to map the small ones of large pictures afresh costs a CPU a tenth of its time.
+    # Torch then asks for large pages: mapping small ones for each picture costs a CPU up to a tenth of its time.
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
     import uvicorn
 

@@ -4,6 +4,7 @@ Torch's own threads meet after every operation, hundreds of times for a picture,
 Bands meet twice a layer.
 """
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,13 +15,13 @@ import torch
 _Band = TypeVar("_Band")
 _Result = TypeVar("_Result")
 
-_helpers = ThreadPoolExecutor(torch.get_num_threads(), "band", initializer=torch.set_num_threads, initargs=[1])
+_helpers = ThreadPoolExecutor(torch.get_num_threads(), "band", initializer=torch.set_num_threads, initargs=(1,))
 
 
 def split(rows: int, parts: int) -> list[slice]:
     """Splits rows into at most so many slices of nearly one length, none of them empty."""
     bounds = [math.ceil(rows * part / parts) for part in range(parts + 1)]
-    return [slice(*each) for each in zip(bounds, bounds[1:], strict=False) if each[0] < each[1]]
+    return [slice(*each) for each in itertools.pairwise(bounds) if each[0] < each[1]]
 
 
 def compute(work: Callable[[_Band], _Result], bands: Sequence[_Band]) -> list[_Result]:
@@ -29,6 +30,11 @@ def compute(work: Callable[[_Band], _Result], bands: Sequence[_Band]) -> list[_R
     Raises:
         Exception: whatever the work raises.
     """
+
+    def infer(band: _Band) -> _Result:
+        with torch.inference_mode():  # which each thread has to be told
+            return work(band)
+
     first, *others = bands
-    futures = [_helpers.submit(torch.inference_mode(work), band) for band in others]
-    return [work(first), *(future.result() for future in futures)]
+    futures = [_helpers.submit(infer, band) for band in others]
+    return [infer(first), *(future.result() for future in futures)]

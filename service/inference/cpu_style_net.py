@@ -12,7 +12,8 @@ rounding errors, which the normalisations would blow up.
 Shapes: features are `(H, W, C)`, cells of 2×2 pixels `(H/2, W/2, 2, 2, C)`, frames have a margin around them.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from functools import reduce
 from typing import NamedTuple, cast
 
 import torch
@@ -72,7 +73,7 @@ class CpuStyleNet(TransformNet):
         frame = F.pad(shifted[None], (4, 4, 4, 4), mode="reflect")[0].permute(1, 2, 0).contiguous()
         for layer, scale in zip(self.encoder, (4, 2, 1), strict=True):
             parts = layer(frame, rows(scale))
-            frame = picture.new_empty(height * scale // 4 + 2, width * scale // 4 + 2, layer.channels)
+            frame = picture.new_empty(height * scale // 4 + 2, width * scale // 4 + 2, parts.channels)
             parts.activate(frame[1:-1, 1:-1])
             _reflect(frame)
         for block in self.residuals:
@@ -85,11 +86,11 @@ class CpuStyleNet(TransformNet):
         _replicate(frame)
         enlarge, enlarge_again = self.enlarging
         parts = enlarge(frame, rows(1))
-        frame = picture.new_empty(height // 2 + 2, width // 2 + 2, enlarge.channels)
+        frame = picture.new_empty(height // 2 + 2, width // 2 + 2, parts.channels)
         parts.activate(_as_cells(frame[1:-1, 1:-1]))
         _replicate(frame)
         parts = enlarge_again(frame, rows(2))
-        cells = picture.new_empty(height // 2 + 4, width // 2 + 4, 2, 2, enlarge_again.channels)
+        cells = picture.new_empty(height // 2 + 4, width // 2 + 4, 2, 2, parts.channels)
         parts.activate(cells[2:-2, 2:-2], is_shifted=False)
         _reflect_cells(cells)
         return self._finish(cells, rows(2))
@@ -120,8 +121,7 @@ class _Part(NamedTuple):
     """`(C)`: the sum of the squares."""
 
     @property
-    def count(self) -> int:
-        """Of positions."""
+    def positions(self) -> int:
         return self.features.numel() // self.features.shape[-1]
 
 
@@ -134,10 +134,11 @@ class _Parts:
     """
 
     def __init__(self, parts: Sequence[_Part], layer: "_Layer") -> None:
-        count = sum(part.count for part in parts)
-        mean = sum((part.mean * (part.count / count) for part in parts), torch.zeros(()))
-        squares = sum((part.squares + (part.mean - mean).square() * part.count for part in parts), torch.zeros(()))
-        self._scale = layer.gain * torch.rsqrt(squares / count + layer.eps)
+        positions = sum(part.positions for part in parts)
+        mean = _total(part.mean * (part.positions / positions) for part in parts)
+        squares = _total(part.squares + (part.mean - mean).square() * part.positions for part in parts)
+        self.channels = layer.channels
+        self._scale = layer.gain * torch.rsqrt(squares / positions + layer.eps)
         self._shift = layer.shift
         self._parts = [(part.rows, part.features, (part.mean - mean) * self._scale) for part in parts]
 
@@ -240,6 +241,10 @@ def _channels_last(tensor: Tensor) -> Tensor:
 
 def _convolve(frame: Tensor, kernel: Tensor, bias: Tensor | None = None, stride: int = 1) -> Tensor:
     return F.conv2d(frame.permute(2, 0, 1)[None], kernel, bias, stride)[0].permute(1, 2, 0)
+
+
+def _total(tensors: Iterable[Tensor]) -> Tensor:
+    return reduce(torch.add, tensors)
 
 
 def _sum(features: Tensor) -> Tensor:

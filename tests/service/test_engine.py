@@ -198,6 +198,79 @@ def test_the_bucket_that_has_waited_longest_goes_first(engine: Engine) -> None:
     assert net.batches == [[1, 3], [2, 5], [4]]
 
 
+def test_a_flood_for_one_net_does_not_starve_another(engine: Engine) -> None:
+    order: list[str] = []
+
+    class Named(Negative):
+        def __init__(self, name: str) -> None:
+            super().__init__()
+            self.name = name
+
+        def transform(self, pictures: Tensor) -> Tensor:
+            order.append(self.name)
+            return super().transform(pictures)
+
+    flood, other = Named("flood"), Named("other")
+    with busy(engine):
+        futures = [engine.submit(flood, picture(16 + 4 * number)) for number in range(8)]
+        futures += [engine.submit(other, picture(16 + 4 * number)) for number in range(2)]
+    wait(futures, SECONDS)
+    assert order[:4] == ["flood", "other", "flood", "other"]
+
+
+@contextmanager
+def _lanes(number: int) -> Iterator[Engine]:
+    engine = Engine(CPU, max_batch=1, max_batch_pixels=2_000_000, lanes=number)
+    yield engine
+    engine.close()
+
+
+def test_each_lane_computes_a_batch_of_its_own_at_the_same_time() -> None:
+    gates = [Gate() for _ in range(3)]
+    with _lanes(2) as engine:
+        futures = [engine.submit(gate, picture()) for gate in gates]
+        assert all(gate.entered.wait(SECONDS) for gate in gates[:2])
+        assert not gates[2].entered.is_set()
+        for gate in gates:
+            gate.opened.set()
+        wait(futures, SECONDS)
+    assert all(future.exception() is None for future in futures)
+
+
+class CountsCores(TransformNet):
+    """Remembers how many cores each picture could use."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cores: list[int] = []
+
+    def transform(self, pictures: Tensor) -> Tensor:
+        self.cores.append(torch.get_num_threads())
+        return pictures
+
+
+@pytest.fixture
+def four_threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(4)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("four_threads")
+def test_a_single_picture_uses_all_cores_and_several_share_them() -> None:
+    net, gates = CountsCores(), [Gate() for _ in range(2)]
+    with _lanes(2) as engine:
+        result(engine.submit(net, picture()))
+        futures = [engine.submit(gate, picture()) for gate in gates]
+        assert all(gate.entered.wait(SECONDS) for gate in gates)
+        futures += [engine.submit(net, picture()) for _ in range(2)]
+        gates[0].opened.set()
+        wait(futures[2:], SECONDS)
+        gates[1].opened.set()
+    assert net.cores == [4, 2, 2]
+
+
 def test_a_batch_has_no_more_pictures_than_allowed() -> None:
     engine, net = Engine(CPU, max_batch=2, max_batch_pixels=2_000_000), Negative()
     with busy(engine):
@@ -272,6 +345,19 @@ def test_out_of_memory_halves_the_batch(engine: Engine) -> None:
         futures = [engine.submit(net, picture(level=level)) for level in range(8)]
     assert [result(future).batch for future in futures] == [2] * 8
     assert net.batches == [[0, 1], [2, 3], [4, 5], [6, 7]]
+
+
+def test_out_of_memory_asks_for_relief_before_it_tries_again() -> None:
+    net = SmallMemory(room_for=0)
+
+    def relieve() -> None:
+        net.room_for += 1
+
+    engine = Engine(CPU, max_batch=16, max_batch_pixels=2_000_000, relieve=relieve)
+    with busy(engine):
+        futures = [engine.submit(net, picture(level=level)) for level in range(2)]
+    engine.close()
+    assert [result(future).batch for future in futures] == [1, 1]
 
 
 @pytest.mark.parametrize("net", [SmallMemory(room_for=0), HugeLayer()])
