@@ -68,24 +68,24 @@ def _around(pixels: Tensor, alpha: Tensor, where: Tensor) -> Tensor:
     rgba = Image.fromarray(pixels.numpy())
     rgba.putalpha(Image.fromarray(alpha.numpy()))
     half = torch.from_numpy(np.array(rgba.convert("RGBa").reduce(2))).permute(2, 0, 1)[None].float()
-    colours = _surroundings(half[:, :3] * 255 / half[:, 3:].clamp_min(1), half[:, 3:])
+    weights = half[:, 3:] / half[:, 3:].max().clamp_min(1)
+    colours = _surroundings(half[:, :3] * 255 / half[:, 3:].clamp_min(1), weights)
     rows, columns = where.nonzero(as_tuple=True)
     return colours[0, :, rows // 2, columns // 2].T
 
 
 def _surroundings(colours: Tensor, weights: Tensor) -> Tensor:
-    """The colours where they are visible, else the mean over an area that grows until something is (push-pull).
+    """The colours as far as they are visible, and for the rest the mean over an ever larger area (push-pull).
 
     Args:
         colours: `(1, 3, H, W)`.
-        weights: `(1, 1, H, W)`, from 0.
+        weights: `(1, 1, H, W)`, from 0 to 1.
     """
-    visible = weights > 0
     height, width = colours.shape[-2:]
-    if height == width == 1 or visible.all():
+    if height == width == 1 or weights.amin() == 1:
         return colours
     weighted, half = (
         F.avg_pool2d(each, 2, ceil_mode=True, count_include_pad=False) for each in (colours * weights, weights)
     )
     means = _surroundings(weighted / half.clamp_min(torch.finfo(half.dtype).tiny), half)
-    return torch.where(visible, colours, F.interpolate(means, (height, width), mode="bilinear"))
+    return F.interpolate(means, (height, width), mode="bilinear").lerp_(colours, weights)
