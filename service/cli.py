@@ -7,18 +7,23 @@ import sys
 import tempfile
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from model_store.errors import ImpastoError
+
+if TYPE_CHECKING:
+    from service.options import Options
 
 app = typer.Typer()
 
 _LONGEST_PAUSE_S = 30
 """After which a worker that does not move is replaced; loading torch from a cold disk takes seconds."""
 
-PictureArgument = Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="JPEG, PNG, WebP or AVIF.")]
+PictureArgument = Annotated[
+    Path, typer.Argument(exists=True, dir_okay=False, help="JPEG, PNG, WebP, AVIF, TIFF, GIF, or HEIC.")
+]
 OutputOption = Annotated[Path, typer.Option("--output", "-o", help="Where to write; its suffix chooses the format.")]
 QualityOption = Annotated[int, typer.Option(min=1, max=100, help="Of JPEG, WebP and AVIF.")]
 
@@ -71,7 +76,9 @@ def stylize(
     quality: QualityOption = 90,
 ) -> None:
     """Paint a photo in a style, here, without a server."""
-    _transform("stylize", style, picture, output, quality)
+    from service.options import StylizeOptions
+
+    _transform(StylizeOptions(style=style, quality=quality), picture, output)
 
 
 @app.command("super-resolve")
@@ -95,23 +102,21 @@ def super_resolve(
     ] = False,
 ) -> None:
     """Enlarge a picture, here, without a server."""
-    from service.blends import blend_for_factor
+    from service.options import SuperResolveOptions
 
-    model = blend_for_factor(factor, blurred=blurred, fidelity=fidelity)
-    _transform(
-        "super-resolve", model, picture, output, quality, self_ensemble=self_ensemble, match_histogram=match_histogram
+    options = SuperResolveOptions(
+        factor=factor,
+        quality=quality,
+        blurred=blurred,
+        fidelity=fidelity,
+        self_ensemble=self_ensemble,
+        match_histogram=match_histogram,
     )
+    _transform(options, picture, output)
 
 
-def _transform(
-    task: Literal["stylize", "super-resolve"],
-    model: str,
-    picture: Path,
-    output: Path,
-    quality: int,
-    **asked: bool,
-) -> None:
-    """Runs the pipeline once; what else is asked for is as in `Pipeline.run`."""
+def _transform(options: "Options", picture: Path, output: Path) -> None:
+    """Runs the pipeline once; the output's suffix chooses the format."""
     from model_store.settings import StoreSettings
     from service.codec import format_of
     from service.device import choose_device
@@ -124,7 +129,7 @@ def _transform(
     settings = Settings()
     pipeline = Pipeline(StoreSettings().open(), choose_device(settings.device), settings)
     try:
-        work = pipeline.run(task, model, picture.read_bytes(), written_as, quality, **asked)
+        work = pipeline.run(options.model_copy(update={"format": written_as}), picture.read_bytes())
         answer = asyncio.run(work)
     finally:
         pipeline.close()
