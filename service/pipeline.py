@@ -12,14 +12,17 @@ import torch
 from torch import Tensor
 
 from model_store.card import Task
-from model_store.nets import SMALLEST_SIDE, histogram
+from model_store.nets import SMALLEST_SIDE, TransformNet
 from model_store.store import Store
-from service import codec
+from service import codec, retouching
+from service.buckets import Output
+from service.codec import alpha, colour
 from service.device import capacity_of
 from service.engine import Engine
 from service.inference import inference_form
-from service.models import Models
+from service.models import Loaded, Models
 from service.observer import Observer
+from service.options import Options, StylizeOptions
 from service.problems import BadPicture, TooLarge
 from service.settings import Settings
 from service.upkeep import Upkeep
@@ -47,12 +50,14 @@ class Answer(NamedTuple):
     """Name and version of the net, or of each net of a blend with its share."""
     etag: str
     width: int
-    """Of the upload, upright."""
+    """Of what was painted or enlarged: the upload, upright, and resized where that was asked for."""
     height: int
     factor: int
     """Of enlargement."""
+    frames: int
+    """Of the upload, of which the first was used; 1 if it is no animation."""
     batch: int
-    """Pictures computed together."""
+    """Pictures computed together; 0 where there was nothing to compute."""
     stages: tuple[Stage, ...]
     """In the order of the work."""
 
@@ -93,62 +98,60 @@ class Pipeline:
 
     async def run(
         self,
-        task: Task,
-        model: str,
+        options: Options,
         data: bytes,
-        format: codec.RequestedFormat,  # noqa: A002
-        quality: int,
         take_pixels: Callable[[int], None] = lambda _: None,
-        /,
-        *,
-        self_ensemble: bool = False,
-        match_histogram: bool = False,
     ) -> Answer:
         """Decodes, computes and encodes one picture.
 
         Args:
-            task: what to do.
-            model: which, as in `muse` or `muse@3`, or a blend as in `muse:0.7,great-wave:0.3`; see `blends.parse`.
+            options: what to do.
             data: the upload.
-            format: of the answer.
-            quality: of the answer, 1 to 100.
-            take_pixels: called with the pixels of upload and answer before anything is decoded; may raise.
-            self_ensemble: whether to take the mean over turned and mirrored uploads, see `SelfEnsemble`.
-            match_histogram: whether to give the answer the colours of the upload (Johnson et al. 2016, section 4.2).
+            take_pixels: called with the pixels of the upload and of what is computed, before anything is decoded; may
+                raise.
 
         Raises:
             Problem: as in `service.problems`.
         """
-        loaded = await asyncio.to_thread(self.models.get, task, model)
-        net = loaded.self_ensemble if self_ensemble else loaded.net
+        loaded = await asyncio.to_thread(self.models.get, options.task, options.model)
 
         started = time.perf_counter()
         # Not on the codec's threads, where it would wait for pictures: who is refused should know at once.
         header = await asyncio.to_thread(codec.read_header, data, self._max_pixels)
-        answered_as = header.format if format == "auto" else format
-        self._check_size(header, net.factor, answered_as)
-        take_pixels(header.width * header.height * (1 + net.factor**2))
-        picture = await self._in_thread(codec.decode, header)
+        plan = _plan(header, options, loaded)
+        self._check_size(plan)
+        take_pixels(header.width * header.height + plan.width * plan.height * plan.net.factor**2)
+        photo, seen = await self._in_thread(_decode, header, plan, options)
         decoded = time.perf_counter()
 
-        output = await asyncio.wrap_future(self.engine.submit(net, picture.pixels))
+        if isinstance(options, StylizeOptions) and options.strength == 0:
+            output = Output(seen, 0.0, 0.0, 0)
+        else:
+            output = await asyncio.wrap_future(self.engine.submit(plan.net, seen))
 
         computed = time.perf_counter()
-        result = codec.Picture(output.pixels, picture.alpha, answered_as)
-        reference = picture.pixels if match_histogram else None
-        content = await self._in_thread(_encode, result, net.factor, quality, reference)
+        content = await self._in_thread(_encode, output.pixels, photo, plan, options)
         encoded = time.perf_counter()
-        options = f"{answered_as} {quality} {self_ensemble} {match_histogram}"
-        etag = await self._in_thread(_etag, data, loaded.digest, options)
+        etag = await self._in_thread(_etag, data, loaded.digest, plan.format, options)
         stages = (
             Stage("decode", started, decoded - started),
             Stage("queue", decoded, output.queue_seconds),
             Stage("net", decoded + output.queue_seconds, output.net_seconds),
             Stage("encode", computed, encoded - computed),
         )
-        media_type = codec.MEDIA_TYPES[answered_as]
-        height, width, _ = picture.pixels.shape
-        return Answer(content, media_type, loaded.label, etag, width, height, net.factor, output.batch, stages)
+        height, width, _ = photo.pixels.shape
+        return Answer(
+            content,
+            codec.MEDIA_TYPES[plan.format],
+            loaded.label,
+            etag,
+            width,
+            height,
+            plan.factor,
+            header.frames,
+            output.batch,
+            stages,
+        )
 
     def start(self, preload: Sequence[tuple[Task, str]] = ()) -> None:
         """Begins to load models ahead of requests, and to look for new versions of those in use; for servers.
@@ -175,33 +178,61 @@ class Pipeline:
         context = copy_context()
         return await asyncio.get_running_loop().run_in_executor(self._threads, lambda: context.run(work, *args))
 
-    def _check_size(self, header: codec.Header, factor: int, answered_as: codec.Format) -> None:
-        width, height = header.width, header.height
+    def _check_size(self, plan: "_Plan") -> None:
+        width, height = plan.width, plan.height
         if min(height, width) < SMALLEST_SIDE:
             raise BadPicture(f"a picture of {width}×{height} is too small: both sides must be at least {SMALLEST_SIDE}")
-        if height * width * factor**2 > self._max_pixels:
+        if height * width * plan.net.factor**2 > self._max_pixels:
             raise TooLarge(
-                f"the answer would have {width * factor:,}×{height * factor:,} pixels; this server makes up to "
-                f"{self._max_pixels:,} in all: send a smaller picture"
+                f"{width * plan.net.factor:,}×{height * plan.net.factor:,} pixels would be computed; this server makes "
+                f"up to {self._max_pixels:,} in all: send a smaller picture, or ask for a smaller answer"
             )
-        codec.check_room(answered_as, width * factor, height * factor)
+        codec.check_room(plan.format, width * plan.factor, height * plan.factor)
 
 
-def _encode(picture: codec.Picture, factor: int, quality: int, reference: Tensor | None) -> bytes:
-    """Encodes a result that still has the alpha of the upload, with the colours of the reference if there is one."""
-    if reference is not None:
-        picture = picture._replace(pixels=_match_histogram(picture.pixels, reference))
-    if picture.alpha is not None and factor > 1:
-        picture = picture._replace(alpha=codec.enlarge_alpha(picture.alpha, factor))
-    return codec.encode(picture, quality)
+class _Plan(NamedTuple):
+    """What is to become of an upload."""
+
+    width: int
+    """Of what the net sees, as stored: EXIF may exchange it with the height."""
+    height: int
+    net: TransformNet
+    factor: int
+    """Of enlargement, of the answer; the net's may be a multiple."""
+    format: codec.Format
 
 
-def _match_histogram(pixels: Tensor, reference: Tensor) -> Tensor:
-    """`histogram.match` of uint8 pictures, `(H, W, 3)`."""
-    floats, wanted = (each.permute(2, 0, 1)[None] / 255 for each in (pixels, reference))
-    return histogram.match(floats, wanted)[0].mul_(255).round_().byte().permute(1, 2, 0).contiguous()
+def _plan(header: codec.Header, options: Options, loaded: Loaded) -> _Plan:
+    answered_as = header.format if options.format == "auto" else options.format
+    if isinstance(options, StylizeOptions):
+        return _Plan(*options.resized(header.width, header.height), loaded.net, 1, answered_as)
+    net = loaded.self_ensemble if options.self_ensemble else loaded.net
+    return _Plan(header.width, header.height, net, options.factor, answered_as)
 
 
-def _etag(data: bytes, weights: str, options: str) -> str:
+def _decode(header: codec.Header, plan: _Plan, options: Options) -> tuple[codec.Picture, Tensor]:
+    """The upload, and the pixels that the net is to see.
+
+    Styles are made for sRGB. Enlarging is done in the colours of the upload, so that none of them is lost.
+    """
+    photo = codec.decode(header, (plan.width, plan.height), keep_metadata=options.keep_metadata)
+    seen = photo.pixels if photo.alpha is None else alpha.as_seen(photo.pixels, photo.alpha)
+    return photo, colour.to_srgb(seen, photo.profile) if isinstance(options, StylizeOptions) else seen
+
+
+def _encode(output: Tensor, photo: codec.Picture, plan: _Plan, options: Options) -> bytes:
+    """The answer's bytes, of the output of the net."""
+    mask = photo.alpha
+    if isinstance(options, StylizeOptions):
+        painting = colour.from_srgb(output, photo.profile)
+        pixels = retouching.mix(painting, photo.pixels, options.strength, preserve_color=options.preserve_color)
+    else:
+        pixels = retouching.finish(output, plan.factor, photo.pixels, match_histogram=options.match_histogram)
+        mask = None if mask is None else alpha.enlarge(mask, plan.factor)
+    return codec.encode(photo._replace(pixels=pixels, alpha=mask, format=plan.format), options.quality)
+
+
+def _etag(data: bytes, weights: str, format: codec.Format, options: Options) -> str:  # noqa: A002
     """The same for the same upload, net and options."""
-    return hashlib.sha256(data + f"{weights} {options}".encode()).hexdigest()[:32]
+    asked = options.model_dump_json(exclude={"style", "fidelity", "blurred", "format"})
+    return hashlib.sha256(data + f"{weights} {format} {asked}".encode()).hexdigest()[:32]

@@ -6,14 +6,13 @@ from typing import Annotated, NamedTuple
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 from fastapi.responses import RedirectResponse
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from model_store.card import Card, Task, parse_label
 from model_store.errors import BadLabel, DamagedModel, ModelNotFound
 from model_store.store import Store
-from service import codec, problems, tracing
+from service import problems, tracing
 from service.admission import Admission
-from service.blends import blend_for_factor
 from service.deadline import HEADER as DEADLINE_HEADER
 from service.deadline import deadline
 from service.disconnect import unless_disconnected
@@ -27,6 +26,7 @@ from service.openapi import (
     picture_answers,
     problem_answers,
 )
+from service.options import Options, StylizeOptions, SuperResolveOptions
 from service.pipeline import Pipeline
 from service.settings import Settings
 from service.upload import read_upload
@@ -62,52 +62,6 @@ DeadlineMs = Annotated[
 ]
 
 
-class PictureOptions(BaseModel):
-    """What every answer with a picture can be asked for."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    format: codec.RequestedFormat = Field("auto", description="`auto` keeps the upload's.")
-    quality: int = Field(90, ge=1, le=100, description="Of JPEG, WebP and AVIF.")
-
-
-class StylizeOptions(PictureOptions):
-    """Options of `/stylize`."""
-
-    style: str = Field(
-        max_length=800,
-        description="A name from `GET /models`, as in `muse` or `muse@1`, or a blend of up to 8, each with a share, as "
-        "in `muse:0.7,great-wave:0.3`. Shares are divided by their sum and rounded to hundredths.",
-    )
-
-
-class SuperResolveOptions(PictureOptions):
-    """Options of `/super-resolve`."""
-
-    factor: int = Field(4, ge=2, le=64, description="Of enlargement; there must be a model for it.")
-    blurred: bool = Field(
-        default=False,
-        description="Whether the upload is soft because it was blurred before it was shrunk, as photos of many cameras "
-        "are; there must be a model for it.",
-    )
-    fidelity: float = Field(
-        default=1.0,
-        ge=0,
-        le=1,
-        description="From 1, true to the upload, to 0, sharp with made-up detail: the share of the net `xFACTOR-pixel` "
-        "in its blend with `xFACTOR-feature`, for which there must be a model; rounded to hundredths.",
-    )
-    self_ensemble: bool = Field(
-        default=False,
-        description="Whether to take the mean over the upload's eight turns and mirrorings: about 0.2 dB better, and "
-        "eight times the work.",
-    )
-    match_histogram: bool = Field(
-        default=False,
-        description="Whether to give the answer the distribution of colours of the upload, channel by channel.",
-    )
-
-
 @router.post(
     "/stylize", response_class=Response, responses=TRANSFORM_ANSWERS, openapi_extra=PICTURE_BODY, tags=["pictures"]
 )
@@ -118,7 +72,7 @@ async def stylize(
     deadline_ms: DeadlineMs = None,
 ) -> Response:
     """Paints a photo in a style; the answer has the photo's size."""
-    return await _transform(request, parts, deadline_ms, "stylize", options.style, options)
+    return await _transform(request, parts, deadline_ms, options)
 
 
 @router.post(
@@ -135,16 +89,7 @@ async def super_resolve(
     deadline_ms: DeadlineMs = None,
 ) -> Response:
     """Enlarges a picture by a whole factor."""
-    return await _transform(
-        request,
-        parts,
-        deadline_ms,
-        "super-resolve",
-        blend_for_factor(options.factor, blurred=options.blurred, fidelity=options.fidelity),
-        options,
-        self_ensemble=options.self_ensemble,
-        match_histogram=options.match_histogram,
-    )
+    return await _transform(request, parts, deadline_ms, options)
 
 
 class ListedModel(Card):
@@ -218,27 +163,21 @@ def _listed(card: Card, models: Models) -> ListedModel:
     return ListedModel(**card.model_dump(), served_version=served, loaded=loaded)
 
 
-async def _transform(
-    request: Request,
-    parts: Parts,
-    deadline_ms: int | None,
-    task: Task,
-    model: str,
-    options: PictureOptions,
-    **asked: bool,
-) -> Response:
-    """Admits, reads, computes and answers; what else is asked for is as in `Pipeline.run`."""
+async def _transform(request: Request, parts: Parts, deadline_ms: int | None, options: Options) -> Response:
+    """Admits, reads, computes and answers."""
     settings = parts.settings
     async with deadline(settings.deadline_s, deadline_ms):
         with parts.admission.admit() as take_pixels, parts.metrics.in_flight():
             data = await read_upload(request, settings.upload_timeout_s)
-            work = parts.pipeline.run(task, model, data, options.format, options.quality, take_pixels, **asked)
+            work = parts.pipeline.run(options.accepting(request.headers.get("Accept", "")), data, take_pixels)
             answer = await unless_disconnected(request, work)
     request.state.answer = answer
-    parts.metrics.picture_made(task, answer)
+    parts.metrics.picture_made(options.task, answer)
     tracing.record(answer)
     stages = (f"{stage.name};dur={stage.seconds * 1000:.1f}" for stage in answer.stages)
     headers = {"X-Model": answer.model, "ETag": f'"{answer.etag}"', "Server-Timing": ", ".join(stages)}
+    if answer.frames > 1:
+        headers["X-Frames"] = str(answer.frames)
     return Response(answer.content, media_type=answer.media_type, headers=headers)
 
 

@@ -1,18 +1,17 @@
 """Pictures made on this machine."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 
-from model_store.card import Task
 from model_store.settings import StoreSettings
 from service.batch.batch import Outcome, Painter
-from service.blends import blend_for_factor
 from service.client.answer import Answer
 from service.client.mapping import map_in_tasks
 from service.client.options import Format, MapOptions
 from service.device import capacity_of, choose_device
+from service.options import Options, StylizeOptions, SuperResolveOptions
 from service.pipeline import Pipeline
 from service.problems import DeviceLost
 from service.settings import Settings
@@ -30,6 +29,7 @@ async def here(options: MapOptions) -> AsyncIterator[Painter]:
     Raises:
         Problem: there is no such model, or it cannot be used.
     """
+    asked = (StylizeOptions if "style" in options else SuperResolveOptions).model_validate(options)
     settings = Settings()
     device = choose_device(settings.device)
     capacity = capacity_of(device)
@@ -37,12 +37,14 @@ async def here(options: MapOptions) -> AsyncIterator[Painter]:
     concurrency = min(2 * capacity.lanes * capacity.batch + settings.codec_threads, _MOST_IN_FLIGHT)
     pipeline = Pipeline(StoreSettings().open(), device, settings)
     try:
-        make = await _maker(pipeline, options)
+        await asyncio.to_thread(pipeline.models.get, asked.task, asked.model)
 
         async def paint(pictures: Sequence[Path], format: Format) -> AsyncGenerator[Outcome, None]:  # noqa: A002
+            wanted = asked.model_copy(update={"format": format})
+
             async def attempt(picture: Path) -> Outcome:
                 try:
-                    return await make(picture, format)
+                    return await _make(pipeline, wanted, picture)
                 except Exception as error:
                     return error
 
@@ -57,29 +59,8 @@ async def here(options: MapOptions) -> AsyncIterator[Painter]:
         pipeline.close()
 
 
-async def _maker(pipeline: Pipeline, options: MapOptions) -> Callable[[Path, Format], Awaitable[Answer]]:
-    """What makes one picture; its model is loaded."""
-    style = options.get("style")
-    task: Task = "super-resolve" if style is None else "stylize"
-    model = blend_for_factor(
-        options.get("factor", 4), blurred=options.get("blurred", False), fidelity=options.get("fidelity", 1.0)
-    )
-    if style is not None:
-        model = str(style)
-    await asyncio.to_thread(pipeline.models.get, task, model)
-
-    async def make(picture: Path, format: Format) -> Answer:  # noqa: A002
-        data = await asyncio.to_thread(picture.read_bytes)
-        made = await pipeline.run(
-            task,
-            model,
-            data,
-            format,
-            options.get("quality", 90),
-            self_ensemble=options.get("self_ensemble", False),
-            match_histogram=options.get("match_histogram", False),
-        )
-        timing = {stage.name: 1000 * stage.seconds for stage in made.stages}
-        return Answer(made.content, made.media_type, made.model, "", timing)
-
-    return make
+async def _make(pipeline: Pipeline, options: Options, picture: Path) -> Answer:
+    data = await asyncio.to_thread(picture.read_bytes)
+    made = await pipeline.run(options, data)
+    timing = {stage.name: 1000 * stage.seconds for stage in made.stages}
+    return Answer(made.content, made.media_type, made.model, "", timing, made.frames)

@@ -111,17 +111,14 @@ def slow_store() -> SlowStore:
 
 @pytest.fixture
 def publish(store: Store) -> Publish:
-    """Publishes a tiny untrained net to the store under a name."""
+    """Publishes a tiny untrained net to the store under a name; the factor is that of super-resolution."""
 
-    def publish(task: Task, name: str, width: int = 4) -> Card:
+    def publish(task: Task, name: str, width: int = 4, factor: int = 2) -> Card:
         if task == "stylize":
-            architecture, parameters, factor = "style-net", {"width": width, "residual_blocks": 1}, None
+            architecture, parameters = "style-net", {"width": width, "residual_blocks": 1}
         else:
-            architecture, parameters, factor = (
-                "super-resolution-net",
-                {"channels": width, "residual_blocks": 1, "factor": 2},
-                2,
-            )
+            architecture = "super-resolution-net"
+            parameters = {"channels": width, "residual_blocks": 1, "factor": factor}
         draft = Draft(
             task=task,
             name=name,
@@ -129,7 +126,7 @@ def publish(store: Store) -> Publish:
             description="Untrained, for tests.",
             architecture=architecture,
             parameters=parameters,
-            factor=factor,
+            factor=None if task == "stylize" else factor,
             recipe={},
             training_data="none",
             loss_network="none",

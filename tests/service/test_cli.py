@@ -71,9 +71,9 @@ def test_an_enlargement_is_the_mean_of_a_self_ensemble(picture: Path, tmp_path: 
 
 
 def test_a_blurred_picture_is_enlarged_by_the_net_for_it(picture: Path, publish: Publish, tmp_path: Path) -> None:
-    publish("super-resolve", "x2-pixel-blurred")
-    command = ("super-resolve", picture, "--factor", "2", "--blurred", "-o", tmp_path / "large.png")
-    assert "large.png: x2-pixel-blurred@1" in impasto(*command, IMPASTO_STORE=str(tmp_path)).stdout
+    publish("super-resolve", "x4-pixel-blurred", factor=4)
+    command = ("super-resolve", picture, "--factor", "4", "--blurred", "-o", tmp_path / "large.png")
+    assert "large.png: x4-pixel-blurred@1" in impasto(*command, IMPASTO_STORE=str(tmp_path)).stdout
 
 
 def test_a_blurred_picture_needs_a_net_for_it(picture: Path, tmp_path: Path) -> None:
@@ -89,10 +89,10 @@ def test_a_photo_is_painted_in_a_blend_of_styles(picture: Path, publish: Publish
 
 
 def test_a_picture_is_enlarged_with_less_fidelity(picture: Path, publish: Publish, tmp_path: Path) -> None:
-    publish("super-resolve", "x2-pixel")
-    publish("super-resolve", "x2-feature")
-    command = ("super-resolve", picture, "--factor", "2", "--fidelity", "0.6", "-o", tmp_path / "large.png")
-    assert "large.png: x2-pixel@1:0.6,x2-feature@1:0.4" in impasto(*command, IMPASTO_STORE=str(tmp_path)).stdout
+    publish("super-resolve", "x4-pixel", factor=4)
+    publish("super-resolve", "x4-feature", factor=4)
+    command = ("super-resolve", picture, "--factor", "4", "--fidelity", "0.6", "-o", tmp_path / "large.png")
+    assert "large.png: x4-pixel@1:0.6,x4-feature@1:0.4" in impasto(*command, IMPASTO_STORE=str(tmp_path)).stdout
 
 
 def test_a_blurred_picture_is_not_enlarged_with_less_fidelity(picture: Path, tmp_path: Path) -> None:

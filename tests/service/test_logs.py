@@ -223,7 +223,7 @@ def test_what_a_codec_thread_logs_carries_the_request(url: str) -> None:
     with logged() as lines:
         httpx.post(f"{url}/stylize?style=tiny", content=buffer.getvalue(), headers={"X-Request-ID": "job-7"})
         line = lines.until("ICC profile ignored")
-    assert (line["logger"], line["request_id"]) == ("service.codec", "job-7")
+    assert (line["logger"], line["request_id"]) == ("service.codec.colour", "job-7")
 
 
 def test_what_the_engine_logs_carries_the_request(serve: Serve, photo_png: bytes) -> None:

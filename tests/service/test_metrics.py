@@ -63,10 +63,10 @@ def scrape_until(source: str | Metrics, is_there: Callable[[Scrape], bool]) -> S
 
 @pytest.fixture
 def url(serve: Serve, store: Store, publish: Publish) -> Iterator[str]:
-    """The address of a server that counts from 0, with the styles `tiny` and `other` and a net `x2-pixel`."""
+    """The address of a server that counts from 0, with the styles `tiny` and `other` and a net `x4-pixel`."""
     publish("stylize", "tiny")
     publish("stylize", "other")
-    publish("super-resolve", "x2-pixel")
+    publish("super-resolve", "x4-pixel", factor=4)
     with serve(Settings(device="cpu"), store) as url:
         yield url
 

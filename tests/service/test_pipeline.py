@@ -3,7 +3,6 @@ import io
 import itertools
 import threading
 from collections.abc import Callable, Iterator
-from typing import Literal
 
 import numpy as np
 import pytest
@@ -13,6 +12,7 @@ from PIL import Image
 from model_store.card import Card
 from model_store.store import Store
 from service.codec import Format
+from service.options import StylizeOptions, SuperResolveOptions
 from service.pipeline import Answer, Pipeline
 from service.problems import BadPicture, Busy, TooLarge, UnknownModel
 from service.settings import Settings
@@ -22,20 +22,20 @@ Publish = Callable[..., Card]
 
 @pytest.fixture
 def pipeline(store: Store, publish: Publish) -> Iterator[Pipeline]:
-    """With a style `tiny` and a net `x2-pixel`, for up to 10,000 pixels."""
+    """With a style `tiny` and a net for ×4, for up to 25,600 pixels."""
     publish("stylize", "tiny")
-    publish("super-resolve", "x2-pixel")
-    pipeline = Pipeline(store, torch.device("cpu"), Settings(max_pixels=10_000))
+    publish("super-resolve", "x4-pixel", factor=4)
+    pipeline = Pipeline(store, torch.device("cpu"), Settings(max_pixels=25_600))
     yield pipeline
     pipeline.close()
 
 
-def stylize(pipeline: Pipeline, data: bytes, format: Format | Literal["auto"] = "auto", quality: int = 90) -> Answer:  # noqa: A002
-    return asyncio.run(pipeline.run("stylize", "tiny", data, format, quality))
+def stylize(pipeline: Pipeline, data: bytes, **asked: object) -> Answer:
+    return asyncio.run(pipeline.run(StylizeOptions(style="tiny", **asked), data))
 
 
-def super_resolve(pipeline: Pipeline, data: bytes, **asked: bool) -> Answer:
-    return asyncio.run(pipeline.run("super-resolve", "x2-pixel", data, "auto", 90, **asked))
+def super_resolve(pipeline: Pipeline, data: bytes, factor: int = 4, **asked: object) -> Answer:
+    return asyncio.run(pipeline.run(SuperResolveOptions(factor=factor, **asked), data))
 
 
 def read(answer: Answer) -> Image.Image:
@@ -62,7 +62,7 @@ def test_a_photo_is_painted_in_its_own_size_and_format(
 def test_a_picture_is_enlarged_by_the_factor(pipeline: Pipeline, photo_png: bytes, photo: Image.Image) -> None:
     # An untrained net is near to bicubic.
     enlarged = read(super_resolve(pipeline, photo_png))
-    bicubic = photo.resize((2 * photo.width, 2 * photo.height), Image.Resampling.BICUBIC)
+    bicubic = photo.resize((4 * photo.width, 4 * photo.height), Image.Resampling.BICUBIC)
     assert enlarged.size == bicubic.size
     assert np.abs(np.asarray(enlarged).astype(float) - np.asarray(bicubic)).mean() < 10
 
@@ -71,7 +71,7 @@ def test_an_enlargement_is_given_the_colours_of_the_upload(
     pipeline: Pipeline, photo_png: bytes, photo: Image.Image
 ) -> None:
     matched = read(super_resolve(pipeline, photo_png, match_histogram=True))
-    assert matched.size == (2 * photo.width, 2 * photo.height)
+    assert matched.size == (4 * photo.width, 4 * photo.height)
     wanted, given = (np.quantile(np.asarray(image), np.linspace(0, 1, 65), axis=(0, 1)) for image in (photo, matched))
     assert np.abs(wanted - given).mean() < 1
 
@@ -95,7 +95,7 @@ def test_colours_are_matched_beside_alpha(pipeline: Pipeline) -> None:
 
 @pytest.mark.parametrize("format", ["jpeg", "png", "webp", "avif"])
 def test_the_answer_has_the_format_asked_for(pipeline: Pipeline, photo_png: bytes, format: Format) -> None:  # noqa: A002
-    assert read(stylize(pipeline, photo_png, format)).format == format.upper()
+    assert read(stylize(pipeline, photo_png, format=format)).format == format.upper()
 
 
 def test_the_time_of_every_stage_is_told(pipeline: Pipeline, photo_png: bytes) -> None:
@@ -131,7 +131,7 @@ def test_alpha_is_kept_beside_the_paint(pipeline: Pipeline) -> None:
 
 def test_alpha_is_enlarged_with_the_picture(pipeline: Pipeline) -> None:
     enlarged = read(super_resolve(pipeline, png(20, 24, (10, 200, 90, 77))))
-    assert (enlarged.mode, enlarged.size) == ("RGBA", (40, 48))
+    assert (enlarged.mode, enlarged.size) == ("RGBA", (80, 96))
     assert enlarged.getchannel("A").getextrema() == (77, 77)
 
 
@@ -151,14 +151,14 @@ def test_the_smallest_picture_is_taken(pipeline: Pipeline) -> None:
 
 
 def test_an_answer_with_too_many_pixels_is_refused(pipeline: Pipeline) -> None:
-    assert read(super_resolve(pipeline, png(50, 50))).size == (100, 100)
-    with pytest.raises(TooLarge, match="102×100"):
-        super_resolve(pipeline, png(51, 50))
+    assert read(super_resolve(pipeline, png(40, 40), 4)).size == (160, 160)
+    with pytest.raises(TooLarge, match="164×160"):
+        super_resolve(pipeline, png(41, 40), 4)
 
 
 def test_an_upload_with_too_many_pixels_is_refused(pipeline: Pipeline) -> None:
-    with pytest.raises(TooLarge, match="101×100"):
-        stylize(pipeline, png(101, 100))
+    with pytest.raises(TooLarge, match="161×160"):
+        stylize(pipeline, png(161, 160))
 
 
 def test_the_pixels_of_upload_and_answer_are_told_before_anything_is_decoded(
@@ -171,15 +171,15 @@ def test_the_pixels_of_upload_and_answer_are_told_before_anything_is_decoded(
         raise Busy("not now")
 
     cut_short = photo_png[:-60]
-    for task, model in (("stylize", "tiny"), ("super-resolve", "x2-pixel")):
+    for options in (StylizeOptions(style="tiny"), StylizeOptions(style="tiny", size=24), SuperResolveOptions(factor=2)):
         with pytest.raises(Busy):
-            asyncio.run(pipeline.run(task, model, cut_short, "auto", 90, refuse))
-    assert told == [48 * 32 * 2, 48 * 32 * 5]
+            asyncio.run(pipeline.run(options, cut_short, refuse))
+    assert told == [48 * 32 * 2, 48 * 32 + 24 * 16, 48 * 32 * 17]
 
 
 def test_an_unknown_model_is_refused(pipeline: Pipeline, photo_png: bytes) -> None:
     with pytest.raises(UnknownModel, match="tiny"):
-        asyncio.run(pipeline.run("stylize", "nope", photo_png, "auto", 90))
+        asyncio.run(pipeline.run(StylizeOptions(style="nope"), photo_png))
 
 
 def test_closing_ends_the_look_for_new_versions(pipeline: Pipeline) -> None:
@@ -196,7 +196,7 @@ def test_many_at_once_get_each_their_own(pipeline: Pipeline) -> None:
     sizes = [(16 + number % 4, 20) for number in range(12)]
 
     async def all_at_once() -> list[Answer]:
-        calls = [pipeline.run("stylize", "tiny", png(*size), "auto", 90) for size in sizes]
+        calls = [pipeline.run(StylizeOptions(style="tiny"), png(*size)) for size in sizes]
         return await asyncio.gather(*calls)
 
     assert [read(answer).size for answer in asyncio.run(all_at_once())] == sizes

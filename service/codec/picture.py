@@ -1,0 +1,22 @@
+"""A decoded picture."""
+
+from typing import NamedTuple
+
+from torch import Tensor
+
+from service.codec.formats import Format
+from service.codec.metadata import Metadata
+
+
+class Picture(NamedTuple):
+    """Upright pixels, and what else a file says of them."""
+
+    pixels: Tensor
+    """uint8, `(H, W, 3)`: RGB in the colours of the profile."""
+    alpha: Tensor | None
+    """uint8, `(H, W)`; None for opaque pictures."""
+    format: Format
+    """In which it is, or is to be, written."""
+    profile: bytes | None = None
+    """The ICC profile, of RGB; None is sRGB that does not say so."""
+    metadata: Metadata = Metadata()

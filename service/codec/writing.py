@@ -1,0 +1,57 @@
+"""A picture to bytes."""
+
+import io
+import logging
+from typing import Any
+
+from PIL import Image, PngImagePlugin
+
+from service.codec.formats import check_room
+from service.codec.picture import Picture
+
+_LARGEST_SEGMENT = 65_000
+"""Bytes of EXIF or XMP that a JPEG has room for."""
+_log = logging.getLogger(__name__)
+
+
+def encode(picture: Picture, quality: int) -> bytes:
+    """Writes a picture in its format, with its profile and metadata.
+
+    Args:
+        picture: alpha is laid over white where the format (JPEG) has none.
+        quality: 1 to 100, of JPEG, WebP and AVIF; PNG loses nothing.
+
+    Raises:
+        TooLarge: the format has no room for it.
+    """
+    height, width, _ = picture.pixels.shape
+    check_room(picture.format, width, height)
+    image = Image.fromarray(picture.pixels.numpy())
+    if picture.alpha is not None:
+        image.putalpha(Image.fromarray(picture.alpha.numpy()))
+        if picture.format == "jpeg":
+            image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+    options = _said(picture)
+    if picture.format != "png":
+        options["quality"] = quality
+    if picture.format == "jpeg":
+        options["subsampling"] = "4:4:4"
+    buffer = io.BytesIO()
+    image.save(buffer, picture.format.upper(), **options)
+    return buffer.getvalue()
+
+
+def _said(picture: Picture) -> dict[str, Any]:
+    """What is written beside the pixels."""
+    said = {"icc_profile": picture.profile, **picture.metadata._asdict()}
+    options = {name: content for name, content in said.items() if content is not None}
+    if picture.format == "jpeg":
+        for name in ("exif", "xmp"):
+            if len(options.get(name, b"")) > _LARGEST_SEGMENT:
+                _log.info("%s left out: a JPEG has no room for it", name.upper())
+                del options[name]
+    if picture.format == "png" and "xmp" in options:
+        chunks = PngImagePlugin.PngInfo()
+        chunks.add_itxt("XML:com.adobe.xmp", options.pop("xmp").decode("utf-8", "replace"))
+        options["pnginfo"] = chunks
+    return options
