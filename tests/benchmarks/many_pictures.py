@@ -51,8 +51,12 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     batch_s, busy = timed(batch, environment)
     (folder / "loop").mkdir()
     single = f"{shlex.quote(COMMAND)} stylize $photo -o {folder}/loop/ --style {shlex.quote(options.style)}"
-    loop_s, loop_busy = timed(["sh", "-c", f"for photo in {shlex.join(map(str, looped))}; do {single}; done"], environment)
-    same = all((folder / "loop" / each.name).read_bytes() == (folder / "batch" / each.name).read_bytes() for each in looped)
+    loop_s, loop_busy = timed(
+        ["sh", "-c", f"for photo in {shlex.join(map(str, looped))}; do {single}; done"], environment
+    )
+    same = all(
+        (folder / "loop" / each.name).read_bytes() == (folder / "batch" / each.name).read_bytes() for each in looped
+    )
 
     again = [*batch[:-4], str(folder / "resumed"), *batch[-3:]]
     stopped, whole = interrupt(again, environment, len(photos) // 3, folder / "resumed")

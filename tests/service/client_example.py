@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from model_store.card import Card
-from service.client import Answer, AsyncClient, Busy, Client, ClientError, Progress, ProblemError
+from service.client import Answer, AsyncClient, Busy, Client, ClientError, ProblemError, Progress
 
 
 def paint(url: str, key: str) -> float:

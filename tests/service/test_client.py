@@ -178,7 +178,11 @@ def params_sent(call: Callable[[Client | AsyncClient], Any]) -> list[dict[str, s
 DEFAULTS = {"format": "auto", "quality": 90, "keep_metadata": False}
 STYLIZE_DEFAULTS = DEFAULTS | {"strength": 1.0, "preserve_color": False, "size": None}
 SUPER_RESOLVE_DEFAULTS = DEFAULTS | {
-    "factor": 4, "fidelity": 1.0, "blurred": False, "self_ensemble": False, "match_histogram": False
+    "factor": 4,
+    "fidelity": 1.0,
+    "blurred": False,
+    "self_ensemble": False,
+    "match_histogram": False,
 }
 
 
