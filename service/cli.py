@@ -24,8 +24,10 @@ _INTERRUPTED = 130
 
 def complete_style(incomplete: str) -> list[str]:
     """The styles of the local store that go on so; of a blend, its last part."""
-    from model_store.settings import StoreSettings
-
+    try:
+        from model_store.settings import StoreSettings
+    except ModuleNotFoundError:  # an installation of the client alone, which has no store
+        return []
     before, comma, part = incomplete.rpartition(",")
     names = StoreSettings().local_names("stylize")
     return [f"{before}{comma}{name}" for name in names if name.startswith(part)]

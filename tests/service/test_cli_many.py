@@ -193,7 +193,7 @@ def test_the_bar_is_shown_on_a_terminal_only(photos: Path, tmp_path: Path, serve
 def test_the_shell_completes_styles(typed: str, completed: str) -> None:
     words = f"impasto stylize a.jpg --style {typed}"
     done = impasto(_IMPASTO_COMPLETE="complete_zsh", _TYPER_COMPLETE_ARGS=words)
-    assert completed in done.stdout
+    assert completed in done.stdout.replace("\\", "")  # by which zsh takes marks for themselves
 
 
 def test_completion_needs_no_torch() -> None:

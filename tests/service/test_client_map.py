@@ -125,7 +125,7 @@ def test_a_server_that_is_busy_is_asked_again_until_it_is_not(url: str, plain_pn
 
     async def call() -> list[Answer]:
         async with AsyncClient(url, retries=60, transport=transport) as client:
-            large = plain_png(90, 512, 512)
+            large = plain_png(90, 256, 256)
             return await asyncio.gather(*(client.stylize(large, style="muse") for _ in range(12)))
 
     answers = asyncio.run(call())
@@ -137,7 +137,7 @@ def test_a_server_that_is_busy_is_asked_again_until_it_is_not(url: str, plain_pn
 def test_a_server_that_stays_busy_is_told_with_the_id_of_the_request(url: str, plain_png: Callable[..., bytes]) -> None:
     async def call() -> list[Answer | BaseException]:
         async with AsyncClient(url, retries=0) as client:
-            large = plain_png(90, 512, 512)
+            large = plain_png(90, 256, 256)
             calls = (client.stylize(large, style="muse") for _ in range(12))
             return await asyncio.gather(*calls, return_exceptions=True)
 
