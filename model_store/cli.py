@@ -1,14 +1,20 @@
 """`impasto models`: look at the store, check it, add to it."""
 
+from json import dumps
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.filesize import decimal
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from model_store.card import TASKS, Draft, Task, parse_label
+
+_LISTED = {"task", "name", "version", "title", "licence"}
+_PREVIEW_COLUMNS = 36
 
 app = typer.Typer()
 models = typer.Typer(no_args_is_help=True, help="List, show, check and publish models.")
@@ -20,17 +26,41 @@ ModelArgument = Annotated[
 
 
 @models.command("ls")
-def list_models() -> None:
+def list_models(
+    *,
+    previews: Annotated[
+        bool, typer.Option("--previews", help="Show what each does, where the terminal has 24-bit colours.")
+    ] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
     """The newest version of every model."""
     from model_store.settings import StoreSettings
 
-    table = Table("model", "title", "architecture", "licence", "published", box=None, header_style="bold")
-    for card in StoreSettings().open().cards():
-        published = card.created_at.date().isoformat()
-        table.add_row(
-            *map(escape, (f"{card.task}/{card.label}", card.title, card.architecture, card.licence, published))
-        )
-    Console().print(table)
+    store = StoreSettings().open()
+    sizes = [(card, store.size(card)) for card in store.cards()]
+    console = Console()
+    if json:
+        listed = [card.model_dump(mode="json", include=_LISTED) | {"bytes": size} for card, size in sizes]
+        typer.echo(dumps(listed, indent=2))
+        return
+    if not console.is_terminal:
+        for card, size in sizes:
+            typer.echo(f"{card.task}/{card.label}\t{card.title}\t{size}\t{card.licence}")
+        return
+    shows = previews and console.color_system == "truecolor"
+    if previews and not shows:
+        typer.echo("this terminal does not say that it has 24-bit colours (COLORTERM=truecolor): no previews", err=True)
+    table = Table("task", "name", "version", "title", "size", "licence", box=None, header_style="bold")
+    for card, size in sizes:
+        name = Text(card.name, "bold")
+        preview = store.preview(card.task, card.name, card.version) if shows else None
+        if preview is not None:
+            from model_store.half_blocks import half_blocks
+
+            name = Text("\n").join([name, half_blocks(preview, _PREVIEW_COLUMNS), Text()])
+        words = (escape(each) for each in (card.title, decimal(size), card.licence))
+        table.add_row(card.task, name, str(card.version), *words)
+    console.print(table)
 
 
 @models.command()

@@ -11,6 +11,8 @@ ImpastoError
 
 from collections.abc import Sequence
 
+from model_store.suggestion import did_you_mean
+
 
 class ImpastoError(Exception):
     """Base of every error, in all packages, whose message tells the user what is wrong and what to do."""
@@ -30,7 +32,7 @@ class ModelNotFound(StoreError):
     def __init__(self, task: str, name: str, known: Sequence[str]) -> None:
         self.task, self.name, self.known = task, name, tuple(known)
         listed = ", ".join(self.known) if self.known else "none"
-        super().__init__(f"there is no model {task}/{name}; known: {listed}")
+        super().__init__(f"there is no model {task}/{name}{did_you_mean(name, self.known)}; known: {listed}")
 
 
 class DamagedModel(StoreError):

@@ -97,6 +97,17 @@ class Root:
             raise DamagedModel(f"the weights of {card.task}/{card.label} cannot be read: {error}") from error
         return content
 
+    def size(self, card: Card) -> int:
+        """The bytes of the weights.
+
+        Raises:
+            DamagedModel: they are not there.
+        """
+        try:
+            return int(self._filesystem.size(self._join(card.task, card.name, str(card.version), _WEIGHTS)) or 0)
+        except OSError as error:
+            raise DamagedModel(f"the weights of {card.task}/{card.label} cannot be read: {error}") from error
+
     def preview(self, task: Task, name: str, version: int) -> bytes | None:
         """Reads the preview, a JPEG, if there is one."""
         try:

@@ -108,6 +108,16 @@ class Store:
         root, version = self._find(task, name, version)
         return root.preview(task, name, version)
 
+    def size(self, card: Card) -> int:
+        """The bytes of a model's weights.
+
+        Raises:
+            ModelNotFound: no such model or version.
+            DamagedModel: they are not there.
+        """
+        root, _ = self._find(card.task, card.name, card.version)
+        return root.size(card)
+
     def publish(self, draft: Draft, weights: Mapping[str, Tensor], preview: bytes | None = None) -> Card:
         """Adds a model as the next version of its name, with its weights as `stored` has them.
 

@@ -6,26 +6,52 @@ import signal
 import sys
 import tempfile
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from model_store.errors import ImpastoError
+from service.client.options import Format, MapOptions
 
 if TYPE_CHECKING:
-    from service.options import Options
+    from service.batch.batch import Batch
 
 app = typer.Typer()
 
 _LONGEST_PAUSE_S = 30
 """After which a worker that does not move is replaced; loading torch from a cold disk takes seconds."""
+_INTERRUPTED = 130
 
-PictureArgument = Annotated[
-    Path, typer.Argument(exists=True, dir_okay=False, help="JPEG, PNG, WebP, AVIF, TIFF, GIF, or HEIC.")
+
+def complete_style(incomplete: str) -> list[str]:
+    """The styles of the local store that go on so; of a blend, its last part."""
+    try:
+        from model_store.settings import StoreSettings
+    except ModuleNotFoundError:  # an installation of the client alone, which has no store
+        return []
+    before, comma, part = incomplete.rpartition(",")
+    names = StoreSettings().local_names("stylize")
+    return [f"{before}{comma}{name}" for name in names if name.startswith(part)]
+
+
+PicturesArgument = Annotated[
+    list[str],
+    typer.Argument(metavar="PICTURES...", help="Files, folders with all below them, or globs as in 'photos/**/*.jpg'."),
 ]
-OutputOption = Annotated[Path, typer.Option("--output", "-o", help="Where to write; its suffix chooses the format.")]
+OutputOption = Annotated[
+    str,
+    typer.Option(
+        "--output", "-o", help="A file, whose suffix chooses the format, or a folder, which keeps the tree of folders."
+    ),
+]
+FormatOption = Annotated[Format, typer.Option(help="Of what is made in a folder; auto keeps each picture's.")]
 QualityOption = Annotated[int, typer.Option(min=1, max=100, help="Of JPEG, WebP and AVIF.")]
+KeepMetadataOption = Annotated[bool, typer.Option("--keep-metadata", help="Keep the metadata of the picture.")]
+OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Make anew what is there already.")]
+ServerOption = Annotated[
+    str | None, typer.Option(metavar="URL", help="Have a server do it, instead of this machine's device.")
+]
+ApiKeyOption = Annotated[str | None, typer.Option(envvar="IMPASTO_API_KEY", help="For a server that asks for one.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object a line: each picture, and a summary.")]
 
 
 @app.command()
@@ -38,8 +64,7 @@ def serve(
     grace: Annotated[int, typer.Option(min=0, help="Seconds to finish what was accepted, on SIGTERM.")] = 30,
 ) -> None:
     """Serve over HTTP; settings come from the environment (IMPASTO_…)."""
-    # Torch then asks for large pages: mapping small ones for each picture costs a CPU up to a tenth of its time.
-    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
+    _ask_for_large_pages()
     import uvicorn
 
     from service import logs
@@ -70,68 +95,126 @@ def serve(
 
 @app.command()
 def stylize(
-    picture: PictureArgument,
+    pictures: PicturesArgument,
     output: OutputOption,
-    style: Annotated[str, typer.Option(help="As listed by impasto models ls, or a blend: a:0.7,b:0.3.")],
+    style: Annotated[
+        str,
+        typer.Option(help="As listed by impasto models ls, or a blend: a:0.7,b:0.3.", autocompletion=complete_style),
+    ],
+    strength: Annotated[float, typer.Option(min=0, max=1, help="From 0, the photo, to 1, the painting.")] = 1.0,
+    size: Annotated[
+        int | None, typer.Option(min=16, help="Pixels of the longest side to which photos are resized before.")
+    ] = None,
+    format: FormatOption = "auto",  # noqa: A002
     quality: QualityOption = 90,
+    *,
+    preserve_color: Annotated[bool, typer.Option("--preserve-color", help="Keep the colours of the photo.")] = False,
+    keep_metadata: KeepMetadataOption = False,
+    overwrite: OverwriteOption = False,
+    server: ServerOption = None,
+    api_key: ApiKeyOption = None,
+    json: JsonOption = False,
 ) -> None:
-    """Paint a photo in a style, here, without a server."""
-    from service.options import StylizeOptions
-
-    _transform(StylizeOptions(style=style, quality=quality), picture, output)
+    """Paint photos in a style. What is there already is skipped, so the same command goes on where one was stopped."""
+    options: MapOptions = {
+        "style": style,
+        "strength": strength,
+        "preserve_color": preserve_color,
+        "size": size,
+        "quality": quality,
+        "keep_metadata": keep_metadata,
+    }
+    _transform(pictures, output, format, options, overwrite=overwrite, server=server, api_key=api_key, as_json=json)
 
 
 @app.command("super-resolve")
 def super_resolve(
-    picture: PictureArgument,
+    pictures: PicturesArgument,
     output: OutputOption,
     factor: Annotated[int, typer.Option(min=2, help="Of enlargement.")] = 4,
+    fidelity: Annotated[
+        float, typer.Option(min=0, max=1, help="From 1, true to the picture, to 0, sharp with made-up detail.")
+    ] = 1.0,
+    format: FormatOption = "auto",  # noqa: A002
     quality: QualityOption = 90,
     *,
     blurred: Annotated[
         bool, typer.Option("--blurred", help="For a picture that is soft because it was blurred before it was shrunk.")
     ] = False,
-    fidelity: Annotated[
-        float, typer.Option(min=0, max=1, help="From 1, true to the picture, to 0, sharp with made-up detail.")
-    ] = 1.0,
     self_ensemble: Annotated[
         bool, typer.Option("--self-ensemble", help="About 0.2 dB better, by the mean of eight enlargements.")
     ] = False,
     match_histogram: Annotated[
         bool, typer.Option("--match-histogram", help="Give the answer the picture's distribution of colours.")
     ] = False,
+    keep_metadata: KeepMetadataOption = False,
+    overwrite: OverwriteOption = False,
+    server: ServerOption = None,
+    api_key: ApiKeyOption = None,
+    json: JsonOption = False,
 ) -> None:
-    """Enlarge a picture, here, without a server."""
-    from service.options import SuperResolveOptions
+    """Enlarge pictures. What is there already is skipped, so the same command goes on where one was stopped."""
+    options: MapOptions = {
+        "factor": factor,
+        "fidelity": fidelity,
+        "blurred": blurred,
+        "self_ensemble": self_ensemble,
+        "match_histogram": match_histogram,
+        "quality": quality,
+        "keep_metadata": keep_metadata,
+    }
+    _transform(pictures, output, format, options, overwrite=overwrite, server=server, api_key=api_key, as_json=json)
 
-    options = SuperResolveOptions(
-        factor=factor,
-        quality=quality,
-        blurred=blurred,
-        fidelity=fidelity,
-        self_ensemble=self_ensemble,
-        match_histogram=match_histogram,
-    )
-    _transform(options, picture, output)
 
+def _transform(
+    pictures: list[str],
+    output: str,
+    format: Format,  # noqa: A002
+    options: MapOptions,
+    *,
+    overwrite: bool,
+    server: str | None,
+    api_key: str | None,
+    as_json: bool,
+) -> None:
+    """Makes all pictures; 1 is the exit code if some failed, and 130 if it was interrupted."""
+    from service.batch.batch import Batch
+    from service.batch.plan import plan
+    from service.batch.report import JsonReport, TextReport
 
-def _transform(options: "Options", picture: Path, output: Path) -> None:
-    """Runs the pipeline once; the output's suffix chooses the format."""
-    from model_store.settings import StoreSettings
-    from service.codec import format_of
-    from service.device import choose_device
-    from service.pipeline import Pipeline
-    from service.settings import Settings
-
-    written_as = format_of(output)
-    if not output.parent.is_dir():
-        raise ImpastoError(f"cannot write {output}: there is no folder {output.parent}")
-    settings = Settings()
-    pipeline = Pipeline(StoreSettings().open(), choose_device(settings.device), settings)
     try:
-        work = pipeline.run(options.model_copy(update={"format": written_as}), picture.read_bytes())
-        answer = asyncio.run(work)
+        todo = plan(pictures, output, format)
+    except FileNotFoundError as error:
+        raise typer.BadParameter(str(error)) from error
+    batch = Batch(todo.jobs, JsonReport(todo, sys.stdout) if as_json else TextReport(todo), overwrite=overwrite)
+    interrupted = False
+    try:
+        if batch.waiting:
+            asyncio.run(_run(batch, server, api_key, options))
+    except KeyboardInterrupt:
+        interrupted = True
     finally:
-        pipeline.close()
-    output.write_bytes(answer.content)
-    typer.echo(f"{output}: {answer.model}, {sum(stage.seconds for stage in answer.stages):.1f} s")
+        summary = batch.end()
+    if interrupted:
+        raise typer.Exit(_INTERRUPTED)
+    if summary.failed:
+        raise typer.Exit(1)
+
+
+async def _run(batch: "Batch", server: str | None, api_key: str | None, options: MapOptions) -> None:
+    if server is not None:
+        from service.batch.there import there
+
+        painter = there(server, api_key, options)
+    else:
+        _ask_for_large_pages()
+        from service.batch.here import here
+
+        painter = here(options)
+    async with painter as paint:
+        await batch.run(paint)
+
+
+def _ask_for_large_pages() -> None:
+    """Has torch do so, before it is imported: to map small ones for each picture costs a CPU up to a tenth."""
+    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")

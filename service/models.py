@@ -15,6 +15,7 @@ from model_store.errors import BadLabel, DamagedModel, ModelNotFound, UnknownArc
 from model_store.nets import SelfEnsemble, TransformNet
 from model_store.nets.interpolation import interpolate
 from model_store.store import Model, Store
+from model_store.suggestion import did_you_mean
 from service import blends
 from service.blends import Part
 from service.cache import Cache
@@ -263,7 +264,7 @@ def _bytes_of(net: TransformNet) -> int:
 
 def _say_what_there_is(task: Task, label: str, known: Sequence[str]) -> str:
     if task == "stylize":
-        return f"there is no style {label!r}; known: {', '.join(known) or 'none'}"
+        return f"there is no style {label!r}{did_you_mean(label, known)}; known: {', '.join(known) or 'none'}"
     kind = label.partition("@")[0].partition("-")[2]
     matches = (re.fullmatch(rf"x([1-9][0-9]*)-{re.escape(kind)}", name) for name in known)
     factors = sorted(int(match[1]) for match in matches if match)

@@ -4,18 +4,26 @@ from service.client import Client
 
 with Client("http://localhost:8000") as client:
     client.stylize("in.jpg", style="muse").save("out.jpg")
+    for answer in client.map(paths, style="muse"):
+        answer.to_pil()
 """
 
 from service.client.answer import Answer
 from service.client.clients import AsyncClient, Client
 from service.client.errors import (
+    BadOption,
+    BadPicture,
     BadRequest,
     Busy,
     ClientError,
     ConnectionFailed,
+    DamagedWeights,
     DeadlineExceeded,
+    DeviceLost,
+    NotFound,
     ProblemError,
     ServerFailed,
+    TimedOut,
     TooLarge,
     Unauthorized,
     Unavailable,
@@ -23,19 +31,37 @@ from service.client.errors import (
     UnknownModel,
     Unprocessable,
     UnsupportedFormat,
+    UploadTimeout,
 )
+from service.client.mapping import Progress
+from service.client.options import Format, MapOptions, PictureOptions, Style, StylizeOptions, SuperResolveOptions
+from service.client.picture import PictureSource
 
 __all__ = [
     "Answer",
     "AsyncClient",
+    "BadOption",
+    "BadPicture",
     "BadRequest",
     "Busy",
     "Client",
     "ClientError",
     "ConnectionFailed",
+    "DamagedWeights",
     "DeadlineExceeded",
+    "DeviceLost",
+    "Format",
+    "MapOptions",
+    "NotFound",
+    "PictureOptions",
+    "PictureSource",
     "ProblemError",
+    "Progress",
     "ServerFailed",
+    "Style",
+    "StylizeOptions",
+    "SuperResolveOptions",
+    "TimedOut",
     "TooLarge",
     "Unauthorized",
     "Unavailable",
@@ -43,4 +69,5 @@ __all__ = [
     "UnknownModel",
     "Unprocessable",
     "UnsupportedFormat",
+    "UploadTimeout",
 ]

@@ -1,65 +1,32 @@
 """The sync and the async client, which differ only in how they wait."""
 
 import asyncio
-import os
+import threading
 import time
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any, BinaryIO, Literal, Self, TypeVar
-from urllib.parse import quote
+from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Mapping
+from typing import Literal, Self, Unpack, overload
 
 import httpx
-from pydantic import TypeAdapter, ValidationError
 
 from model_store.card import Card, Task
+from service.client import calls
 from service.client.answer import Answer
-from service.client.errors import ConnectionFailed, UnexpectedAnswer, error_of
-from service.client.retrying import DEADLINE_HEADER, is_worth_retrying, seconds_to_wait
+from service.client.mapping import Progress, Tally, map_in_tasks, map_in_threads
+from service.client.options import MapOptions, Style, StylizeOptions, SuperResolveOptions
+from service.client.picture import PictureSource
+from service.client.retrying import Outcome, Retries
 
-PictureSource = str | os.PathLike[str] | bytes | BinaryIO
-"""A path, encoded bytes, or a binary file."""
-Style = str | Mapping[str, float]
-"""A name or `name@version`, or a blend: of such names their shares, or the same as text, as in `muse:0.7,candy:0.3`."""
-Format = Literal["auto", "jpeg", "png", "webp", "avif"]
-
-_TIMEOUT = httpx.Timeout(10.0, read=300.0, write=60.0)
-_CARD, _CARDS = TypeAdapter(Card), TypeAdapter(list[Card])
-_Parsed = TypeVar("_Parsed")
-
-
-class _Calls:
-    """The requests, by what they are for; shared by both clients."""
-
-    @staticmethod
-    def stylize(picture: PictureSource, style: Style, format: Format, quality: int) -> dict[str, Any]:  # noqa: A002
-        blend = style if isinstance(style, str) else ",".join(f"{name}:{share}" for name, share in style.items())
-        return _post("/stylize", picture, style=blend, format=format, quality=quality)
-
-    @staticmethod
-    def super_resolve(
-        picture: PictureSource, factor: int, format: Format, quality: int, fidelity: float, **switches: bool  # noqa: A002
-    ) -> dict[str, Any]:  # fmt: skip
-        # Sent only when asked for, because a server that does not know one yet refuses it.
-        asked = {name: "true" for name, is_on in switches.items() if is_on}
-        if fidelity != 1:
-            asked["fidelity"] = str(fidelity)
-        return _post("/super-resolve", picture, factor=factor, format=format, quality=quality, **asked)
-
-    @staticmethod
-    def models() -> dict[str, Any]:
-        return {"method": "GET", "url": "/models"}
-
-    @staticmethod
-    def model(task: Task, name: str) -> dict[str, Any]:
-        return {"method": "GET", "url": f"/models/{task}/{quote(name, safe='@')}"}
+OnProgress = Callable[[Progress], object] | None
 
 
 class Client:
-    """Calls an Impasto server.
+    """Calls an Impasto server. Threads may share it.
 
     Args:
         url: of the server.
-        timeout: seconds for each phase, or an `httpx.Timeout`.
+        api_key: for a server that asks for one.
+        timeout: seconds for each phase, or an `httpx.Timeout`; by default 10 to connect, 60 for the server to take the
+            next part of a picture, and 300 to wait for the next part of its answer.
         retries: how often a call is repeated after 408, 429, 5xx or a broken connection.
         deadline: seconds that the server may take for an answer; after more it gives up, `DeadlineExceeded` is raised,
             and the call is not repeated. The server's own limit if not given.
@@ -70,82 +37,115 @@ class Client:
         self,
         url: str = "http://localhost:8000",
         *,
-        timeout: float | httpx.Timeout = _TIMEOUT,
+        api_key: str | None = None,
+        timeout: float | httpx.Timeout = calls.TIMEOUT,
         retries: int = 2,
         deadline: float | None = None,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
-        self._http = httpx.Client(base_url=url, timeout=timeout, headers=_headers(deadline), transport=transport)
+        headers = calls.headers_of(deadline, api_key)
+        self._http = httpx.Client(
+            base_url=url, timeout=timeout, headers=headers, limits=calls.LIMITS, transport=transport
+        )
         self._retries = retries
 
-    def stylize(
-        self, picture: PictureSource, *, style: Style, format: Format = "auto", quality: int = 90  # noqa: A002
-    ) -> Answer:  # fmt: skip
+    def stylize(self, picture: PictureSource, *, style: Style, **options: Unpack[StylizeOptions]) -> Answer:
         """Paints a photo in a style.
 
         Args:
-            picture: the photo; JPEG, PNG, WebP or AVIF.
-            style: a name from `models`, as in `muse` or `muse@1`, or a blend of up to 8, each with a share, as in
-                `muse:0.7,candy:0.3` or `{"muse": 0.7, "candy": 0.3}`; shares are at least 0, and divided by their sum.
-            format: of the answer; `auto` keeps the photo's.
-            quality: 1 to 100, of JPEG, WebP and AVIF.
+            picture: the photo; see `PictureSource`. Encoded, it is JPEG, PNG, WebP or AVIF.
+            style: a name from `models`, as in `muse` or `muse@1`, or a blend, as in `muse:0.7,candy:0.3` or
+                `{"muse": 0.7, "candy": 0.3}`.
+            **options: see `StylizeOptions`.
 
         Raises:
             ClientError: see `service.client.errors`.
             OSError: the photo cannot be read.
         """
-        return Answer.from_response(self._send(_Calls.stylize(picture, style, format, quality)))
+        return self._transform("stylize", picture, {"style": style, **options})
 
-    def super_resolve(
-        self,
-        picture: PictureSource,
-        *,
-        factor: int = 4,
-        format: Format = "auto",  # noqa: A002
-        quality: int = 90,
-        fidelity: float = 1.0,
-        blurred: bool = False,
-        self_ensemble: bool = False,
-        match_histogram: bool = False,
-    ) -> Answer:
+    def super_resolve(self, picture: PictureSource, **options: Unpack[SuperResolveOptions]) -> Answer:
         """Enlarges a picture by a whole factor.
 
         Args:
-            picture: JPEG, PNG, WebP or AVIF.
-            factor: of enlargement; the server must have a model for it.
-            format: of the answer; `auto` keeps the picture's.
-            quality: 1 to 100, of JPEG, WebP and AVIF.
-            fidelity: from 1, true to the picture, to 0, sharp with made-up detail; below 1 the server must have a model
-                of the feature loss.
-            blurred: whether the picture is soft because it was blurred before it was shrunk, as photos of many cameras
-                are; the server must have a model for it.
-            self_ensemble: whether to take the mean over the picture's eight turns and mirrorings: about 0.2 dB better,
-                and eight times the work.
-            match_histogram: whether to give the answer the picture's distribution of colours, channel by channel.
+            picture: see `PictureSource`. Encoded, it is JPEG, PNG, WebP or AVIF.
+            **options: see `SuperResolveOptions`.
 
         Raises:
             ClientError: see `service.client.errors`.
             OSError: the picture cannot be read.
         """
-        call = _Calls.super_resolve(
-            picture,
-            factor,
-            format,
-            quality,
-            fidelity,
-            blurred=blurred,
-            self_ensemble=self_ensemble,
-            match_histogram=match_histogram,
-        )
-        return Answer.from_response(self._send(call))
+        return self._transform("super-resolve", picture, options)
+
+    @overload
+    def map(
+        self,
+        pictures: Iterable[PictureSource],
+        *,
+        concurrency: int = 8,
+        on_progress: OnProgress = None,
+        return_errors: Literal[False] = False,
+        **options: Unpack[MapOptions],
+    ) -> Generator[Answer, None, None]: ...
+    @overload
+    def map(
+        self,
+        pictures: Iterable[PictureSource],
+        *,
+        concurrency: int = 8,
+        on_progress: OnProgress = None,
+        return_errors: Literal[True],
+        **options: Unpack[MapOptions],
+    ) -> Generator[Answer | Exception, None, None]: ...
+    def map(
+        self,
+        pictures: Iterable[PictureSource],
+        *,
+        concurrency: int = 8,
+        on_progress: OnProgress = None,
+        return_errors: bool = False,
+        **options: Unpack[MapOptions],
+    ) -> Generator[Answer | Exception, None, None]:
+        """Paints many photos in a style, or enlarges many pictures; several at once.
+
+        Args:
+            pictures: taken as they are needed, at most `2 * concurrency` ahead of the answers.
+            concurrency: calls at once, in threads. While the server is busy (429) they wait, beside their retries.
+            on_progress: is called after each call, from its thread, by one at a time.
+            return_errors: whether to give what a call raised in the place of its answer, and go on.
+            **options: with `style` those of `stylize`, else those of `super_resolve`.
+
+        Returns:
+            The answers in the order of the pictures. `close` it to end early: calls that have begun are waited for, and
+            no others are made.
+
+        Raises:
+            ClientError: see `service.client.errors`.
+            OSError: a picture cannot be read.
+        """
+        stopped = threading.Event()
+        tally = Tally(pictures, on_progress)
+
+        def work(picture: PictureSource) -> Answer | Exception:
+            try:
+                answer = self._transform(calls.task_of(options), picture, options, stopped)
+            except Exception as error:
+                tally.count(failed=True)
+                if return_errors:
+                    return error
+                raise
+            tally.count(failed=False)
+            return answer
+
+        return map_in_threads(work, pictures, concurrency, stopped.set)
 
     def models(self) -> list[Card]:
         """The cards of all models of the server."""
-        return _parse(_CARDS, self._send(_Calls.models()))
+        return calls.parse_cards(self._send(calls.models()))
 
     def model(self, task: Task, name: str) -> Card:
         """The card of one model, as in `model("stylize", "muse@1")`."""
-        return _parse(_CARD, self._send(_Calls.model(task, name)))
+        return calls.parse_card(self._send(calls.model(task, name)))
 
     def close(self) -> None:
         """Closes the connections."""
@@ -157,75 +157,112 @@ class Client:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _send(self, call: dict[str, Any]) -> httpx.Response:
-        attempt = 0
+    def _transform(
+        self, task: Task, picture: PictureSource, options: Mapping[str, object], stopped: threading.Event | None = None
+    ) -> Answer:
+        return Answer.from_response(self._send(calls.transform(task, picture, options), stopped))
+
+    def _send(self, call: calls.Call, stopped: threading.Event | None = None) -> httpx.Response:
+        """Makes a call; one of many until they are stopped."""
+        request = call.request(self._http)
+        retries = Retries(self._retries, waits_while_busy=stopped is not None)
         while True:
-            attempt += 1
-            outcome: httpx.Response | httpx.TransportError
+            outcome: Outcome
             try:
-                outcome = self._http.request(**call)
-            except httpx.TransportError as error:
+                outcome = self._http.send(request)
+            except httpx.RequestError as error:
                 outcome = error
-            if attempt > self._retries or not is_worth_retrying(outcome):
-                return _checked(outcome)
-            time.sleep(seconds_to_wait(outcome, attempt))
+            seconds = retries.seconds_after(outcome)
+            if seconds is None:
+                return calls.checked(outcome)
+            if stopped is None:
+                time.sleep(seconds)
+            elif stopped.wait(seconds):
+                return calls.checked(outcome)
 
 
 class AsyncClient:
-    """Calls an Impasto server from async code; arguments, methods and errors as for `Client`."""
+    """Calls an Impasto server from async code; arguments, methods and errors as for `Client`.
+
+    A call that is cancelled hangs up, and the server drops its picture.
+    """
 
     def __init__(
         self,
         url: str = "http://localhost:8000",
         *,
-        timeout: float | httpx.Timeout = _TIMEOUT,
+        api_key: str | None = None,
+        timeout: float | httpx.Timeout = calls.TIMEOUT,
         retries: int = 2,
         deadline: float | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        self._http = httpx.AsyncClient(base_url=url, timeout=timeout, headers=_headers(deadline), transport=transport)
+        headers = calls.headers_of(deadline, api_key)
+        self._http = httpx.AsyncClient(
+            base_url=url, timeout=timeout, headers=headers, limits=calls.LIMITS, transport=transport
+        )
         self._retries = retries
 
-    async def stylize(
-        self, picture: PictureSource, *, style: Style, format: Format = "auto", quality: int = 90  # noqa: A002
-    ) -> Answer:  # fmt: skip
+    async def stylize(self, picture: PictureSource, *, style: Style, **options: Unpack[StylizeOptions]) -> Answer:
         """See `Client.stylize`."""
-        call = await asyncio.to_thread(_Calls.stylize, picture, style, format, quality)
-        return Answer.from_response(await self._send(call))
+        return await self._transform("stylize", picture, {"style": style, **options})
 
-    async def super_resolve(
-        self,
-        picture: PictureSource,
-        *,
-        factor: int = 4,
-        format: Format = "auto",  # noqa: A002
-        quality: int = 90,
-        fidelity: float = 1.0,
-        blurred: bool = False,
-        self_ensemble: bool = False,
-        match_histogram: bool = False,
-    ) -> Answer:
+    async def super_resolve(self, picture: PictureSource, **options: Unpack[SuperResolveOptions]) -> Answer:
         """See `Client.super_resolve`."""
-        call = await asyncio.to_thread(
-            _Calls.super_resolve,
-            picture,
-            factor,
-            format,
-            quality,
-            fidelity,
-            blurred=blurred,
-            self_ensemble=self_ensemble,
-            match_histogram=match_histogram,
-        )
-        return Answer.from_response(await self._send(call))
+        return await self._transform("super-resolve", picture, options)
+
+    @overload
+    def map(
+        self,
+        pictures: Iterable[PictureSource],
+        *,
+        concurrency: int = 8,
+        on_progress: OnProgress = None,
+        return_errors: Literal[False] = False,
+        **options: Unpack[MapOptions],
+    ) -> AsyncGenerator[Answer, None]: ...
+    @overload
+    def map(
+        self,
+        pictures: Iterable[PictureSource],
+        *,
+        concurrency: int = 8,
+        on_progress: OnProgress = None,
+        return_errors: Literal[True],
+        **options: Unpack[MapOptions],
+    ) -> AsyncGenerator[Answer | Exception, None]: ...
+    def map(
+        self,
+        pictures: Iterable[PictureSource],
+        *,
+        concurrency: int = 8,
+        on_progress: OnProgress = None,
+        return_errors: bool = False,
+        **options: Unpack[MapOptions],
+    ) -> AsyncGenerator[Answer | Exception, None]:
+        """See `Client.map`; but calls that have begun are cancelled by `aclose`, and when its reader is cancelled."""
+        tally = Tally(pictures, on_progress)
+
+        async def work(picture: PictureSource) -> Answer | Exception:
+            try:
+                answer = await self._transform(calls.task_of(options), picture, options, waits_while_busy=True)
+            except Exception as error:
+                tally.count(failed=True)
+                if return_errors:
+                    return error
+                raise
+            tally.count(failed=False)
+            return answer
+
+        return map_in_tasks(work, pictures, concurrency)
 
     async def models(self) -> list[Card]:
         """See `Client.models`."""
-        return _parse(_CARDS, await self._send(_Calls.models()))
+        return calls.parse_cards(await self._send(calls.models()))
 
     async def model(self, task: Task, name: str) -> Card:
         """See `Client.model`."""
-        return _parse(_CARD, await self._send(_Calls.model(task, name)))
+        return calls.parse_card(await self._send(calls.model(task, name)))
 
     async def close(self) -> None:
         """Closes the connections."""
@@ -237,47 +274,22 @@ class AsyncClient:
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
-    async def _send(self, call: dict[str, Any]) -> httpx.Response:
-        attempt = 0
+    async def _transform(
+        self, task: Task, picture: PictureSource, options: Mapping[str, object], *, waits_while_busy: bool = False
+    ) -> Answer:
+        call = await asyncio.to_thread(calls.transform, task, picture, options)
+        return Answer.from_response(await self._send(call, waits_while_busy=waits_while_busy))
+
+    async def _send(self, call: calls.Call, *, waits_while_busy: bool = False) -> httpx.Response:
+        request = call.request(self._http)
+        retries = Retries(self._retries, waits_while_busy=waits_while_busy)
         while True:
-            attempt += 1
-            outcome: httpx.Response | httpx.TransportError
+            outcome: Outcome
             try:
-                outcome = await self._http.request(**call)
-            except httpx.TransportError as error:
+                outcome = await self._http.send(request)
+            except httpx.RequestError as error:
                 outcome = error
-            if attempt > self._retries or not is_worth_retrying(outcome):
-                return _checked(outcome)
-            await asyncio.sleep(seconds_to_wait(outcome, attempt))
-
-
-def _headers(deadline: float | None) -> dict[str, str]:
-    return {} if deadline is None else {DEADLINE_HEADER: str(max(1, round(deadline * 1000)))}
-
-
-def _post(path: str, picture: PictureSource, **options: str | int) -> dict[str, Any]:
-    headers = {"Content-Type": "application/octet-stream"}
-    return {"method": "POST", "url": path, "params": options, "content": _read(picture), "headers": headers}
-
-
-def _read(picture: PictureSource) -> bytes:
-    if isinstance(picture, bytes):
-        return picture
-    if isinstance(picture, (str, os.PathLike)):
-        return Path(picture).read_bytes()
-    return picture.read()
-
-
-def _parse(adapter: TypeAdapter[_Parsed], response: httpx.Response) -> _Parsed:
-    try:
-        return adapter.validate_json(response.content)
-    except ValidationError as error:
-        raise UnexpectedAnswer(f"the answer of {response.url} is not that of an Impasto server: {error}") from error
-
-
-def _checked(outcome: httpx.Response | httpx.TransportError) -> httpx.Response:
-    if isinstance(outcome, httpx.TransportError):
-        raise ConnectionFailed(f"no answer from the server: {outcome!r}") from outcome
-    if not outcome.is_success:
-        raise error_of(outcome)
-    return outcome
+            seconds = retries.seconds_after(outcome)
+            if seconds is None:
+                return calls.checked(outcome)
+            await asyncio.sleep(seconds)

@@ -46,6 +46,14 @@ def test_mixed_traffic_is_measured() -> None:
     assert results["mixed_to_sorted"] > 0
 
 
+def test_many_pictures_are_measured_and_all_are_there_after_an_interruption() -> None:
+    results = run("many_pictures", "--pictures", "9", "--loop-pictures", "1", "--size", "64")
+    assert results["largest_mean_difference"] < 1
+    assert results["batch_to_loop"] > 0
+    assert results["interrupted"]["made"] + results["interrupted"]["left"] == 9
+    assert results["all_are_there"]
+
+
 def test_endurance_is_measured_and_leaves_nothing_in_flight() -> None:
     results = run("endurance", "--requests", "100", "--clients", "4", "--at-once", "8")
     assert sum(results["outcomes"].values()) == 100

@@ -63,3 +63,13 @@ def test_a_command_that_needs_an_extra_says_which(plain_python: Path, words: tup
     assert result.returncode == 1
     assert f"pip install '{extra}'" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_the_command_line_uses_a_server_without_any_extra(plain_python: Path) -> None:
+    photo = PROJECT / "tests/pictures/coffee.jpg"
+    command = ["stylize", photo, "-o", "out/", "--style", "muse", "--server", "http://127.0.0.1:9"]
+    result = subprocess.run(
+        [plain_python.with_name("impasto"), *command], capture_output=True, text=True, check=False, cwd=PROJECT
+    )
+    assert result.returncode == 1
+    assert result.stderr.startswith("impasto: no answer from http://127.0.0.1:9")

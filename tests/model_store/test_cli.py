@@ -1,5 +1,6 @@
 """`impasto models`, as typed."""
 
+import contextlib
 import json
 import os
 import subprocess
@@ -11,6 +12,7 @@ import safetensors.torch
 
 from model_store.card import Draft
 from model_store.nets import StyleNet
+from model_store.root import BUNDLED
 
 
 @pytest.fixture
@@ -69,3 +71,37 @@ def test_a_file_that_is_no_card_is_refused(impasto, tmp_path: Path, net: StyleNe
     assert result.returncode == 1
     assert "card.json is not a card" in result.stderr
     assert not (tmp_path / "store").exists()
+
+
+def test_models_are_listed_as_lines_for_other_programs(impasto) -> None:
+    lines = [line.split("\t") for line in impasto("models", "ls").stdout.splitlines()]
+    assert all(len(line) == 4 for line in lines)
+    (muse,) = (line for line in lines if line[0] == "stylize/muse@1")
+    assert muse[1] == "The Muse"
+    assert int(muse[2]) == (BUNDLED / "stylize/muse/1/model.safetensors").stat().st_size
+
+
+def test_models_are_listed_as_json(impasto) -> None:
+    listed = json.loads(impasto("models", "ls", "--json").stdout)
+    (muse,) = (each for each in listed if each["name"] == "muse")
+    assert set(muse) == {"task", "name", "version", "title", "licence", "bytes"}
+    assert (muse["task"], muse["version"]) == ("stylize", 1)
+
+
+@pytest.mark.parametrize("colours", ["truecolor", "none"])
+def test_models_are_shown_in_a_table_with_previews_where_the_terminal_can(tmp_path: Path, colours: str) -> None:
+    command = [Path(sys.executable).with_name("impasto"), "models", "ls", "--previews"]
+    environment = os.environ | {"IMPASTO_STORE": str(tmp_path), "TERM": "xterm", "COLORTERM": colours, "COLUMNS": "160"}
+    ours, theirs = os.openpty()
+    process = subprocess.Popen(command, env=environment, stdin=theirs, stdout=theirs, stderr=theirs)
+    os.close(theirs)
+    shown = b""
+    with contextlib.suppress(OSError):  # which is how the other side's end is told
+        while part := os.read(ours, 65536):
+            shown += part
+    os.close(ours)
+    assert process.wait() == 0
+    text = shown.decode()
+    assert all(word in text for word in ("version", "great-wave", "The Muse", "licence"))
+    assert ("▀" in text) is (colours == "truecolor")
+    assert ("no previews" in text) is (colours == "none")

@@ -16,12 +16,14 @@ from service import client as sdk
 from service.client import (
     Answer,
     AsyncClient,
+    BadOption,
+    BadPicture,
     Client,
     ClientError,
+    NotFound,
     ProblemError,
     TooLarge,
     UnknownModel,
-    Unprocessable,
     UnsupportedFormat,
     errors,
 )
@@ -102,7 +104,7 @@ def test_the_card_of_a_model_is_read(client: Client, name: str) -> None:
 
 @pytest.mark.parametrize("name", ["muse?", "muse#1", "muse/../muse", "muse%40", ""])
 def test_a_name_with_marks_of_urls_in_it_is_still_a_name(client: Client, name: str) -> None:
-    with pytest.raises(UnknownModel):
+    with pytest.raises(NotFound):
         client.model("stylize", name)
 
 
@@ -133,9 +135,9 @@ def test_a_picture_that_is_not_there_is_an_os_error(client: Client, tmp_path: Pa
     ("picture", "options", "kind"),
     [
         (None, {"style": "nope"}, UnknownModel),
-        (None, {"style": "muse", "quality": 0}, Unprocessable),
-        (None, {"style": {"muse": -1}}, Unprocessable),
-        (b"", {"style": "muse"}, Unprocessable),
+        (None, {"style": "muse", "quality": 0}, BadOption),
+        (None, {"style": {"muse": -1}}, BadOption),
+        (b"", {"style": "muse"}, BadPicture),
         (b"Dear server", {"style": "muse"}, UnsupportedFormat),
         (bytes(3 * 1024**2), {"style": "muse"}, TooLarge),
     ],
@@ -161,7 +163,7 @@ def params_sent(call: Callable[[Client | AsyncClient], Any]) -> list[dict[str, s
 
     def answer(request: httpx.Request) -> httpx.Response:
         sent.append(dict(request.url.params))
-        return httpx.Response(200, content=b"picture")
+        return httpx.Response(200, content=b"picture", headers={"Content-Type": "image/png"})
 
     async def call_both() -> None:
         with Client(transport=httpx.MockTransport(answer)) as client:
@@ -173,22 +175,69 @@ def params_sent(call: Callable[[Client | AsyncClient], Any]) -> list[dict[str, s
     return sent
 
 
-@pytest.mark.parametrize("asked", [set(), {"blurred"}, {"self_ensemble"}, {"self_ensemble", "match_histogram"}])
-def test_what_an_older_server_may_not_know_is_sent_only_when_asked_for(asked: set[str]) -> None:
-    sent = params_sent(lambda client: client.super_resolve(b"picture", **dict.fromkeys(asked, True)))
-    expected = {"factor": "4", "format": "auto", "quality": "90"} | dict.fromkeys(asked, "true")
-    assert sent == [expected, expected]
+DEFAULTS = {"format": "auto", "quality": 90, "keep_metadata": False}
+STYLIZE_DEFAULTS = DEFAULTS | {"strength": 1.0, "preserve_color": False, "size": None}
+SUPER_RESOLVE_DEFAULTS = DEFAULTS | {
+    "factor": 4,
+    "fidelity": 1.0,
+    "blurred": False,
+    "self_ensemble": False,
+    "match_histogram": False,
+}
 
 
-@pytest.mark.parametrize(("fidelity", "expected"), [(1, {}), (0.25, {"fidelity": "0.25"}), (0, {"fidelity": "0"})])
-def test_fidelity_is_sent_only_when_it_is_not_full(fidelity: float, expected: dict[str, str]) -> None:
-    expected |= {"factor": "4", "format": "auto", "quality": "90"}
-    assert params_sent(lambda client: client.super_resolve(b"picture", fidelity=fidelity)) == [expected, expected]
+@pytest.mark.parametrize("options", [{}, STYLIZE_DEFAULTS])
+def test_of_a_photo_nothing_is_sent_that_an_older_server_does_by_itself(options: dict[str, Any]) -> None:
+    assert params_sent(lambda client: client.stylize(b"photo", style="muse", **options)) == [{"style": "muse"}] * 2
+
+
+@pytest.mark.parametrize("options", [{}, SUPER_RESOLVE_DEFAULTS])
+def test_of_an_enlargement_nothing_is_sent_that_an_older_server_does_by_itself(options: dict[str, Any]) -> None:
+    assert params_sent(lambda client: client.super_resolve(b"picture", **options)) == [{}, {}]
+
+
+@pytest.mark.parametrize(
+    ("options", "sent"),
+    [
+        ({"strength": 0.5, "size": 512}, {"strength": "0.5", "size": "512"}),
+        ({"strength": 0, "preserve_color": True}, {"strength": "0", "preserve_color": "true"}),
+        ({"format": "avif", "quality": 1, "keep_metadata": True}, None),
+    ],
+)
+def test_the_options_of_a_photo_are_sent(options: dict[str, Any], sent: dict[str, str] | None) -> None:
+    expected = {"style": "muse"} | (sent or {"format": "avif", "quality": "1", "keep_metadata": "true"})
+    assert params_sent(lambda client: client.stylize(b"photo", style="muse", **options)) == [expected] * 2
+
+
+@pytest.mark.parametrize(
+    ("options", "sent"),
+    [
+        ({"factor": 8, "fidelity": 0.25}, {"factor": "8", "fidelity": "0.25"}),
+        ({"fidelity": 0, "blurred": True}, {"fidelity": "0", "blurred": "true"}),
+        ({"self_ensemble": True, "match_histogram": True}, {"self_ensemble": "true", "match_histogram": "true"}),
+    ],
+)
+def test_the_options_of_an_enlargement_are_sent(options: dict[str, Any], sent: dict[str, str]) -> None:
+    assert params_sent(lambda client: client.super_resolve(b"picture", **options)) == [sent, sent]
+
+
+@pytest.mark.parametrize(
+    ("method", "option", "meant"),
+    [("stylize", "strenght", "strength"), ("stylize", "factor", None), ("super_resolve", "fidelty", "fidelity")],
+)
+def test_an_option_that_there_is_not_is_told_before_anything_is_sent(
+    method: str, option: str, meant: str | None
+) -> None:
+    style = {"style": "muse"} if method == "stylize" else {}
+    with Client("http://nowhere") as client, pytest.raises(TypeError, match=option) as refused:
+        getattr(client, method)(b"picture", **style, **{option: 1})
+    assert ("did you mean" in str(refused.value)) is (meant is not None)
+    assert meant is None or f"did you mean {meant}?" in str(refused.value)
 
 
 @pytest.mark.parametrize("style", ["muse:0.7,candy@2:0.3", {"muse": 0.7, "candy@2": 0.3}])
 def test_a_blend_is_given_as_text_or_as_a_mapping(style: str | dict[str, float]) -> None:
-    expected = {"style": "muse:0.7,candy@2:0.3", "format": "auto", "quality": "90"}
+    expected = {"style": "muse:0.7,candy@2:0.3"}
     assert params_sent(lambda client: client.stylize(b"picture", style=style)) == [expected, expected]
 
 
@@ -203,25 +252,10 @@ def test_the_client_needs_neither_torch_nor_a_server() -> None:
 
 
 def test_the_public_names_are_these() -> None:
-    assert set(sdk.__all__) == {
-        "Answer",
-        "AsyncClient",
-        "BadRequest",
-        "Busy",
-        "Client",
-        "ClientError",
-        "ConnectionFailed",
-        "DeadlineExceeded",
-        "ProblemError",
-        "ServerFailed",
-        "TooLarge",
-        "Unauthorized",
-        "Unavailable",
-        "UnexpectedAnswer",
-        "UnknownModel",
-        "Unprocessable",
-        "UnsupportedFormat",
-    }
+    options = {"Format", "MapOptions", "PictureOptions", "Style", "StylizeOptions", "SuperResolveOptions"}
+    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, ClientError)]
+    others = {"Answer", "AsyncClient", "Client", "PictureSource", "Progress"}
+    assert set(sdk.__all__) == others | options | {kind.__name__ for kind in kinds}
     assert all(hasattr(sdk, name) for name in sdk.__all__)
 
 

@@ -14,13 +14,19 @@ import pytest
 from service.client import (
     Answer,
     AsyncClient,
+    BadOption,
+    BadPicture,
     BadRequest,
     Busy,
     Client,
     ConnectionFailed,
+    DamagedWeights,
     DeadlineExceeded,
+    DeviceLost,
+    NotFound,
     ProblemError,
     ServerFailed,
+    TimedOut,
     TooLarge,
     Unauthorized,
     Unavailable,
@@ -28,6 +34,7 @@ from service.client import (
     UnknownModel,
     Unprocessable,
     UnsupportedFormat,
+    UploadTimeout,
 )
 
 
@@ -107,7 +114,8 @@ def painted() -> httpx.Response:
     [
         (400, BadRequest),
         (401, Unauthorized),
-        (404, UnknownModel),
+        (404, NotFound),
+        (408, UploadTimeout),
         (405, BadRequest),
         (413, TooLarge),
         (415, UnsupportedFormat),
@@ -129,6 +137,35 @@ def test_every_status_has_its_error(call: Call, status: int, kind: type[ProblemE
     assert (error.detail, error.request_id) == ("not now", "job-7")
 
 
+@pytest.mark.parametrize(
+    ("name", "status", "kind"),
+    [
+        ("bad-option", 422, BadOption),
+        ("bad-picture", 422, BadPicture),
+        ("unknown-model", 404, UnknownModel),
+        ("damaged-weights", 500, DamagedWeights),
+        ("internal-error", 500, ServerFailed),
+        ("device-lost", 503, DeviceLost),
+        ("out-of-paint", 422, Unprocessable),
+        ("out-of-paint", 418, BadRequest),
+        ("out-of-paint", 507, ServerFailed),
+    ],
+)
+def test_every_problem_has_its_error_and_one_of_a_newer_server_that_of_its_status(
+    name: str, status: int, kind: type[ProblemError]
+) -> None:
+    document = {"type": f"urn:impasto:problem:{name}", "title": "No", "status": status, "detail": "no", "colour": "red"}
+    with pytest.raises(ProblemError) as refused:
+        call_sync(Script(httpx.Response(status, json=document)), retries=0)
+    assert type(refused.value) is kind
+
+
+def test_an_error_document_with_other_things_in_it_is_raised_all_the_same() -> None:
+    document = {"type": None, "title": 7, "detail": [{"loc": ["query", "size"]}]}
+    with pytest.raises(Unprocessable, match="size"):
+        call_sync(Script(httpx.Response(422, json=document)), retries=0)
+
+
 @pytest.mark.parametrize("body", [b"<h1>Bad gateway</h1>", b"", b"[1]", b"null", b"\xff\xfe"])
 def test_an_error_that_is_no_problem_document_is_raised_all_the_same(body: bytes) -> None:
     answer = httpx.Response(502, content=body, headers={"X-Request-ID": "proxy-1"})
@@ -148,8 +185,23 @@ def test_a_closed_port_is_a_failed_connection() -> None:
 def test_a_server_that_does_not_answer_in_time_is_a_failed_connection() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        with Client(url, retries=0, timeout=0.05) as client, pytest.raises(ConnectionFailed):
+        with Client(url, retries=0, timeout=httpx.Timeout(5, read=0.05)) as client, pytest.raises(TimedOut):
             client.models()
+
+
+@both
+def test_a_failed_connection_has_the_id_under_which_the_server_may_know_it(call: Call) -> None:
+    script = Script(httpx.ReadError("broken"), httpx.ReadError("broken"), httpx.ReadError("broken"))
+    with pytest.raises(ConnectionFailed) as failed:
+        call(script)
+    assert {request.headers["X-Request-ID"] for request in script.requests} == {failed.value.request_id}
+
+
+def test_every_call_has_an_id_of_its_own() -> None:
+    script = Script(painted(), painted())
+    call_sync(script)
+    call_sync(script)
+    assert len({request.headers["X-Request-ID"] for request in script.requests}) == 2
 
 
 def test_a_failed_connection_tells_its_cause() -> None:
@@ -170,11 +222,19 @@ def test_a_passing_failure_is_tried_again(call: Call, status: int) -> None:
 
 
 @both
+def test_those_who_are_refused_together_do_not_come_back_together(call: Call) -> None:
+    scripts = [Script(refusal(429, **{"Retry-After": "7"}), painted()) for _ in range(5)]
+    for script in scripts:
+        call(script)
+    assert len({script.waits[0] for script in scripts}) > 1
+
+
+@both
 @pytest.mark.parametrize("status", [429, 503])
 def test_the_server_says_how_long_to_wait(call: Call, status: int) -> None:
     script = Script(refusal(status, **{"Retry-After": "7"}), painted())
     call(script)
-    assert script.waits == [7]
+    assert 7 <= script.waits[0] <= 7 * 1.25
 
 
 @both
@@ -287,3 +347,15 @@ def test_an_address_that_is_no_impasto_server_is_told_by_its_answer() -> None:
     transport = httpx.MockTransport(lambda _: httpx.Response(200, text="<html>welcome</html>"))
     with Client("http://elsewhere", transport=transport) as client, pytest.raises(UnexpectedAnswer, match="elsewhere"):
         client.models()
+
+
+@pytest.mark.parametrize("media_type", ["text/html; charset=utf-8", ""])
+def test_an_answer_that_is_no_picture_is_told(media_type: str) -> None:
+    answer = httpx.Response(200, content=b"<html>", headers={"Content-Type": media_type})
+    with pytest.raises(UnexpectedAnswer, match="instead of a picture"):
+        call_sync(Script(answer))
+
+
+def test_an_address_that_sends_us_on_is_told_with_the_new_one() -> None:
+    with pytest.raises(UnexpectedAnswer, match=r"https://impasto\.example"):
+        call_sync(Script(httpx.Response(308, headers={"Location": "https://impasto.example/stylize"})))

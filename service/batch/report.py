@@ -1,0 +1,132 @@
+"""What the command line says about many pictures, as text or as JSON."""
+
+import json
+from collections import Counter
+from typing import TextIO
+
+import typer
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TaskProgressColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+from service.batch.batch import Outcome, Summary
+from service.batch.plan import Job, Plan
+from service.client.answer import Answer
+
+
+class TextReport:
+    """Lines for people; a bar on stderr instead, where that is a terminal and there are several pictures.
+
+    Args:
+        plan: what is to be done.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self._is_single = len(plan.jobs) == 1
+        console = Console(stderr=True)
+        self._bar = Progress(
+            BarColumn(),
+            TaskProgressColumn(),
+            MofNCompleteColumn(),
+            _RateColumn(),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+            disable=self._is_single or not console.is_terminal,
+        )
+        self._task = self._bar.add_task("")
+        if plan.left_out:
+            listed = ", ".join(f"{count} {suffix or 'without a suffix'}" for suffix, count in _sorted(plan.left_out))
+            typer.echo(f"left out, as they are no pictures: {listed}", err=True)
+
+    def skipped(self, job: Job) -> None:
+        """The file is there already."""
+        if self._is_single:
+            typer.echo(f"{job.output} is there already: --overwrite makes it anew")
+
+    def started(self, waiting: int) -> None:
+        """So many files are to be made."""
+        self._bar.start()
+        self._bar.update(self._task, total=waiting)
+
+    def finished(self, job: Job, outcome: Outcome) -> None:
+        """The file was made, or was not."""
+        self._bar.advance(self._task)
+        if not isinstance(outcome, Answer):
+            message = f"impasto: {job.picture}: {outcome}"
+            if self._bar.disable:
+                typer.echo(message, err=True)
+            else:
+                self._bar.console.print(message, markup=False, highlight=False, soft_wrap=True)
+        elif self._bar.disable:
+            typer.echo(f"{job.output}: {outcome.model}, {sum(outcome.timing.values()) / 1000:.1f} s")
+
+    def ended(self, summary: Summary) -> None:
+        """Nothing more happens."""
+        self._bar.stop()
+        if self._is_single:
+            return
+        parts = [f"{summary.made} made in {summary.seconds:.1f} s ({summary.made / summary.seconds:.1f} a second)"]
+        if summary.skipped:
+            parts.append(f"{summary.skipped} were there already (--overwrite makes them anew)")
+        if summary.failed:
+            parts.append(f"{summary.failed} failed")
+        if summary.left:
+            parts.append(f"{summary.left} left, with which the same command goes on")
+        typer.echo(", ".join(parts), err=bool(summary.failed or summary.left))
+
+
+class JsonReport:
+    """One JSON object a line: each picture's, and at the end the summary's.
+
+    Args:
+        plan: what is to be done.
+        stream: where to.
+    """
+
+    def __init__(self, plan: Plan, stream: TextIO) -> None:
+        self._left_out = dict(_sorted(plan.left_out))
+        self._stream = stream
+
+    def skipped(self, job: Job) -> None:
+        """The file is there already."""
+        self._print(job, status="skipped")
+
+    def started(self, waiting: int) -> None:
+        """So many files are to be made."""
+
+    def finished(self, job: Job, outcome: Outcome) -> None:
+        """The file was made, or was not."""
+        if isinstance(outcome, Answer):
+            self._print(job, status="made", model=outcome.model, frames=outcome.frames, timing=outcome.timing)
+        else:
+            self._print(job, status="failed", kind=type(outcome).__name__, error=str(outcome))
+
+    def ended(self, summary: Summary) -> None:
+        """Nothing more happens."""
+        self._write({"summary": summary._asdict() | {"left_out": self._left_out}})
+
+    def _print(self, job: Job, **what: object) -> None:
+        self._write({"picture": str(job.picture), "output": str(job.output), **what})
+
+    def _write(self, document: dict[str, object]) -> None:
+        print(json.dumps(document), file=self._stream, flush=True)
+
+
+class _RateColumn(ProgressColumn):
+    """Pictures a second."""
+
+    def render(self, task: Task) -> Text:
+        return Text(f"{task.speed:.1f}/s" if task.speed else "", style="progress.data.speed")
+
+
+def _sorted(counts: Counter[str]) -> list[tuple[str, int]]:
+    return counts.most_common()

@@ -1,0 +1,39 @@
+"""Pictures made by a server."""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing, asynccontextmanager
+from pathlib import Path
+
+import httpx
+
+from service.batch.batch import Outcome, Painter
+from service.client import AsyncClient, BadOption, ConnectionFailed, NotFound, Unauthorized
+from service.client.options import Format, MapOptions
+
+
+@asynccontextmanager
+async def there(url: str, api_key: str | None, options: MapOptions) -> AsyncIterator[Painter]:
+    """A painter that asks a server.
+
+    Args:
+        url: of the server.
+        api_key: for a server that asks for one.
+        options: all but the format.
+    """
+    async with AsyncClient(url, api_key=api_key) as client:
+
+        async def paint(pictures: Sequence[Path], format: Format) -> AsyncGenerator[Outcome, None]:  # noqa: A002
+            asked: MapOptions = {**options, "format": format}
+            async with aclosing(client.map(pictures, return_errors=True, **asked)) as outcomes:
+                async for outcome in outcomes:
+                    if isinstance(outcome, Exception) and _is_of_all(outcome):
+                        raise outcome
+                    yield outcome
+
+        yield paint
+
+
+def _is_of_all(error: Exception) -> bool:
+    """Whether it goes wrong with every picture if it does with one."""
+    is_out_of_reach = isinstance(error, ConnectionFailed) and isinstance(error.__cause__, httpx.ConnectError)
+    return is_out_of_reach or isinstance(error, BadOption | NotFound | Unauthorized)

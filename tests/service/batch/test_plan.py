@@ -1,0 +1,136 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from model_store.errors import ImpastoError
+from service.batch.plan import plan
+
+Make = Callable[..., None]
+
+
+@pytest.fixture
+def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
+    """Makes empty files in the current folder."""
+    monkeypatch.chdir(tmp_path)
+
+    def make(*names: str) -> None:
+        for name in names:
+            Path(name).parent.mkdir(parents=True, exist_ok=True)
+            Path(name).touch()
+
+    return make
+
+
+def places(arguments: list[str], output: str, **options: str) -> dict[str, str]:
+    return {str(job.picture): str(job.output) for job in plan(arguments, output, **options).jobs}  # type: ignore[arg-type]
+
+
+def test_one_picture_becomes_one_file(make: Make) -> None:
+    make("a.png")
+    assert places(["a.png"], "b.webp") == {"a.png": "b.webp"}
+
+
+@pytest.mark.parametrize("output", ["out", "out/", "there", "there.jpg"])
+def test_one_picture_is_put_into_a_folder(make: Make, output: str) -> None:
+    make("a.png", "there/x", "there.jpg/x")
+    assert places(["a.png"], output) == {"a.png": str(Path(output, "a.png"))}
+
+
+def test_several_pictures_are_put_into_a_folder(make: Make) -> None:
+    make("a.png", "photos/b.JPG")
+    assert places(["a.png", "photos/b.JPG"], "out") == {"a.png": "out/a.png", "photos/b.JPG": "out/b.JPG"}
+
+
+def test_the_tree_below_a_folder_is_kept(make: Make) -> None:
+    make("photos/a.jpg", "photos/2024/b.jpeg", "photos/2024/may/c.webp")
+    expected = {"photos/a.jpg": "o/a.jpg", "photos/2024/b.jpeg": "o/2024/b.jpeg"}
+    assert places(["photos"], "o") == expected | {"photos/2024/may/c.webp": "o/2024/may/c.webp"}
+
+
+def test_of_a_folder_what_is_hidden_or_no_picture_is_left_out_and_the_latter_said(make: Make) -> None:
+    make("photos/a.jpg", "photos/.b.jpg", "photos/.thumbs/c.jpg", "photos/d.txt", "photos/e.txt", "photos/README")
+    planned = plan(["photos"], "out")
+    assert [str(job.picture) for job in planned.jobs] == ["photos/a.jpg"]
+    assert planned.left_out == {".txt": 2, "": 1}
+
+
+def test_what_was_made_in_a_folder_below_is_not_made_again(make: Make) -> None:
+    make("a.jpg", "out/a.jpg", "out/more/b.jpg")
+    assert places(["."], "out") == {"a.jpg": "out/a.jpg"}
+    assert places(["**/*.jpg"], "out") == {"a.jpg": "out/a.jpg"}
+
+
+def test_a_quoted_glob_stands_for_its_files_and_keeps_the_tree_below_its_fixed_part(make: Make) -> None:
+    make("photos/a.jpg", "photos/b.png", "photos/2024/c.jpg")
+    assert places(["photos/*.jpg"], "o") == {"photos/a.jpg": "o/a.jpg"}
+    assert places(["photos/**/*.jpg"], "o") == {"photos/a.jpg": "o/a.jpg", "photos/2024/c.jpg": "o/2024/c.jpg"}
+    assert places(["photos/*"], "o") == {"photos/a.jpg": "o/a.jpg", "photos/b.png": "o/b.png"}
+
+
+def test_a_file_with_marks_of_globs_in_its_name_is_a_file(make: Make) -> None:
+    make("a[1].jpg", "a1.jpg")
+    assert places(["a[1].jpg"], "out/") == {"a[1].jpg": "out/a[1].jpg"}
+
+
+@pytest.mark.parametrize(
+    ("name", "format", "made"),
+    [
+        ("a.jpeg", "auto", "a.jpeg"),
+        ("a.jpeg", "jpeg", "a.jpeg"),
+        ("a.PNG", "auto", "a.PNG"),
+        ("a.jpg", "webp", "a.webp"),
+        ("a.b.jpg", "png", "a.b.png"),
+        ("a.gif", "auto", "a.png"),
+        ("a.heic", "auto", "a.jpg"),
+        ("a.tif", "jpeg", "a.jpg"),
+    ],
+)
+def test_the_suffix_is_that_of_the_format(make: Make, name: str, format: str, made: str) -> None:  # noqa: A002
+    make(name)
+    assert places([name], "out", format=format) == {name: f"out/{made}"}
+
+
+def test_a_picture_that_is_given_twice_is_made_once(make: Make) -> None:
+    make("photos/a.jpg")
+    assert places(["photos/a.jpg", "photos"], "out") == {"photos/a.jpg": "out/a.jpg"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "output", "format", "words"),
+    [
+        (["a.jpg", "a.png"], "out.jpg", "auto", "give a folder"),
+        (["photos"], "out.jpg", "auto", "give a folder"),
+        (["a.jpg", "a.png"], "out", "webp", "would both become out/a.webp"),
+        (["a.jpg", "photos/a.jpg"], "out", "auto", "would both become out/a.jpg"),
+        (["photos"], "photos", "auto", "would be written to"),
+        (["a.jpg"], "out.gif", "auto", "end its name in .jpg, .png"),
+        (["a.jpg"], "out.png", "jpeg", "would not be JPEG: end its name in .jpg"),
+        (["a.jpg"], "nowhere/out.png", "auto", "there is no folder nowhere"),
+        (["empty"], "out", "auto", "there are no pictures in empty"),
+    ],
+)
+def test_what_cannot_be_written_is_said_before_anything_is(
+    make: Make,
+    arguments: list[str],
+    output: str,
+    format: str,  # noqa: A002
+    words: str,
+) -> None:
+    make("a.jpg", "a.png", "photos/a.jpg", "empty/notes.txt")
+    with pytest.raises(ImpastoError, match=words):
+        places(arguments, output, format=format)
+
+
+@pytest.mark.parametrize(
+    ("argument", "words"),
+    [
+        ("cofee.jpg", "there is no file cofee.jpg .did you mean coffee.jpg"),
+        ("*.webp", "no file matches"),
+        ("nowhere/a.jpg", "there is no file nowhere/a.jpg"),
+    ],
+)
+def test_an_argument_that_stands_for_nothing_is_told(make: Make, argument: str, words: str) -> None:
+    make("coffee.jpg")
+    with pytest.raises(FileNotFoundError, match=words):
+        plan([argument], "out")

@@ -1,0 +1,209 @@
+"""`impasto stylize` and `super-resolve` over many pictures."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+COMMAND = Path(sys.executable).with_name("impasto")
+ENVIRONMENT = os.environ | {"IMPASTO_STORE": "nothing-here", "IMPASTO_DEVICE": "cpu"}
+
+
+@pytest.fixture
+def photos(tmp_path: Path, plain_png: Callable[..., bytes]) -> Path:
+    """A folder with five pictures in a tree, one of them broken, and something else."""
+    folder = tmp_path / "photos"
+    (folder / "2024").mkdir(parents=True)
+    for number, name in enumerate(["a.png", "b.png", "2024/c.png", "2024/d.png"]):
+        (folder / name).write_bytes(plain_png(40 + number, width=20 + number))
+    (folder / "2024/broken.png").write_bytes(plain_png(7)[:-30])
+    (folder / "notes.txt").write_text("beach")
+    return folder
+
+
+def impasto(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [COMMAND, *arguments], capture_output=True, text=True, check=False, env=ENVIRONMENT | environment
+    )
+
+
+def lines_of(done: subprocess.CompletedProcess[str]) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
+    """What is told of each picture, by its name, and the summary."""
+    *lines, last = (json.loads(line) for line in done.stdout.splitlines())
+    return {Path(line["picture"]).name: line for line in lines}, last["summary"]
+
+
+def names_in(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+@pytest.mark.parametrize("where", ["here", "server"])
+def test_a_folder_is_painted_and_the_bad_picture_told(
+    photos: Path, tmp_path: Path, where: str, request: pytest.FixtureRequest
+) -> None:
+    server = [] if where == "here" else ["--server", request.getfixturevalue("server")]
+    done = impasto("stylize", photos, "-o", tmp_path / "out", "--style", "muse", "--json", *server)
+    assert done.returncode == 1
+    told, summary = lines_of(done)
+    assert {name: line["status"] for name, line in told.items()} == {
+        **dict.fromkeys(["a.png", "b.png", "c.png", "d.png"], "made"),
+        "broken.png": "failed",
+    }
+    assert told["broken.png"]["kind"] == "BadPicture"
+    assert "cut short" in told["broken.png"]["error"]
+    assert told["a.png"]["model"] == "muse@1"
+    assert set(told["a.png"]["timing"]) == {"decode", "queue", "net", "encode"}
+    assert (summary["made"], summary["failed"], summary["left"]) == (4, 1, 0)
+    assert summary["left_out"] == {".txt": 1}
+    assert names_in(tmp_path / "out") == ["2024/c.png", "2024/d.png", "a.png", "b.png"]
+    with Image.open(tmp_path / "out/2024/c.png") as image:
+        assert image.size == (22, 16)
+
+
+def test_what_is_there_is_skipped_and_the_rest_is_made(photos: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "a.png").write_bytes(b"made before")
+    done = impasto("stylize", f"{photos}/*.png", "-o", out, "--style", "muse")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(f"{out}/b.png: muse@1")
+    assert "1 made" in done.stdout
+    assert "1 were there already" in done.stdout
+    assert (out / "a.png").read_bytes() == b"made before"
+    again = impasto("stylize", f"{photos}/*.png", "-o", out, "--style", "muse", "--overwrite", "--format", "png")
+    assert "2 made" in again.stdout
+    assert (out / "a.png").read_bytes() != b"made before"
+
+
+def test_one_picture_that_is_there_is_left_as_it_is(photos: Path) -> None:
+    done = impasto("stylize", photos / "a.png", "-o", photos / "b.png", "--style", "muse")
+    assert done.returncode == 0
+    assert "is there already: --overwrite" in done.stdout
+
+
+def test_nothing_is_loaded_where_there_is_nothing_to_do(photos: Path) -> None:
+    """Torch would take seconds."""
+    command = ["stylize", str(photos / "a.png"), "-o", str(photos / "b.png"), "--style", "muse"]
+    assert "torch" not in modules_after(*command)
+
+
+def test_a_server_makes_pictures_without_torch_on_this_side(photos: Path, tmp_path: Path, server: str) -> None:
+    command = ["super-resolve", str(photos / "a.png"), "-o", str(tmp_path / "large.webp"), "--server", server]
+    modules = modules_after(*command)
+    assert modules.isdisjoint({"torch", "numpy", "PIL"})
+    with Image.open(tmp_path / "large.webp") as image:
+        assert (image.size, image.format) == ((80, 64), "WEBP")
+
+
+def modules_after(*arguments: str) -> set[str]:
+    """The modules that the command has imported when it ends."""
+    program = (
+        "import sys, typer; from service.cli import app; app(sys.argv[1:], standalone_mode=False);"
+        "print('|' + ' '.join(sys.modules))"
+    )
+    command = [sys.executable, "-c", program, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=ENVIRONMENT)
+    return set(done.stdout.rpartition("|")[2].split())
+
+
+@pytest.mark.parametrize("where", ["here", "server"])
+def test_an_unknown_style_ends_it_at_once_with_the_one_that_was_meant(
+    photos: Path, tmp_path: Path, where: str, request: pytest.FixtureRequest
+) -> None:
+    server = [] if where == "here" else ["--server", request.getfixturevalue("server")]
+    done = impasto("stylize", photos, "-o", tmp_path / "out", "--style", "grate-wave", *server)
+    assert done.returncode == 1
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("impasto: ")
+    assert "did you mean great-wave?" in last
+    assert "known: candy" in last
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_server_that_is_not_there_is_told_once(photos: Path, tmp_path: Path) -> None:
+    done = impasto("stylize", photos, "-o", tmp_path / "out", "--style", "muse", "--server", "http://127.0.0.1:9")
+    assert done.returncode == 1
+    assert done.stderr.count("impasto: ") == 1
+    assert "no answer from http://127.0.0.1:9" in done.stderr
+    assert "5 left" in done.stderr
+
+
+def test_an_interrupted_command_says_what_is_left_and_the_next_one_makes_it(
+    tmp_path: Path, plain_png: Callable[..., bytes]
+) -> None:
+    photos, out = tmp_path / "photos", tmp_path / "out"
+    photos.mkdir()
+    for number in range(30):
+        (photos / f"{number:02}.png").write_bytes(plain_png(number, 160, 160))
+    command = [COMMAND, "stylize", photos, "-o", out, "--style", "muse", "--json"]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT | {"OMP_NUM_THREADS": "1"}
+    )
+    assert process.stdout is not None
+    first = json.loads(process.stdout.readline())
+    process.send_signal(signal.SIGINT)
+    rest, errors = process.communicate(timeout=120)
+    assert first["status"] == "made"
+    assert process.returncode == 130, errors
+    assert "Traceback" not in errors
+    stopped = json.loads(rest.splitlines()[-1])["summary"]
+    assert stopped["left"] > 0
+    assert stopped["made"] + stopped["left"] == 30
+    for path in out.rglob("*"):
+        assert path.suffix == ".png"
+        Image.open(path).load()
+    done = impasto(*command[1:])
+    assert done.returncode == 0, done.stderr
+    _, summary = lines_of(done)
+    assert summary["skipped"] >= stopped["made"]
+    assert summary["made"] + summary["skipped"] == 30
+    assert len(names_in(out)) == 30
+
+
+def test_the_bar_is_shown_on_a_terminal_only(photos: Path, tmp_path: Path, server: str) -> None:
+    ours, theirs = os.openpty()
+    command = [COMMAND, "stylize", photos, "-o", tmp_path / "out", "--style", "muse", "--server", server]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=theirs, env=ENVIRONMENT | {"TERM": "xterm"})
+    os.close(theirs)
+    shown = b""
+    try:
+        while part := os.read(ours, 65536):
+            shown += part
+    except OSError:  # which is how the other side's end is told
+        pass
+    os.close(ours)
+    process.communicate()
+    assert b"5/5" in shown
+    assert b"broken.png: 422" in shown
+    piped = impasto(*command[1:], "--overwrite")
+    assert "5/5" not in piped.stderr
+
+
+# Completion
+
+
+@pytest.mark.parametrize(("typed", "completed"), [("great", "great-wave"), ("muse:0.7,great", "muse:0.7,great-wave")])
+def test_the_shell_completes_styles(typed: str, completed: str) -> None:
+    words = f"impasto stylize a.jpg --style {typed}"
+    done = impasto(_IMPASTO_COMPLETE="complete_zsh", _TYPER_COMPLETE_ARGS=words)
+    assert completed in done.stdout.replace("\\", "")  # by which zsh takes marks for themselves
+
+
+def test_completion_needs_no_torch() -> None:
+    program = "import sys; from service.cli import complete_style; print(complete_style('mu'), 'torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, env=ENVIRONMENT)
+    assert done.stdout.strip() == "['muse'] False"
+
+
+@pytest.mark.parametrize(("typed", "meant"), [(("stylise",), "stylize"), (("stylize", "--styel", "x"), "--style")])
+def test_a_mistyped_command_or_option_is_told_with_the_one_that_was_meant(typed: tuple[str, ...], meant: str) -> None:
+    done = impasto(*typed)
+    assert done.returncode == 2
+    assert meant in done.stderr

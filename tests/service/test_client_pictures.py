@@ -1,0 +1,158 @@
+"""What the clients take for a picture, and what they give back."""
+
+import io
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from PIL import Image, ImageCms
+
+from service.client import Answer, Client, PictureSource
+
+
+def bytes_sent(picture: PictureSource, *statuses: int) -> list[bytes]:
+    """What a client sends of a picture, to a server that answers with these statuses and then well."""
+    outcomes = [*statuses, 200]
+    sent = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        sent.append(request.content)
+        return httpx.Response(outcomes.pop(0), headers={"Content-Type": "image/png", "Retry-After": "0"})
+
+    with Client(transport=httpx.MockTransport(answer)) as client:
+        client.stylize(picture, style="muse")
+    return sent
+
+
+def image_sent(picture: PictureSource) -> Image.Image:
+    return Image.open(io.BytesIO(bytes_sent(picture)[0]))
+
+
+@pytest.mark.parametrize("kind", [bytes, bytearray, memoryview, io.BytesIO])
+def test_encoded_pictures_are_sent_as_they_are(kind: Any) -> None:
+    assert bytes_sent(kind(b"photo")) == [b"photo"]
+
+
+def test_a_file_is_read_from_where_it_stands_and_not_closed(tmp_path: Path) -> None:
+    path = tmp_path / "container"
+    path.write_bytes(b"headphoto")
+    with path.open("rb") as file:
+        file.seek(4)
+        assert bytes_sent(file) == [b"photo"]
+        assert not file.closed
+
+
+def test_a_retry_sends_the_same_bytes_of_a_file() -> None:
+    assert bytes_sent(io.BytesIO(b"photo"), 503, 503) == [b"photo"] * 3
+
+
+@pytest.mark.parametrize("shape", [(5, 7), (5, 7, 3), (5, 7, 4)])
+def test_an_array_is_sent_without_loss(shape: tuple[int, ...]) -> None:
+    array = np.arange(np.prod(shape), dtype=np.uint8).reshape(shape)
+    image = image_sent(array)
+    assert image.format == "PNG"
+    assert np.array_equal(np.asarray(image), array)
+
+
+def test_a_view_of_an_array_is_sent_as_it_looks() -> None:
+    array = np.arange(60, dtype=np.uint8).reshape(5, 4, 3)[::-1, ::2]
+    assert np.array_equal(np.asarray(image_sent(array)), array)
+
+
+@pytest.mark.parametrize(
+    "array",
+    [np.zeros((5, 7, 3)), np.zeros((5, 7, 2), np.uint8), np.zeros((1, 5, 7, 3), np.uint8), np.zeros((0, 7), np.uint8)],
+)
+def test_an_array_that_is_no_picture_is_told_before_anything_is_sent(array: Any) -> None:
+    with pytest.raises(ValueError, match="uint8"):
+        bytes_sent(array)
+
+
+@pytest.mark.parametrize("picture", [io.StringIO("photo"), 7, None, ["a.jpg"]])
+def test_what_is_no_picture_is_told_before_anything_is_sent(picture: Any) -> None:
+    with pytest.raises(TypeError, match="is no picture"):
+        bytes_sent(picture)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "I;16"])
+def test_an_image_keeps_the_mode_that_png_has(mode: str, photo: Image.Image) -> None:
+    image = Image.new(mode, photo.size, 9) if mode == "I;16" else photo.convert(mode)
+    sent = image_sent(image)
+    assert sent.mode == mode
+    assert np.array_equal(np.asarray(sent), np.asarray(image))
+
+
+@pytest.mark.parametrize("mode", ["YCbCr", "CMYK", "HSV", "F"])
+def test_an_image_in_another_mode_is_sent_as_rgb(mode: str, photo: Image.Image) -> None:
+    image = photo.convert("L").convert("F") if mode == "F" else photo.convert(mode)
+    assert np.array_equal(np.asarray(image_sent(image)), np.asarray(image.convert("RGB")))
+
+
+def test_an_image_keeps_its_profile_and_exif(photo: Image.Image) -> None:
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    buffer = io.BytesIO()
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    photo.save(buffer, "JPEG", icc_profile=profile, exif=exif)
+    sent = image_sent(Image.open(buffer))
+    assert sent.info["icc_profile"] == profile
+    assert dict(sent.getexif()) == {0x0112: 6}
+
+
+ANSWER = {"Content-Type": "image/png", "X-Model": "muse@1", "Server-Timing": "decode;dur=1.5, net;dur=20, cache"}
+
+
+def answer_with(content: bytes, **headers: str) -> Answer:
+    answer = httpx.Response(200, content=content, headers=ANSWER | headers)
+    with Client(transport=httpx.MockTransport(lambda _: answer)) as client:
+        return client.stylize(b"photo", style="muse")
+
+
+def test_an_answer_becomes_an_image(photo_png: bytes, photo: Image.Image) -> None:
+    image = answer_with(photo_png).to_pil()
+    assert (image.format, image.size) == ("PNG", photo.size)
+    assert np.array_equal(np.asarray(image), np.asarray(photo))
+
+
+@pytest.mark.parametrize(("headers", "frames"), [({}, 1), ({"X-Frames": "12"}, 12), ({"X-Frames": "many"}, 1)])
+def test_an_answer_tells_of_how_many_frames_it_has_the_first(headers: dict[str, str], frames: int) -> None:
+    assert answer_with(b"picture", **headers).frames == frames
+
+
+def test_an_answer_tells_the_stages_that_the_server_timed() -> None:
+    assert answer_with(b"picture").timing == {"decode": 1.5, "net": 20}
+
+
+def test_images_and_arrays_need_nothing_before_they_are_given() -> None:
+    program = """
+import sys
+import httpx
+from service.client import Client
+answer = httpx.Response(200, content=b"picture", headers={"Content-Type": "image/png"})
+client = Client(transport=httpx.MockTransport(lambda _: answer))
+client.stylize(b"photo", style="muse")
+print(sorted({"torch", "numpy", "PIL"} & set(sys.modules)))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_without_pillow_images_are_not_to_be_had_and_it_is_said_how_they_are() -> None:
+    program = """
+import sys
+import httpx
+from service.client import Client
+sys.modules["PIL"] = None
+answer = httpx.Response(200, content=b"picture", headers={"Content-Type": "image/png"})
+client = Client(transport=httpx.MockTransport(lambda _: answer))
+try:
+    client.stylize(b"photo", style="muse").to_pil()
+except ModuleNotFoundError as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert "pip install pillow" in done.stdout
