@@ -5,7 +5,7 @@ const STAGES = {
   queue: "wait",
   net: "net",
   encode: "encode",
-  way: "way there and back",
+  way: "way",
 };
 
 /**

@@ -122,7 +122,8 @@ function arrange() {
   for (const name of ["share", "strength", "fidelity"]) {
     $(`${name}-output`).value = `${Math.round(Number($(name).value) * 100)} %`;
   }
-  const card = styles.find(({ name }) => name === options.get("style"));
+  const [card, second] = ["style", "second"].map((which) => styles.find(({ name }) => name === options.get(which)));
+  $("share-label").textContent = `Share of ${second?.title ?? "the second"}`;
   $("description").textContent = describe(card);
   $("taste").src = now === "paint" && card ? previewUrl(card) : `${BASE.pathname}playground/sample.jpg`;
 }
@@ -131,8 +132,9 @@ function chooseMode(name) {
   for (const input of document.querySelectorAll("input[name=mode]")) input.checked = input.value === name;
 }
 
-form.addEventListener("input", ({ target }) => {
-  if (target.type === "file" || !target.name) return;
+// Not on the form: the modes belong to it, but are above it in the page.
+document.addEventListener("input", ({ target }) => {
+  if (target.form !== form || !target.name) return;
   if (target.name === "mode") {
     cancel();
     notice.hide();
