@@ -1,0 +1,89 @@
+"""Live painting on the page, with a camera that Chromium makes up."""
+
+from typing import Any
+
+import pytest
+
+from model_store.store import BUNDLED, Store
+from service.settings import Settings
+
+Desk = Any  # of conftest
+
+
+def start(desk: Desk) -> None:
+    desk.choose("mode", "live")
+    desk.page.get_by_role("button", name="Start the camera").click()
+    desk.page.get_by_role("button", name="Stop").wait_for()
+
+
+def test_the_camera_is_painted_at_the_size_asked_for(desk: Desk) -> None:
+    start(desk)
+    desk.page.wait_for_function("document.getElementById('live-canvas').width === 256")
+    desk.choose("live_size", "384")
+    desk.page.wait_for_function("document.getElementById('live-canvas').width === 384")
+
+
+def test_frames_per_second_latency_and_model_are_shown(desk: Desk) -> None:
+    start(desk)
+    desk.wait_for_text("#live-fps", r"^\d+\.\d$")
+    desk.wait_for_text("#live-latency", r"\d (ms|s)$")
+    desk.wait_for_text("#live-model", "muse@1")
+    desk.wait_for_text("#live-dropped", r"^\d+$")
+
+
+def test_the_style_changes_while_it_paints(desk: Desk) -> None:
+    start(desk)
+    desk.wait_for_text("#live-model", "muse@1")
+    desk.choose("style", "candy")
+    desk.wait_for_text("#live-model", "candy@1")
+    desk.choose("second", "muse")
+    desk.wait_for_text("#live-model", r"candy@1:0\.5, muse@1:0\.5")
+
+
+def test_stopping_turns_the_camera_off(desk: Desk) -> None:
+    start(desk)
+    desk.page.get_by_role("button", name="Stop").click()
+    assert desk.page.evaluate("document.getElementById('live-camera').srcObject") is None
+    assert desk.page.get_by_role("button", name="Start the camera").is_visible()
+    assert not desk.page.locator("#notice").is_visible()
+
+
+def test_leaving_the_mode_turns_the_camera_off(desk: Desk) -> None:
+    start(desk)
+    desk.choose("mode", "paint")
+    assert desk.page.evaluate("document.getElementById('live-camera').srcObject") is None
+
+
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        (
+            "navigator.mediaDevices.getUserMedia = () => Promise.reject(new DOMException('', 'NotFoundError'))",
+            "connect",
+        ),
+        (
+            "navigator.mediaDevices.getUserMedia = () => Promise.reject(new DOMException('', 'NotAllowedError'))",
+            "allow",
+        ),
+        ("Object.defineProperty(navigator, 'mediaDevices', { value: undefined })", "https"),
+    ],
+)
+def test_without_a_camera_it_says_what_to_do(desk: Desk, script: str, said: str) -> None:
+    desk.page.evaluate(script)
+    desk.choose("mode", "live")
+    desk.page.get_by_role("button", name="Start the camera").click()
+    desk.wait_for_text("#notice-detail", said)
+
+
+def test_a_server_that_stops_is_told_and_the_camera_is_off(chromium: Any, serve: Any) -> None:
+    context = chromium.new_context(permissions=["camera"])
+    page = context.new_page()
+    with serve(Settings(device="cpu"), Store(BUNDLED)) as url:
+        page.goto(url)
+        page.locator("#styles label").first.wait_for()
+        page.locator("label:has(input[value=live])").click()
+        page.get_by_role("button", name="Start the camera").click()
+        page.wait_for_function("document.getElementById('live-canvas').width === 256")
+    page.locator("#notice-title").filter(has_text="The server stops").wait_for()
+    assert page.evaluate("document.getElementById('live-camera').srcObject") is None
+    context.close()
