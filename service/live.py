@@ -5,8 +5,8 @@ time, and of those that come meanwhile only the last is kept. A text message is 
 from the next frame on; it may be empty. The server's are `LiveStatus`: in answer to that, when a frame was refused, and
 about once a second.
 
-What cannot be mended by a later frame ends the connection with code 4000 + the HTTP status of the problem, as in 4404 for
-an unknown style; the problem document comes before it, as `{"problem": …}`. A server that stops closes with 1012.
+What cannot be mended by a later frame ends the connection with code 4000 + the HTTP status of the problem, as in 4404
+for an unknown style; the problem document comes before it, as `{"problem": …}`. A server that stops closes with 1012.
 
 Browsers cannot send headers along with a WebSocket: keys will have to come as a subprotocol or as the first message.
 """

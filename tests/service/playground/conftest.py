@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs, urlsplit
@@ -57,6 +58,13 @@ class Desk:
     def box(self, selector: str) -> dict[str, float]:
         return dict(self.page.locator(selector).bounding_box())
 
+    def until(self, expression: str) -> None:
+        """Waits for JavaScript to be true; Playwright's own way needs `eval`, which the page forbids."""
+        give_up = time.monotonic() + 30
+        while not self.page.evaluate(expression):
+            assert time.monotonic() < give_up, expression
+            self.page.wait_for_timeout(20)
+
     def split(self) -> int:
         """Percent of the view left of the divider."""
         return int(self.page.get_attribute("#divider", "aria-valuenow"))
@@ -88,15 +96,15 @@ def look() -> Look:
 
 @pytest.fixture
 def context(chromium: Any, look: Look, server: str) -> Iterator[Any]:
-    """A visitor, whose page may ask nobody but the server."""
+    """A visitor, whose page may ask nobody but servers of the tests."""
     context = chromium.new_context(
         viewport={"width": look.width, "height": look.height}, color_scheme=look.theme, base_url=server
     )
-    context.grant_permissions(["clipboard-read", "clipboard-write", "camera"], origin=server)
+    context.grant_permissions(["clipboard-read", "clipboard-write", "camera"])
     asked_elsewhere: list[str] = []
 
     def note(request: Any) -> None:
-        if not request.url.startswith((server, "blob:", "data:")):
+        if not request.url.startswith(("http://127.0.0.1:", "blob:")):
             asked_elsewhere.append(request.url)
 
     context.on("request", note)

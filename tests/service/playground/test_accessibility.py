@@ -93,13 +93,14 @@ def test_a_photo_is_painted_by_keyboard_alone(desk: Desk) -> None:
 
 def test_whatever_has_the_focus_shows_it(painted: Desk) -> None:
     script = """() => {
-        const seen = [document.activeElement, document.activeElement.closest("label"), ...document.activeElement.children];
-        return seen.some((element) => element && getComputedStyle(element).outlineStyle !== "none");
+        const focused = document.activeElement;
+        const seen = [focused, focused.closest("label"), ...focused.children];
+        return focused === document.body || seen.some((element) => element && getComputedStyle(element).outlineStyle !== "none");
     }"""
     for _ in range(25):
         painted.page.keyboard.press("Tab")
         focused = painted.page.evaluate("document.activeElement.outerHTML.slice(0, 80)")
-        assert painted.page.evaluate(script), focused
+        assert painted.page.evaluate(script), f"{focused} does not"
 
 
 def test_the_theme_follows_the_system_until_it_is_chosen(desk: Desk) -> None:

@@ -18,9 +18,9 @@ def start(desk: Desk) -> None:
 
 def test_the_camera_is_painted_at_the_size_asked_for(desk: Desk) -> None:
     start(desk)
-    desk.page.wait_for_function("document.getElementById('live-canvas').width === 256")
+    desk.until("document.getElementById('live-canvas').width === 256")
     desk.choose("live_size", "384")
-    desk.page.wait_for_function("document.getElementById('live-canvas').width === 384")
+    desk.until("document.getElementById('live-canvas').width === 384")
 
 
 def test_frames_per_second_latency_and_model_are_shown(desk: Desk) -> None:
@@ -55,35 +55,29 @@ def test_leaving_the_mode_turns_the_camera_off(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize(
-    ("script", "said"),
-    [
-        (
-            "navigator.mediaDevices.getUserMedia = () => Promise.reject(new DOMException('', 'NotFoundError'))",
-            "connect",
-        ),
-        (
-            "navigator.mediaDevices.getUserMedia = () => Promise.reject(new DOMException('', 'NotAllowedError'))",
-            "allow",
-        ),
-        ("Object.defineProperty(navigator, 'mediaDevices', { value: undefined })", "https"),
-    ],
+    ("error", "said"),
+    [("NotFoundError", "connect one"), ("NotAllowedError", "allow it"), ("NotReadableError", "close that")],
 )
-def test_without_a_camera_it_says_what_to_do(desk: Desk, script: str, said: str) -> None:
-    desk.page.evaluate(script)
+def test_without_a_camera_it_says_what_to_do(desk: Desk, error: str, said: str) -> None:
+    reject = f"() => Promise.reject(new DOMException('', '{error}'))"
+    desk.page.evaluate(f"() => {{ navigator.mediaDevices.getUserMedia = {reject} }}")
     desk.choose("mode", "live")
     desk.page.get_by_role("button", name="Start the camera").click()
     desk.wait_for_text("#notice-detail", said)
 
 
-def test_a_server_that_stops_is_told_and_the_camera_is_off(chromium: Any, serve: Any) -> None:
-    context = chromium.new_context(permissions=["camera"])
-    page = context.new_page()
+def test_a_page_that_is_not_secure_says_where_cameras_work(desk: Desk) -> None:
+    desk.page.evaluate("() => { Object.defineProperty(navigator, 'mediaDevices', { value: undefined }) }")
+    desk.choose("mode", "live")
+    desk.page.get_by_role("button", name="Start the camera").click()
+    desk.wait_for_text("#notice-detail", "https://")
+
+
+def test_a_server_that_stops_is_told_and_the_camera_is_off(desk: Desk, serve: Any) -> None:
     with serve(Settings(device="cpu"), Store(BUNDLED)) as url:
-        page.goto(url)
-        page.locator("#styles label").first.wait_for()
-        page.locator("label:has(input[value=live])").click()
-        page.get_by_role("button", name="Start the camera").click()
-        page.wait_for_function("document.getElementById('live-canvas').width === 256")
-    page.locator("#notice-title").filter(has_text="The server stops").wait_for()
-    assert page.evaluate("document.getElementById('live-camera').srcObject") is None
-    context.close()
+        desk.page.goto(url)
+        desk.page.locator("#styles label").first.wait_for()
+        start(desk)
+        desk.until("document.getElementById('live-canvas').width === 256")
+    desk.wait_for_text("#notice-title", "The server stops")
+    assert desk.page.evaluate("document.getElementById('live-camera').srcObject") is None

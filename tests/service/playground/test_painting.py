@@ -20,7 +20,7 @@ def answer_anything(desk: Desk) -> None:
 def test_the_styles_of_the_server_are_shown_by_their_previews(desk: Desk, http: httpx.Client) -> None:
     names = [card["name"] for card in http.get("/models").json() if card["task"] == "stylize"]
     assert desk.page.eval_on_selector_all("#styles input", "inputs => inputs.map(({ value }) => value)") == names
-    desk.page.wait_for_function("[...document.querySelectorAll('#styles img')].every((image) => image.naturalWidth)")
+    desk.until("[...document.querySelectorAll('#styles img')].every((image) => image.naturalWidth)")
 
 
 def test_the_picture_on_the_page_is_what_the_server_makes(painted: Desk, http: httpx.Client) -> None:
@@ -75,7 +75,7 @@ def test_options_are_sent_once_they_are_set(desk: Desk, change: Any, option: dic
 
 
 def test_a_newer_request_ends_the_older(desk: Desk) -> None:
-    desk.page.route("**/stylize?style=muse", lambda route: None)
+    desk.page.route("**/stylize?style=muse", lambda _: None)
     with desk.page.expect_event("requestfailed") as ended:
         desk.asked(desk.pick)
         desk.choose("style", "candy")
@@ -84,7 +84,7 @@ def test_a_newer_request_ends_the_older(desk: Desk) -> None:
 
 
 def test_progress_is_shown_and_can_be_cancelled(desk: Desk) -> None:
-    desk.page.route("**/stylize?*", lambda route: None)
+    desk.page.route("**/stylize?*", lambda _: None)
     desk.pick()
     desk.wait_for_text("#progress-text", "Uploading|Painting")
     with desk.page.expect_event("requestfailed"):
@@ -93,7 +93,7 @@ def test_progress_is_shown_and_can_be_cancelled(desk: Desk) -> None:
 
 
 def test_the_answer_is_told_to_screen_readers(painted: Desk) -> None:
-    assert painted.page.get_by_role("status").inner_text() == "Done: muse@1"
+    assert painted.text("#status") == "Done: muse@1"
     assert painted.page.get_by_role("img", name="Painted by muse@1").count() == 1
 
 

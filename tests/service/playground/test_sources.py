@@ -57,7 +57,7 @@ def test_a_photograph_is_painted(desk: Desk) -> None:
     # The camera of the test has more pixels than the server of the tests takes.
     desk.page.route("**/stylize?*", lambda route: route.fulfill(body=desk.photo, content_type="image/png"))
     desk.page.get_by_role("button", name="Take a photo").click()
-    desk.page.wait_for_function("document.getElementById('camera-video').videoWidth > 0")
+    desk.until("document.getElementById('camera-video').videoWidth > 0")
     desk.page.get_by_role("button", name="Take it").click()
     desk.wait()
     assert desk.page.evaluate("document.getElementById('before').naturalWidth") > 100
@@ -66,7 +66,7 @@ def test_a_photograph_is_painted(desk: Desk) -> None:
 
 def test_a_page_that_may_not_use_the_camera_says_so(desk: Desk) -> None:
     desk.page.evaluate(
-        "navigator.mediaDevices.getUserMedia = () => Promise.reject(new DOMException('no', 'NotAllowedError'))"
+        "() => { navigator.mediaDevices.getUserMedia = () => Promise.reject(new DOMException('', 'NotAllowedError')) }"
     )
     desk.page.get_by_role("button", name="Take a photo").click()
     desk.wait_for_text("#notice-detail", "allow it in the browser's settings")

@@ -60,12 +60,14 @@ def test_the_divider_follows_a_finger(chromium: Any, server: str, photo_png: byt
     context.close()
 
 
-def test_the_wheel_zooms_to_where_the_pointer_is(painted: Desk) -> None:
+def test_the_wheel_zooms_to_where_the_pointer_is(painted: Desk, plain_png: Any) -> None:
+    painted.pick("large.png", plain_png(90, 300, 200))
+    painted.wait_for_text("#fact-after", "300 × 200")
     before = painted.box("#before")
     x, y = before["x"] + before["width"] * 0.25, before["y"] + before["height"] * 0.5
     painted.page.mouse.move(x, y)
     painted.page.mouse.wheel(0, -400)
-    painted.page.wait_for_function("document.getElementById('view').classList.contains('zoomed')")
+    painted.until("document.getElementById('view').classList.contains('zoomed')")
     after = painted.box("#before")
     assert after["width"] > before["width"] * 2
     assert (x - after["x"]) / after["width"] == pytest.approx(0.25, abs=0.02)
