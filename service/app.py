@@ -10,7 +10,7 @@ from fastapi.concurrency import run_in_threadpool
 
 from model_store.settings import StoreSettings
 from model_store.store import Store
-from service import error_handlers
+from service import error_handlers, live, playground
 from service.access import QUIET_ROUTES, AccessMiddleware
 from service.admission import Admission
 from service.body_limit import BodyLimitMiddleware
@@ -61,6 +61,8 @@ def create_app(settings: Settings | None = None, store: Store | None = None) -> 
         telemetry={"operation_spans": False, "exclude": lambda scope: scope["path"] in QUIET_ROUTES},
     )
     app.include_router(router)
+    app.include_router(live.router)
+    app.include_router(playground.router)
     app.add_middleware(BodyLimitMiddleware, limit=settings.max_upload_bytes, drain_s=settings.upload_timeout_s)
     app.add_middleware(AccessMiddleware)
     app.add_middleware(RequestIdMiddleware)

@@ -69,6 +69,7 @@ def serve(
 
     from service import logs
     from service.app import create_app
+    from service.live import MOST_FRAME_BYTES
     from service.settings import Settings
 
     # uvicorn drains on SIGTERM and then raises it again: that is a clean end.
@@ -79,7 +80,15 @@ def serve(
     settings = Settings()
     app = create_app(settings)
     log_config = logs.configuration(settings.log_format, settings.log_level)
-    run = partial(uvicorn.run, host=host, port=port, timeout_graceful_shutdown=grace, log_config=log_config)
+    run = partial(
+        uvicorn.run,
+        host=host,
+        port=port,
+        timeout_graceful_shutdown=grace,
+        log_config=log_config,
+        ws_max_size=2 * MOST_FRAME_BYTES,
+        ws_per_message_deflate=False,  # frames are compressed already
+    )
     if settings.workers == 1:
         run(app)
         return

@@ -5,7 +5,6 @@ from contextlib import contextmanager
 from typing import Annotated, NamedTuple
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
-from fastapi.responses import RedirectResponse
 from pydantic import Field
 
 from model_store.card import Card, Task, parse_label
@@ -149,12 +148,6 @@ def metrics(request: Request, parts: PartsDependency) -> Response:
     """What Prometheus scrapes."""
     content, media_type = parts.metrics.render(request.headers.get("Accept", ""))
     return Response(content, headers={"Content-Type": media_type})
-
-
-@router.get("/", include_in_schema=False)
-async def root() -> RedirectResponse:
-    """Shows the documentation."""
-    return RedirectResponse("/docs")
 
 
 def _listed(card: Card, models: Models) -> ListedModel:

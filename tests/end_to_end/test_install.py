@@ -28,12 +28,14 @@ def plain_python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "bin/python"
 
 
-def test_the_wheel_ships_the_bundled_nets_and_types_and_not_their_page(wheel: Path) -> None:
+def test_the_wheel_ships_the_bundled_nets_types_and_the_playground_and_not_the_page_of_nets(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     for model in ("stylize/muse/1", "super-resolve/x4-pixel/1"):
         for file in ("model.safetensors", "card.json", "preview.jpg"):
             assert f"model_store/bundled/{model}/{file}" in names
     assert "model_store/bundled/README.md" not in names
+    page = {f"service/playground/static/{name}" for name in ("index.html", "style.css", "main.js", "sample.jpg")}
+    assert page <= names
     assert {f"{package}/py.typed" for package in ("model_store", "service", "trainer")} <= names
 
 

@@ -1,0 +1,188 @@
+// The desk: a picture, what to do with it, and what came of it.
+
+import { BASE, models, previewUrl, Problem, send, urlOf } from "./api.js";
+import { showFacts } from "./facts.js";
+import { describe, fillSeconds, fillStyles } from "./gallery.js";
+import { Live } from "./live.js";
+import { Notice } from "./notice.js";
+import { Progress } from "./progress.js";
+import { asCurl, asPython, nameOf, requestOf } from "./request.js";
+import { watchSources } from "./sources.js";
+import { Viewer } from "./viewer.js";
+
+const PAUSE_MS = 300; // after which a dial is taken to be where it should be
+const MOST_ANSWERS = 16; // kept, of one picture
+const INVITATIONS = { paint: "Give it a photo, get a painting", enlarge: "Give it a small picture, get a large one" };
+
+const $ = (id) => document.getElementById(id);
+const form = $("desk");
+const desk = () => new FormData(form);
+const mode = () => desk().get("mode");
+
+const notice = new Notice();
+const viewer = new Viewer();
+const progress = new Progress(() => cancel());
+const live = new Live(desk, notice, (message) => progress.say(message));
+
+let styles = [];
+let picture = null; // {file, url}
+let answers = new Map(); // by the URL that was asked; {answer, url}
+let running = new AbortController();
+let pause = null;
+
+function open(file) {
+  cancel();
+  forgetAnswers();
+  if (picture) URL.revokeObjectURL(picture.url);
+  picture = { file, url: URL.createObjectURL(file) };
+  viewer.open(picture.url);
+  if (mode() === "live") chooseMode("paint");
+  arrange();
+  run();
+}
+
+/** Asks for what is set on the desk, in place of what was asked before. */
+async function run() {
+  clearTimeout(pause);
+  running.abort();
+  running = new AbortController();
+  const { signal } = running;
+  notice.hide();
+  if (!picture || mode() === "live" || (mode() === "paint" && !styles.length)) return;
+  const { file } = picture;
+  const request = requestOf(mode(), desk());
+  const url = urlOf(request);
+  const known = answers.get(url);
+  if (known) {
+    progress.end("");
+    show(file, request, known);
+    return;
+  }
+  progress.start();
+  try {
+    const answer = await send(request, file, signal, (phase, part) => signal.aborted || progress.to(phase, part));
+    const made = { answer, url: URL.createObjectURL(answer.blob) };
+    remember(url, made);
+    await show(file, request, made);
+    progress.end(`Done: ${answer.model}`);
+  } catch (error) {
+    if (signal.aborted) return;
+    progress.end("");
+    if (!(error instanceof Problem)) throw error;
+    notice.show(error, run);
+  }
+}
+
+function cancel() {
+  clearTimeout(pause);
+  running.abort();
+  progress.end("");
+}
+
+async function show(file, request, { answer, url }) {
+  const description = request.path === "stylize" ? `Painted by ${answer.model}` : `Enlarged by ${answer.model}`;
+  viewer.compare(url, description);
+  await Promise.allSettled([$("before").decode(), $("after").decode()]);
+  showFacts(answer, file, $("before"), $("after"));
+  const name = nameOf(file.name, request, answer.blob.type);
+  $("download").href = url;
+  $("download").download = name;
+  $("curl").textContent = asCurl(urlOf(request), file.name, name);
+  $("python").textContent = asPython(BASE.href.replace(/\/$/, ""), request, file.name, name);
+  $("facts").hidden = $("code").hidden = false;
+}
+
+function remember(url, made) {
+  answers.set(url, made);
+  if (answers.size <= MOST_ANSWERS) return;
+  const [oldest] = answers.keys();
+  URL.revokeObjectURL(answers.get(oldest).url);
+  answers.delete(oldest);
+}
+
+function forgetAnswers() {
+  for (const { url } of answers.values()) URL.revokeObjectURL(url);
+  answers = new Map();
+}
+
+/** Shows what belongs to the mode and to what is set. */
+function arrange() {
+  const now = mode();
+  const options = desk();
+  const hasAnswer = $("view").classList.contains("both");
+  document.body.dataset.mode = now;
+  for (const part of document.querySelectorAll("[data-for]")) part.hidden = !part.dataset.for.includes(now);
+  $("empty").hidden ||= picture !== null;
+  $("viewer").hidden ||= picture === null;
+  $("facts").hidden ||= !hasAnswer;
+  $("code").hidden ||= !hasAnswer;
+  $("invitation").textContent = INVITATIONS[now] ?? "";
+  $("share-dial").hidden = !options.get("second") || options.get("second") === options.get("style");
+  $("fidelity").disabled = options.has("blurred"); // there is one net for blurred pictures
+  for (const name of ["share", "strength", "fidelity"]) {
+    $(`${name}-output`).value = `${Math.round(Number($(name).value) * 100)} %`;
+  }
+  const [card, second] = ["style", "second"].map((which) => styles.find(({ name }) => name === options.get(which)));
+  $("share-label").textContent = `Share of ${second?.title ?? "the second"}`;
+  $("description").textContent = describe(card);
+  $("taste").src = now === "paint" && card ? previewUrl(card) : `${BASE.pathname}playground/sample.jpg`;
+}
+
+function chooseMode(name) {
+  for (const input of document.querySelectorAll("input[name=mode]")) input.checked = input.value === name;
+}
+
+// Not on the form: the modes belong to it, but are above it in the page.
+document.addEventListener("input", ({ target }) => {
+  if (target.form !== form || !target.name) return;
+  if (target.name === "mode") {
+    cancel();
+    notice.hide();
+    live.stop();
+    viewer.forget();
+  }
+  arrange();
+  live.change();
+  clearTimeout(pause);
+  pause = setTimeout(run, target.type === "range" ? PAUSE_MS : 0);
+});
+form.addEventListener("submit", (event) => event.preventDefault());
+
+for (const button of document.querySelectorAll("[data-copy]")) {
+  const code = $(button.dataset.copy);
+  const label = button.textContent;
+  button.addEventListener("click", async () => {
+    await copy(code);
+    button.textContent = "Copied";
+    progress.say("Copied");
+    setTimeout(() => (button.textContent = label), 1500);
+  });
+}
+
+async function copy(code) {
+  if (navigator.clipboard) {
+    await navigator.clipboard.writeText(code.textContent);
+    return;
+  }
+  // Not a secure context: what is selected can still be copied.
+  getSelection().selectAllChildren(code);
+  document.execCommand("copy");
+}
+
+async function load() {
+  try {
+    styles = (await models()).filter((card) => card.task === "stylize");
+  } catch (error) {
+    notice.show(error, load);
+    return;
+  }
+  fillStyles($("styles"), styles);
+  fillSeconds($("seconds"), styles);
+  if (!styles.length) $("description").textContent = "This server has no styles yet: train one, or publish one to its store.";
+  arrange();
+  run();
+}
+
+watchSources(open, (message) => notice.show({ title: "No camera", detail: message }));
+arrange();
+load();

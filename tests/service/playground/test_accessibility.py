@@ -1,0 +1,132 @@
+"""The page by keyboard and screen reader, in both themes, and on a phone."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import pytest
+
+Desk = Any  # of conftest
+
+
+class Look(NamedTuple):
+    theme: str
+    width: int
+    height: int
+
+
+LOOKS = [Look("light", 1280, 800), Look("dark", 1280, 800), Look("light", 360, 740), Look("dark", 360, 740)]
+
+
+def nothing(desk: Desk) -> None:
+    desk.page.locator("#empty").wait_for()
+
+
+def paint(desk: Desk) -> None:
+    desk.choose("second", "candy")
+    desk.pick()
+    desk.wait()
+    desk.page.locator("#code summary").click()
+
+
+def enlarge(desk: Desk) -> None:
+    desk.choose("mode", "enlarge")
+    desk.pick()
+    desk.wait()
+
+
+def fail(desk: Desk) -> None:
+    desk.pick(content=b"words")
+    desk.page.locator("#notice").wait_for()
+
+
+def paint_live(desk: Desk) -> None:
+    desk.choose("mode", "live")
+    desk.page.get_by_role("button", name="Start the camera").click()
+    desk.page.locator("#live-canvas").wait_for()
+
+
+def photograph(desk: Desk) -> None:
+    desk.page.get_by_role("button", name="Take a photo").click()
+    desk.page.locator("#camera-dialog").wait_for()
+
+
+STATES = [nothing, paint, enlarge, fail, paint_live, photograph]
+
+
+@pytest.mark.parametrize("look", LOOKS, ids=lambda look: f"{look.theme}-{look.width}")
+@pytest.mark.parametrize("state", STATES)
+def test_axe_finds_nothing_serious(desk: Desk, state: Callable[[Desk], None]) -> None:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs pip install 'impasto[browser]'")
+    state(desk)
+    findings = axe.Axe().run(desk.page).response["violations"]
+    told = [f"{each['impact']}: {each['id']} {[node['target'] for node in each['nodes']]}" for each in findings]
+    assert not [line for line in told if line.startswith(("serious", "critical"))]
+
+
+@pytest.mark.parametrize("look", LOOKS[2:], ids=lambda look: f"{look.theme}-{look.width}")
+@pytest.mark.parametrize("state", STATES)
+def test_a_phone_need_not_scroll_sideways(desk: Desk, state: Callable[[Desk], None]) -> None:
+    state(desk)
+    assert desk.page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+def test_a_photo_is_painted_by_keyboard_alone(desk: Desk) -> None:
+    keyboard = desk.page.keyboard
+
+    def tab_to(is_there: str) -> None:
+        for _ in range(40):
+            keyboard.press("Tab")
+            if desk.page.evaluate(f"document.activeElement.matches({is_there!r})"):
+                return
+        pytest.fail(f"no way to {is_there} by Tab")
+
+    tab_to("#sample")
+    keyboard.press("Enter")
+    desk.wait()
+    tab_to("input[name=style]")
+    keyboard.press("ArrowRight")
+    desk.wait_for_text("#fact-model", "rain-princess@1")
+    tab_to("#strength")
+    desk.page.route("**/stylize?*", lambda route: route.fulfill(body=desk.photo, content_type="image/png"))
+    assert desk.asked(lambda: keyboard.press("ArrowLeft"))["strength"] == "0.95"
+
+
+def test_whatever_has_the_focus_shows_it(painted: Desk) -> None:
+    script = """() => {
+        const focused = document.activeElement;
+        const seen = [focused, focused.closest("label"), ...focused.children];
+        const isOutlined = (element) => element && getComputedStyle(element).outlineStyle !== "none";
+        return focused === document.body || seen.some(isOutlined);
+    }"""
+    for _ in range(25):
+        painted.page.keyboard.press("Tab")
+        focused = painted.page.evaluate("document.activeElement.outerHTML.slice(0, 80)")
+        assert painted.page.evaluate(script), f"{focused} does not"
+
+
+def test_the_theme_follows_the_system_until_it_is_chosen(desk: Desk) -> None:
+    def background() -> str:
+        return str(desk.page.evaluate("getComputedStyle(document.body).backgroundColor"))
+
+    light = background()
+    desk.page.emulate_media(color_scheme="dark")
+    dark = background()
+    assert light != dark
+    button = desk.page.get_by_role("button", name="Dark theme")
+    assert button.get_attribute("aria-pressed") == "true"
+    button.click()
+    assert background() == light
+    desk.page.reload()
+    assert background() == light
+
+
+def test_motion_is_reduced_where_that_is_asked_for(desk: Desk) -> None:
+    def moving() -> int:
+        script = (
+            "[...document.querySelectorAll('*')].filter((e) => getComputedStyle(e).transitionDuration !== '0s').length"
+        )
+        return int(desk.page.evaluate(script))
+
+    assert moving() > 0
+    desk.page.emulate_media(reduced_motion="reduce")
+    assert moving() == 0

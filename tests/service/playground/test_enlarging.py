@@ -1,0 +1,65 @@
+"""Enlarging on the page."""
+
+from typing import Any
+
+import pytest
+
+Desk = Any  # of conftest
+
+
+@pytest.fixture
+def enlarged(desk: Desk) -> Desk:
+    """The page with a picture enlarged."""
+    desk.choose("mode", "enlarge")
+    desk.pick()
+    desk.wait()
+    return desk
+
+
+def test_a_picture_is_enlarged_four_times_and_eight_times(enlarged: Desk) -> None:
+    assert enlarged.text("#fact-model") == "x4-pixel@2"
+    assert enlarged.text("#fact-after").startswith("192 × 128, ")
+    assert enlarged.page.get_attribute("#download", "download") == "photo-x4.png"
+    assert enlarged.asked(lambda: enlarged.choose("factor", "8")) == {"path": "/super-resolve", "factor": "8"}
+    enlarged.wait_for_text("#fact-after", "384 × 256")
+
+
+def test_the_dial_of_fidelity_asks_for_a_sharper_picture(enlarged: Desk) -> None:
+    assert enlarged.asked(lambda: enlarged.set("fidelity", 0.25))["fidelity"] == "0.25"
+    enlarged.wait_for_text("#fact-model", "x4-feature@1:0.75, x4-pixel@2:0.25")
+    assert enlarged.text("#fidelity-output") == "25 %"
+
+
+def test_a_soft_picture_has_a_net_of_its_own_without_fidelity(enlarged: Desk) -> None:
+    enlarged.page.get_by_label("The picture is soft").check()
+    enlarged.wait_for_text("#fact-model", "x4-pixel-blurred@1")
+    assert enlarged.page.get_by_label("Fidelity").is_disabled()
+
+
+@pytest.mark.parametrize(("label", "option"), [("Match its colours", "match_histogram"), ("Mean of", "self_ensemble")])
+def test_switches_are_sent_once_they_are_on(enlarged: Desk, label: str, option: str) -> None:
+    asked = enlarged.asked(lambda: enlarged.page.get_by_label(label).check())
+    assert asked == {"path": "/super-resolve", "factor": "4", option: "true"}
+    enlarged.wait()
+    assert not enlarged.page.locator("#notice").is_visible()
+
+
+def test_a_picture_can_be_painted_then_enlarged(painted: Desk) -> None:
+    assert painted.asked(lambda: painted.choose("mode", "enlarge"))["path"] == "/super-resolve"
+    painted.wait_for_text("#fact-after", "192 × 128")
+    assert not painted.page.locator("#styles").is_visible()
+    painted.choose("mode", "paint")
+    painted.wait_for_text("#fact-model", "muse@1")
+
+
+def test_both_pictures_lie_on_each_other_although_one_is_larger(enlarged: Desk) -> None:
+    assert enlarged.page.evaluate("document.getElementById('after').naturalWidth") == 192
+    assert enlarged.box("#before") == pytest.approx(enlarged.box("#after"))
+    enlarged.page.locator("#divider").press("+")
+    assert enlarged.box("#before") == pytest.approx(enlarged.box("#after"))
+
+
+def test_of_a_picture_that_would_be_too_large_the_server_says_so(desk: Desk, plain_png: Any) -> None:
+    desk.choose("mode", "enlarge")
+    desk.pick(content=plain_png(90, 300, 200))
+    desk.wait_for_text("#notice-detail", "1,200×800")

@@ -1,0 +1,66 @@
+"""What the page says when something goes wrong."""
+
+import json
+from typing import Any
+
+import pytest
+
+Desk = Any  # of conftest
+
+
+def refuse_once(desk: Desk, status: int, detail: str, retry_after: int | None = None) -> None:
+    """In place of the server, whose load a test cannot choose."""
+    headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
+    document = json.dumps({"type": "about:blank", "title": "Busy", "status": status, "detail": detail})
+    answer = {"status": status, "headers": headers, "content_type": "application/problem+json", "body": document}
+    desk.page.route("**/stylize?*", lambda route: route.fulfill(**answer), times=1)
+
+
+def test_a_problem_is_shown_in_the_words_of_the_server(desk: Desk, plain_png: Any) -> None:
+    desk.pick(content=plain_png(90, 600, 400))
+    alert = desk.page.get_by_role("alert")
+    alert.filter(has_text="this server takes up to 140,000 in all").wait_for()
+    assert "Too large" in alert.inner_text()
+    desk.page.get_by_role("button", name="Close").click()
+    assert not desk.page.locator("#notice").is_visible()
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_busy_server_is_asked_again_when_it_says(desk: Desk, status: int) -> None:
+    refuse_once(desk, status, "try again in 2 s", retry_after=2)
+    desk.pick()
+    desk.wait_for_text("#notice-countdown", "Trying again in 2 s")
+    desk.wait_for_text("#notice-countdown", "Trying again in 1 s")
+    desk.wait()
+    assert not desk.page.locator("#notice").is_visible()
+
+
+def test_who_does_not_want_to_wait_can_try_at_once(desk: Desk) -> None:
+    refuse_once(desk, 429, "try again in 60 s", retry_after=60)
+    desk.pick()
+    desk.wait_for_text("#notice-countdown", "60 s")
+    desk.page.get_by_role("button", name="Try again").click()
+    desk.wait()
+
+
+def test_a_server_that_cannot_be_reached_is_told(desk: Desk) -> None:
+    desk.page.route("**/stylize?*", lambda route: route.abort())
+    desk.pick()
+    desk.wait_for_text("#notice-detail", "cannot be reached")
+
+
+def test_a_list_of_models_that_does_not_come_can_be_asked_for_again(context: Any) -> None:
+    page = context.new_page()
+    page.route("**/models", lambda route: route.abort(), times=1)
+    page.goto("/")
+    page.get_by_role("button", name="Try again").click()
+    page.locator("#styles label").first.wait_for()
+
+
+def test_what_is_set_next_takes_the_place_of_a_problem(desk: Desk) -> None:
+    refuse_once(desk, 429, "busy", retry_after=60)
+    desk.pick()
+    desk.wait_for_text("#notice-detail", "busy")
+    desk.choose("style", "candy")
+    desk.wait()
+    assert not desk.page.locator("#notice").is_visible()
