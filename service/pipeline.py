@@ -1,7 +1,6 @@
 """From uploaded bytes to the answer's bytes: codec, engine, codec."""
 
 import asyncio
-import hashlib
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +17,7 @@ from service import codec
 from service.device import capacity_of
 from service.engine import Engine
 from service.inference import inference_form
-from service.models import Models
+from service.models import Loaded, Models
 from service.observer import Observer
 from service.problems import BadPicture, TooLarge
 from service.settings import Settings
@@ -45,7 +44,6 @@ class Answer(NamedTuple):
     media_type: str
     model: str
     """Name and version of the net, or of each net of a blend with its share."""
-    etag: str
     width: int
     """Of the upload, upright."""
     height: int
@@ -91,10 +89,14 @@ class Pipeline:
         self._max_pixels = settings.max_pixels
         self._threads = ThreadPoolExecutor(settings.codec_threads, thread_name_prefix="codec")
 
+    async def resolve(self, task: Task, model: str) -> Loaded:
+        """The net that a model's name, or a blend's text, stands for now; see `Models.get`."""
+        return await asyncio.to_thread(self.models.get, task, model)
+
     async def run(
         self,
         task: Task,
-        model: str,
+        model: str | Loaded,
         data: bytes,
         format: codec.RequestedFormat,  # noqa: A002
         quality: int,
@@ -108,7 +110,8 @@ class Pipeline:
 
         Args:
             task: what to do.
-            model: which, as in `muse` or `muse@3`, or a blend as in `muse:0.7,great-wave:0.3`; see `blends.parse`.
+            model: which, as in `muse` or `muse@3`, or a blend as in `muse:0.7,great-wave:0.3`; see `blends.parse`;
+                or what `resolve` made of that.
             data: the upload.
             format: of the answer.
             quality: of the answer, 1 to 100.
@@ -119,7 +122,7 @@ class Pipeline:
         Raises:
             Problem: as in `service.problems`.
         """
-        loaded = await asyncio.to_thread(self.models.get, task, model)
+        loaded = await self.resolve(task, model) if isinstance(model, str) else model
         net = loaded.self_ensemble if self_ensemble else loaded.net
 
         started = time.perf_counter()
@@ -138,8 +141,6 @@ class Pipeline:
         reference = picture.pixels if match_histogram else None
         content = await self._in_thread(_encode, result, net.factor, quality, reference)
         encoded = time.perf_counter()
-        options = f"{answered_as} {quality} {self_ensemble} {match_histogram}"
-        etag = await self._in_thread(_etag, data, loaded.digest, options)
         stages = (
             Stage("decode", started, decoded - started),
             Stage("queue", decoded, output.queue_seconds),
@@ -148,7 +149,7 @@ class Pipeline:
         )
         media_type = codec.MEDIA_TYPES[answered_as]
         height, width, _ = picture.pixels.shape
-        return Answer(content, media_type, loaded.label, etag, width, height, net.factor, output.batch, stages)
+        return Answer(content, media_type, loaded.label, width, height, net.factor, output.batch, stages)
 
     def start(self, preload: Sequence[tuple[Task, str]] = ()) -> None:
         """Begins to load models ahead of requests, and to look for new versions of those in use; for servers.
@@ -200,8 +201,3 @@ def _match_histogram(pixels: Tensor, reference: Tensor) -> Tensor:
     """`histogram.match` of uint8 pictures, `(H, W, 3)`."""
     floats, wanted = (each.permute(2, 0, 1)[None] / 255 for each in (pixels, reference))
     return histogram.match(floats, wanted)[0].mul_(255).round_().byte().permute(1, 2, 0).contiguous()
-
-
-def _etag(data: bytes, weights: str, options: str) -> str:
-    """The same for the same upload, net and options."""
-    return hashlib.sha256(data + f"{weights} {options}".encode()).hexdigest()[:32]

@@ -1,56 +1,24 @@
-"""The HTTP routes."""
+"""The routes that take pictures."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Annotated, NamedTuple
+from collections.abc import Callable, Coroutine
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
-from fastapi.responses import RedirectResponse
+from fastapi import APIRouter, Header, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from model_store.card import Card, Task, parse_label
-from model_store.errors import BadLabel, DamagedModel, ModelNotFound
-from model_store.store import Store
-from service import codec, problems, tracing
-from service.admission import Admission
+from model_store.card import Task
+from service import codec
 from service.blends import blend_for_factor
 from service.deadline import HEADER as DEADLINE_HEADER
-from service.deadline import deadline
-from service.disconnect import unless_disconnected
-from service.metrics import Metrics
-from service.models import Models
-from service.openapi import (
-    CARD_ANSWERS,
-    METRICS_ANSWERS,
-    PICTURE_BODY,
-    TRANSFORM_ANSWERS,
-    picture_answers,
-    problem_answers,
-)
-from service.pipeline import Pipeline
-from service.settings import Settings
-from service.upload import read_upload
+from service.models import Loaded
+from service.openapi import PICTURE_BODY, TRANSFORM_ANSWERS
+from service.parts import Parts, PartsDependency
+from service.pipeline import Answer
+from service.transformation import Wish, transform
 
-router = APIRouter()
+router = APIRouter(tags=["pictures"])
 
 
-class Parts(NamedTuple):
-    """What the routes work with; one for each app."""
-
-    settings: Settings
-    store: Store
-    pipeline: Pipeline
-    admission: Admission
-    metrics: Metrics
-
-
-async def _parts(request: Request) -> Parts:
-    parts: Parts = request.app.state.parts
-    return parts
-
-
-PartsDependency = Annotated[Parts, Depends(_parts)]
-ModelName = Annotated[str, Path(description="As in `muse` or `muse@1`.")]
 DeadlineMs = Annotated[
     int | None,
     Header(
@@ -108,9 +76,7 @@ class SuperResolveOptions(PictureOptions):
     )
 
 
-@router.post(
-    "/stylize", response_class=Response, responses=TRANSFORM_ANSWERS, openapi_extra=PICTURE_BODY, tags=["pictures"]
-)
+@router.post("/stylize", response_class=Response, responses=TRANSFORM_ANSWERS, openapi_extra=PICTURE_BODY)
 async def stylize(
     request: Request,
     parts: PartsDependency,
@@ -121,13 +87,7 @@ async def stylize(
     return await _transform(request, parts, deadline_ms, "stylize", options.style, options)
 
 
-@router.post(
-    "/super-resolve",
-    response_class=Response,
-    responses=TRANSFORM_ANSWERS,
-    openapi_extra=PICTURE_BODY,
-    tags=["pictures"],
-)
+@router.post("/super-resolve", response_class=Response, responses=TRANSFORM_ANSWERS, openapi_extra=PICTURE_BODY)
 async def super_resolve(
     request: Request,
     parts: PartsDependency,
@@ -147,77 +107,6 @@ async def super_resolve(
     )
 
 
-class ListedModel(Card):
-    """The card of a model's newest version, and what this server makes of it."""
-
-    served_version: int = Field(description="What a request gets that names no version.")
-    loaded: bool = Field(description="Whether that version is on the device, ready for use.")
-
-
-@router.get("/models", tags=["models"])
-def models(parts: PartsDependency) -> list[ListedModel]:
-    """The cards of all models, each in its newest version, and which version is served."""
-    return [_listed(card, parts.pipeline.models) for card in parts.store.cards()]
-
-
-@router.get("/models/{task}/{name}", responses=CARD_ANSWERS, tags=["models"])
-def model(parts: PartsDependency, task: Task, name: ModelName) -> Card:
-    """The card of one model."""
-    with _as_problems():
-        return parts.store.card(task, *parse_label(name))
-
-
-@router.get(
-    "/models/{task}/{name}/preview",
-    response_class=Response,
-    responses=picture_answers("image/jpeg") | CARD_ANSWERS,
-    tags=["models"],
-)
-def preview(parts: PartsDependency, task: Task, name: ModelName) -> Response:
-    """A small picture that shows what a model does."""
-    with _as_problems():
-        picture = parts.store.preview(task, *parse_label(name))
-    if picture is None:
-        raise problems.UnknownModel(f"{task}/{name} has no preview")
-    return Response(picture, media_type="image/jpeg")
-
-
-@router.get("/livez", responses=problem_answers(problems.DeviceLost), tags=["health"])
-async def livez(parts: PartsDependency) -> dict[str, str]:
-    """Whether this process can still serve; if not, restart it."""
-    if not parts.pipeline.engine.is_alive:
-        raise problems.DeviceLost("the device is lost: restart the server")
-    return {"status": "live"}
-
-
-@router.get("/readyz", responses=problem_answers(problems.Unavailable, problems.DeviceLost), tags=["health"])
-async def readyz(parts: PartsDependency) -> dict[str, str]:
-    """Whether to send requests here."""
-    await livez(parts)
-    if not parts.pipeline.is_ready:
-        raise problems.Unavailable("the server is starting and loads models: wait until it is ready", 1)
-    return {"status": "ready"}
-
-
-@router.get("/metrics", response_class=Response, responses=METRICS_ANSWERS, tags=["health"])
-def metrics(request: Request, parts: PartsDependency) -> Response:
-    """What Prometheus scrapes."""
-    content, media_type = parts.metrics.render(request.headers.get("Accept", ""))
-    return Response(content, headers={"Content-Type": media_type})
-
-
-@router.get("/", include_in_schema=False)
-async def root() -> RedirectResponse:
-    """Shows the documentation."""
-    return RedirectResponse("/docs")
-
-
-def _listed(card: Card, models: Models) -> ListedModel:
-    served = models.served_version(card.task, card.name) or card.version
-    loaded = models.is_loaded(card.task, card.name, served)
-    return ListedModel(**card.model_dump(), served_version=served, loaded=loaded)
-
-
 async def _transform(
     request: Request,
     parts: Parts,
@@ -227,27 +116,9 @@ async def _transform(
     options: PictureOptions,
     **asked: bool,
 ) -> Response:
-    """Admits, reads, computes and answers; what else is asked for is as in `Pipeline.run`."""
-    settings = parts.settings
-    async with deadline(settings.deadline_s, deadline_ms):
-        with parts.admission.admit() as take_pixels, parts.metrics.in_flight():
-            data = await read_upload(request, settings.upload_timeout_s)
-            work = parts.pipeline.run(task, model, data, options.format, options.quality, take_pixels, **asked)
-            answer = await unless_disconnected(request, work)
-    request.state.answer = answer
-    parts.metrics.picture_made(task, answer)
-    tracing.record(answer)
-    stages = (f"{stage.name};dur={stage.seconds * 1000:.1f}" for stage in answer.stages)
-    headers = {"X-Model": answer.model, "ETag": f'"{answer.etag}"', "Server-Timing": ", ".join(stages)}
-    return Response(answer.content, media_type=answer.media_type, headers=headers)
+    """See `transform`; what else is asked for is as in `Pipeline.run`."""
 
+    def compute(loaded: Loaded, data: bytes, take_pixels: Callable[[int], None]) -> Coroutine[Any, Any, Answer]:
+        return parts.pipeline.run(task, loaded, data, options.format, options.quality, take_pixels, **asked)
 
-@contextmanager
-def _as_problems() -> Iterator[None]:
-    """Turns what the store raises into problems."""
-    try:
-        yield
-    except (ModelNotFound, BadLabel) as error:
-        raise problems.UnknownModel(str(error)) from error
-    except DamagedModel as error:
-        raise problems.DamagedWeights(str(error)) from error
+    return await transform(request, parts, deadline_ms, Wish(task, model, options, compute))

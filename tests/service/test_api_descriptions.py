@@ -71,15 +71,6 @@ def test_the_documentation_is_shown(http: httpx.Client) -> None:
     assert http.get("/", follow_redirects=True).status_code == 200
 
 
-def test_every_answer_is_documented(http: httpx.Client) -> None:
-    schema = http.get("/openapi.json").json()
-    for path in ("/stylize", "/super-resolve"):
-        answers = schema["paths"][path]["post"]["responses"]
-        assert set(answers["200"]["content"]) == {"image/jpeg", "image/png", "image/webp", "image/avif"}
-        assert set(answers) >= {"404", "413", "415", "422", "429", "500", "503", "504"}
-        assert all("application/problem+json" in answers[status]["content"] for status in set(answers) - {"200"})
-
-
 def test_the_formats_of_metrics_are_documented(http: httpx.Client) -> None:
     answer = http.get("/openapi.json").json()["paths"]["/metrics"]["get"]["responses"]["200"]
     for media_type in answer["content"]:
@@ -100,4 +91,5 @@ def test_the_options_of_enlarging_are_documented(http: httpx.Client) -> None:
 
 def test_the_documentation_offers_both_ways_to_send_a_picture(http: httpx.Client) -> None:
     body = http.get("/openapi.json").json()["paths"]["/stylize"]["post"]["requestBody"]["content"]
-    assert set(body) == {"multipart/form-data", "image/*"}
+    pictures = {"image/jpeg", "image/png", "image/webp", "image/avif", "application/octet-stream"}
+    assert set(body) == {"multipart/form-data"} | pictures
