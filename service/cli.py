@@ -70,7 +70,7 @@ def new_key(
     name: Annotated[str, typer.Argument(help="Of its owner, for the log and the metrics.")],
     concurrency: Annotated[int | None, typer.Option(min=1, help="Requests in flight at once; default: any.")] = None,
 ) -> None:
-    """Make an API key: itself for its owner, and the entry of IMPASTO_API_KEYS, which has only a hash, for the server."""
+    """Make an API key: itself for its owner, and its entry of IMPASTO_API_KEYS, which has only a hash."""
     from service import keys
 
     key, entry = keys.make(name, concurrency)

@@ -22,7 +22,7 @@ class Upload(NamedTuple):
 
 
 async def read_uploads(request: Request, timeout_s: float, most: int) -> list[Upload]:
-    """The pictures of a request, at least one.
+    """The pictures of a request, at least one; they may be empty.
 
     Args:
         request: whose body was not touched yet.
@@ -39,12 +39,9 @@ async def read_uploads(request: Request, timeout_s: float, most: int) -> list[Up
     """
     try:
         async with asyncio.timeout(timeout_s):
-            uploads = await _read_body(request, most)
+            return await _read_body(request, most)
     except TimeoutError:
         raise UploadTimeout(f"the upload took more than {timeout_s:g} s: send a smaller picture or try again") from None
-    if not all(upload.data for upload in uploads):
-        raise BadPicture(f"there is no picture in the request: send one as multipart field '{FIELD}' or as the body")
-    return uploads
 
 
 async def _read_body(request: Request, most: int) -> list[Upload]:
