@@ -99,7 +99,7 @@ def create_app(settings: Settings | None = None, store: Store | None = None) -> 
     app.add_middleware(AccessMiddleware)
     app.add_middleware(RequestIdMiddleware)
     error_handlers.install(app)
-    openapi.install(app)
+    openapi.install(app, settings.max_pictures_per_request)
     return app
 
 

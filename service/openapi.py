@@ -169,28 +169,35 @@ CARD_ANSWERS: Responses = {
 PREVIEW_ANSWERS: Responses = {**CARD_ANSWERS, **content_answers({"image/jpeg": {}}, _CACHED)}
 
 
-def install(app: FastAPI) -> None:
-    """Takes out of the app's document what FastAPI says of errors and is not so here."""
+def install(app: FastAPI, most_pictures: int) -> None:
+    """Has the app's document tell this server's limits, and not tell what FastAPI says of errors and is not so here.
+
+    Args:
+        app: with all of its routes.
+        most_pictures: in one form.
+    """
     generate = app.openapi
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
-            app.openapi_schema = _without_strange_errors(generate())
+            app.openapi_schema = _corrected(generate(), most_pictures)
         return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign]
 
 
-def _without_strange_errors(document: dict[str, Any]) -> dict[str, Any]:
-    for path in document["paths"].values():
-        for operation in path.values():
-            answers: dict[str, Any] = operation["responses"]
-            for status, answer in list(answers.items()):
-                content = answer.get("content", {})
-                if problems.MEDIA_TYPE in content:
-                    content.pop("application/json", None)
-                elif status == "422":
-                    del answers[status]
+def _corrected(document: dict[str, Any], most_pictures: int) -> dict[str, Any]:
+    for operation in (operation for path in document["paths"].values() for operation in path.values()):
+        form = operation.get("requestBody", {}).get("content", {}).get("multipart/form-data")
+        if form is not None:
+            form["schema"]["properties"][FIELD]["maxItems"] = most_pictures
+        answers: dict[str, Any] = operation["responses"]
+        for status, answer in list(answers.items()):
+            content = answer.get("content", {})
+            if problems.MEDIA_TYPE in content:
+                content.pop("application/json", None)
+            elif status == "422":
+                del answers[status]
     for name in ("HTTPValidationError", "ValidationError"):
         document["components"]["schemas"].pop(name, None)
     return document

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic.json_schema import SkipJsonSchema
 
 from model_store.card import Task
 from service import codec
@@ -20,10 +21,10 @@ router = APIRouter(tags=["pictures"])
 
 
 DeadlineMs = Annotated[
-    int | None,
+    Annotated[int, Field(gt=0)] | SkipJsonSchema[None],
     Header(
         alias=DEADLINE_HEADER,
-        gt=0,
+        examples=[5000],
         description="Milliseconds from the request's arrival after which its answer is of no more use; 504 then. The "
         "server may allow less.",
     ),
@@ -36,7 +37,7 @@ class PictureOptions(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     format: codec.RequestedFormat = Field("auto", description="`auto` keeps the upload's.")
-    quality: int = Field(90, ge=1, le=100, description="Of JPEG, WebP and AVIF.")
+    quality: int = Field(90, ge=1, le=100, examples=[90], description="Of JPEG, WebP and AVIF.")
 
 
 class StylizeOptions(PictureOptions):
@@ -44,6 +45,7 @@ class StylizeOptions(PictureOptions):
 
     style: str = Field(
         max_length=800,
+        examples=["muse", "muse:0.7,great-wave:0.3"],
         description="A name from `GET /models`, as in `muse` or `muse@1`, or a blend of up to 8, each with a share, as "
         "in `muse:0.7,great-wave:0.3`. Shares are divided by their sum and rounded to hundredths.",
     )
@@ -52,7 +54,7 @@ class StylizeOptions(PictureOptions):
 class SuperResolveOptions(PictureOptions):
     """Options of `/super-resolve`."""
 
-    factor: int = Field(4, ge=2, le=64, description="Of enlargement; there must be a model for it.")
+    factor: int = Field(4, ge=2, le=64, examples=[4], description="Of enlargement; there must be a model for it.")
     blurred: bool = Field(
         default=False,
         description="Whether the upload is soft because it was blurred before it was shrunk, as photos of many cameras "
