@@ -16,7 +16,7 @@ def _picture(format: str, width: int) -> bytes:  # noqa: A002
     return buffer.getvalue()
 
 
-_PICTURES = st.sampled_from([_picture(format, width) for format in MEDIA_TYPES for width in (16, 24)])
+_PICTURES = st.sampled_from([_picture(name, width) for name in MEDIA_TYPES for width in (16, 24)])
 
 schemathesis.openapi.format("binary", _PICTURES)
 for media_type in (*MEDIA_TYPES.values(), "application/octet-stream"):
@@ -27,8 +27,8 @@ for media_type in (*MEDIA_TYPES.values(), "application/octet-stream"):
 def before_call(_context: schemathesis.HookContext, case: schemathesis.Case, _kwargs: dict[str, Any]) -> None:
     """Leaves time enough for the answer: 504 to who allows a millisecond is documented, and not what is looked for.
 
-    Of what the schema allows: asks for a style that there is, every other time, and for none that looks like a blend, and
-    for fidelity of nothing blurred, because these have rules that no schema can tell.
+    Of what the schema allows: asks for a style that there is, every other time, for none that looks like a blend, and
+    for fidelity of nothing blurred; the latter two have rules that no schema can tell.
     """
     if str(case.headers.get("X-Deadline-Ms", "")).isdecimal() and int(case.headers["X-Deadline-Ms"]) > 0:
         case.headers["X-Deadline-Ms"] = "60000"

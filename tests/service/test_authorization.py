@@ -76,6 +76,17 @@ def test_metrics_count_requests_by_the_name_of_the_key(
     assert key not in shown
 
 
+def test_the_log_names_the_key_and_does_not_tell_it(
+    guarded: httpx.Client, keys_and_entries: list[tuple[str, str]], caplog: pytest.LogCaptureFixture
+) -> None:
+    key, _ = keys_and_entries[1]
+    with caplog.at_level("INFO", "service.access"):
+        guarded.get("/models", headers=bearer(key))
+    [fields] = [record.__dict__["fields"] for record in caplog.records if "fields" in record.__dict__]
+    assert fields["key"] == "blog"
+    assert key not in str(fields)
+
+
 def test_who_has_no_key_is_refused_before_sending(guarded: httpx.Client) -> None:
     with socket.create_connection((guarded.base_url.host, guarded.base_url.port), timeout=20) as connection:
         head = (
