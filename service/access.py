@@ -6,9 +6,10 @@ from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.keys import Key
+from service.parts import Parts
 from service.pipeline import Answer
 from service.problems import InternalError
-from service.routes import Parts
 
 QUIET_ROUTES = frozenset({"/livez", "/readyz", "/metrics"})
 """What machines ask for again and again; logged at DEBUG and not traced."""
@@ -58,9 +59,13 @@ def _tell(scope: Scope, status: int, received: int, sent: int, seconds: float) -
     parts: Parts = scope["app"].state.parts
     route = getattr(scope.get("route"), "path", _NO_ROUTE)
     problem = scope["state"].get("problem")
+    key: Key | None = scope["state"].get("key")
     parts.metrics.request_answered(route, status, problem, seconds)
 
     fields: dict[str, Any] = {"method": scope["method"], "route": route, "status": status}
+    if key is not None:
+        parts.metrics.key_used(key.name, status)
+        fields["key"] = key.name
     if scope["path"] != route:
         fields["path"] = scope["path"][:_LONGEST_PATH]
     if problem is not None:

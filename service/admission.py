@@ -1,16 +1,18 @@
 """Admission: how much may be in flight, and when who is refused should come back.
 
-Two things are bounded: requests, which hold a place from before their upload is read, and the pixels of their pictures,
-which they take once the header is read and before anything is decoded. Both are free again with the answer.
+Three things are bounded: requests, which hold a place from before their upload is read; those of one API key; and the
+pixels of pictures, which are taken once the header is read and before anything is decoded. All are free again with the
+answer. Places belong to requests, and pixels to the work on a picture: several requests may wait for the same.
 """
 
 import math
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
+from service.keys import Key
 from service.observer import Observer
 from service.problems import Busy
 
@@ -40,21 +42,43 @@ class Admission:
         self._most_pixels = most_pixels
         self._observer = observer or Observer()
         self._requests = 0
+        self._by_key: Counter[str] = Counter()
         self._pixels = 0
         self._since = 0.0
         """When the last answer was ready, or there was work again."""
         self._finished: deque[_Finished] = deque(maxlen=_REMEMBERED)
 
     @contextmanager
-    def admit(self) -> Iterator[Callable[[int], None]]:
-        """Holds a place; the value takes pixels, and raises `Busy` when there is no room for them.
+    def admit(self, key: Key | None = None) -> Iterator[None]:
+        """Holds a place for a request.
+
+        Args:
+            key: that it came with, if any.
 
         Raises:
-            Busy: all places are taken.
+            Busy: all places are taken, or all that the key may have.
         """
         if self._requests >= self._most_requests:
             self._observer.request_shed("requests")
             raise self._busy(f"{self._requests} requests are in flight, which is all this server takes at once")
+        name = "" if key is None else key.name
+        if key is not None and key.concurrency is not None and self._by_key[name] >= key.concurrency:
+            self._observer.request_shed("key")
+            raise self._busy(f"{key.concurrency} requests of the key {name!r} are in flight, which is all it may have")
+        self._requests += 1
+        self._by_key[name] += 1
+        try:
+            yield
+        finally:
+            self._requests -= 1
+            self._by_key[name] -= 1
+
+    @contextmanager
+    def hold_pixels(self) -> Iterator[Callable[[int], None]]:
+        """Holds the pixels of one picture as long as it is worked on.
+
+        Its value takes them, and raises `Busy` when there is no room for them.
+        """
         taken = 0
 
         def take(pixels: int) -> None:
@@ -62,12 +86,10 @@ class Admission:
             self._take(pixels)
             taken += pixels
 
-        self._requests += 1
         try:
             yield take
             self._remember(taken)
         finally:
-            self._requests -= 1
             self._pixels -= taken
 
     def _take(self, pixels: int) -> None:

@@ -3,24 +3,33 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
+from typing import Any
 
 import torch
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from fastapi.concurrency import run_in_threadpool
+from starlette.middleware.cors import CORSMiddleware
 
 from model_store.settings import StoreSettings
 from model_store.store import Store
-from service import error_handlers, live, playground
+from service import catalogue, error_handlers, health, keys, live, openapi, playground, routes
 from service.access import QUIET_ROUTES, AccessMiddleware
 from service.admission import Admission
+from service.authorization import authorize
 from service.body_limit import BodyLimitMiddleware
+from service.caching import CachingMiddleware
+from service.coalescing import Coalescing
 from service.device import choose_device
 from service.metrics import Metrics
-from service.pipeline import Pipeline
+from service.parts import Parts
+from service.pipeline import Answer, Pipeline
 from service.request_id import RequestIdMiddleware
-from service.routes import Parts, router
 from service.settings import Settings
 from service.upkeep import parse_preload
+
+_HEADERS_IN = ("Authorization", "If-None-Match", "X-Deadline-Ms", "X-Request-ID")
+_HEADERS_OUT = ("ETag", "Retry-After", "Server-Timing", "X-Frames", "X-Model", "X-Request-ID")
+"""Of CORS: those that a page may send and read beyond the simple ones."""
 
 
 def create_app(settings: Settings | None = None, store: Store | None = None) -> FastAPI:
@@ -34,6 +43,7 @@ def create_app(settings: Settings | None = None, store: Store | None = None) -> 
         ImpastoError: the device of the settings is not there, or a model that is to be preloaded.
     """
     settings = (settings or Settings()).of_one_worker()
+    known_keys = tuple(key.of_one_worker(settings.workers) for key in keys.parse(settings.api_keys))
     store = store or StoreSettings().open()
     device = choose_device(settings.device)
     preload = parse_preload(settings.preload, store)
@@ -46,7 +56,8 @@ def create_app(settings: Settings | None = None, store: Store | None = None) -> 
         pipeline = Pipeline(store, device, settings, metrics)
         pipeline.start(preload)
         admission = Admission(settings.max_in_flight, settings.max_pixels_in_flight, metrics)
-        app.state.parts = Parts(settings, store, pipeline, admission, metrics)
+        in_flight = Coalescing[Answer](metrics.request_coalesced)
+        app.state.parts = Parts(settings, known_keys, store, pipeline, admission, in_flight, metrics)
         yield
         await run_in_threadpool(pipeline.close)
         metrics.close()
@@ -54,17 +65,37 @@ def create_app(settings: Settings | None = None, store: Store | None = None) -> 
     app = FastAPI(
         title="Impasto",
         summary="Paints photos in a style and enlarges small pictures.",
+        description=openapi.DESCRIPTION,
+        openapi_tags=openapi.TAGS,
+        servers=[{"url": "/", "description": "This server."}],
+        generate_unique_id_function=lambda route: route.name,
         version=version("impasto"),
         lifespan=lifespan,
         redoc_url=None,
         # FastAPI makes the span of a request, and sends it to wherever the process is set up for.
         telemetry={"operation_spans": False, "exclude": lambda scope: scope["path"] in QUIET_ROUTES},
     )
-    app.include_router(router)
-    app.include_router(live.router)
-    app.include_router(playground.router)
+    guard: dict[str, Any] = (
+        {"dependencies": [Depends(authorize)], "responses": openapi.AUTHORIZATION_ANSWERS} if known_keys else {}
+    )
+    for_everybody = (health.router, catalogue.preview_router, live.router, playground.router)
+    for_known_keys = (routes.router, catalogue.router, health.metrics_router)
+    for router in for_everybody:
+        app.include_router(router)
+    for router in for_known_keys:
+        app.include_router(router, **guard)
     app.add_middleware(BodyLimitMiddleware, limit=settings.max_upload_bytes, drain_s=settings.upload_timeout_s)
+    app.add_middleware(CachingMiddleware)
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=[origin.strip() for origin in settings.cors_origins.split(",")],
+            allow_methods=["GET", "HEAD", "POST"],
+            allow_headers=_HEADERS_IN,
+            expose_headers=_HEADERS_OUT,
+        )
     app.add_middleware(AccessMiddleware)
     app.add_middleware(RequestIdMiddleware)
     error_handlers.install(app)
+    openapi.install(app, settings.max_pictures_per_request)
     return app

@@ -15,7 +15,7 @@ class BodyLimitMiddleware:
     A client that is still sending when it is answered, with this or any other problem, has to be listened to: closing
     the connection at once would reset it, and the answer might be lost. What is left of a body that ends within the
     limit is thrown away by uvicorn. Of a longer one, or one that does not tell its length, we throw away some, and then
-    close.
+    close; likewise where a client asked whether to send at all (`Expect: 100-continue`), which now may do either.
 
     Starlette has a limit, too, but that answers in plain text where we owe a problem document.
 
@@ -38,7 +38,8 @@ class BodyLimitMiddleware:
         headers = Headers(scope=scope)
         announced = headers.get("content-length", "")
         is_too_long = announced.isdecimal() and int(announced) > self._limit
-        may_go_on = is_too_long or "transfer-encoding" in headers
+        waits = headers.get("expect", "").lower() == "100-continue"  # uvicorn tells it to go on when we first receive
+        may_go_on = is_too_long or waits or "transfer-encoding" in headers
         received = 0
 
         async def receive_limited() -> Message:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from service.batch.batch import Batch
 
 app = typer.Typer()
+keys_app = typer.Typer(help="API keys of a server.", no_args_is_help=True)
+app.add_typer(keys_app, name="keys")
 
 _LONGEST_PAUSE_S = 30
 """After which a worker that does not move is replaced; loading torch from a cold disk takes seconds."""
@@ -100,6 +102,18 @@ def serve(
             workers=settings.workers,
             timeout_worker_healthcheck=_LONGEST_PAUSE_S,
         )
+
+
+@keys_app.command("new")
+def new_key(
+    name: Annotated[str, typer.Argument(help="Of its owner, for the log and the metrics.")],
+    concurrency: Annotated[int | None, typer.Option(min=1, help="Requests in flight at once; default: any.")] = None,
+) -> None:
+    """Make an API key: itself for its owner, and its entry of IMPASTO_API_KEYS, which has only a hash."""
+    from service import keys
+
+    key, entry = keys.make(name, concurrency)
+    typer.echo(f"key    {key}\nentry  {entry}")
 
 
 @app.command()

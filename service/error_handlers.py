@@ -8,10 +8,11 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from service.problems import BadOption, InternalError, Problem, ProblemDocument
+from service.caching import NO_STORE
+from service.problems import MEDIA_TYPE, BadOption, InternalError, Problem, ProblemDocument
 from service.request_id import HEADER as REQUEST_ID_HEADER
+from service.upload import NO_FETCHING
 
-MEDIA_TYPE = "application/problem+json"
 _CLIENT_CLOSED_REQUEST = 499
 """For the log; nobody reads the answer."""
 
@@ -28,8 +29,7 @@ def install(app: FastAPI) -> None:
 def _problem(request: Request, error: Exception) -> Response:
     assert isinstance(error, Problem)  # noqa: S101
     request.state.problem = error.name
-    headers = {} if error.retry_after is None else {"Retry-After": str(error.retry_after)}
-    return _answer(error.document(request.state.request_id), headers)
+    return _answer(error.document(request.state.request_id), error.headers)
 
 
 def _bad_option(request: Request, error: Exception) -> Response:
@@ -37,7 +37,9 @@ def _bad_option(request: Request, error: Exception) -> Response:
     sentences = []
     for each in error.errors():
         name = ".".join(str(part) for part in each["loc"][1:])
-        if each["type"] == "extra_forbidden":
+        if each["type"] == "extra_forbidden" and name == "url":
+            sentences.append(NO_FETCHING)
+        elif each["type"] == "extra_forbidden":
             sentences.append(f"there is no option {name!r}; see /docs for those there are")
         elif each["type"] == "missing":
             sentences.append(f"the option {name!r} is missing")
@@ -48,6 +50,11 @@ def _bad_option(request: Request, error: Exception) -> Response:
 
 def _http_exception(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101
+    headers = dict(error.headers or {})
+    if headers.get("Allow") == "GET":
+        headers["Allow"] = "GET, HEAD"
+    if request.method == "OPTIONS" and error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        return Response(status_code=HTTPStatus.NO_CONTENT, headers=headers)
     title = HTTPStatus(error.status_code).phrase
     document = ProblemDocument(
         type="about:blank",
@@ -56,7 +63,7 @@ def _http_exception(request: Request, error: Exception) -> Response:
         detail=f"{request.method} {request.url.path}: {error.detail.rstrip('.')}; see /docs for what there is",
         request_id=request.state.request_id,
     )
-    return _answer(document, error.headers or {})
+    return _answer(document, headers)
 
 
 def _client_left(_request: Request, _error: Exception) -> Response:
@@ -70,5 +77,5 @@ def _internal_error(request: Request, _error: Exception) -> Response:
 
 
 def _answer(document: ProblemDocument, headers: Mapping[str, str]) -> Response:
-    headers = {**headers, REQUEST_ID_HEADER: document.request_id}
+    headers = {**headers, "Cache-Control": NO_STORE, REQUEST_ID_HEADER: document.request_id}
     return Response(document.model_dump_json(), document.status, headers, MEDIA_TYPE)

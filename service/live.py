@@ -8,7 +8,8 @@ about once a second.
 What cannot be mended by a later frame ends the connection with code 4000 + the HTTP status of the problem, as in 4404
 for an unknown style; the problem document comes before it, as `{"problem": …}`. A server that stops closes with 1012.
 
-Browsers cannot send headers along with a WebSocket: keys will have to come as a subprotocol or as the first message.
+A server with API keys asks for one as everywhere, by `Authorization: Bearer`, which pages in browsers cannot send with a
+WebSocket.
 """
 
 import asyncio
@@ -22,9 +23,10 @@ from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 from pydantic import BaseModel, Field, ValidationError
 from starlette.types import Message
 
-from service import request_id
+from service import keys, request_id
 from service.deadline import deadline
 from service.options import StylizeOptions
+from service.parts import Parts
 from service.pipeline import Answer
 from service.problems import (
     BadOption,
@@ -34,9 +36,9 @@ from service.problems import (
     InternalError,
     Problem,
     TooLarge,
+    Unauthorized,
     Unavailable,
 )
-from service.routes import Parts
 
 MOST_FRAME_BYTES = 2 * 1024**2
 _CLOSE_CODES = 4000
@@ -101,6 +103,7 @@ class _Session:
     def __init__(self, websocket: WebSocket, parts: Parts) -> None:
         self._websocket = websocket
         self._parts = parts
+        self._key = _key_of(websocket, parts)
         self._options = _read_options(dict(websocket.query_params))
         self._status = LiveStatus(style=self._options.style)
         self._newest = NewestFrame()
@@ -171,12 +174,27 @@ class _Session:
     async def _answer(self, frame: bytes) -> Answer:
         parts, options = self._parts, self._options
         async with deadline(parts.settings.deadline_s, None):
-            with parts.admission.admit() as take_pixels, parts.metrics.in_flight():
-                return await parts.pipeline.run(options, frame, take_pixels)
+            with parts.admission.admit(self._key), parts.metrics.in_flight(), parts.admission.hold_pixels() as take:
+                return await parts.pipeline.run(options, frame, take)
 
     async def _tell(self) -> None:
         self._told = time.monotonic()
         await self._websocket.send_text(self._status.model_dump_json())
+
+
+def _key_of(websocket: WebSocket, parts: Parts) -> keys.Key | None:
+    """The client's key, where the server has any.
+
+    Raises:
+        Unauthorized: there is none, or it is not one of this server's.
+    """
+    if not parts.keys:
+        return None
+    scheme, _, text = websocket.headers.get("Authorization", "").partition(" ")
+    key = keys.find(parts.keys, text) if scheme.lower() == "bearer" else None
+    if key is None:
+        raise Unauthorized("this server asks for an API key: send it as the header 'Authorization: Bearer KEY'")
+    return key
 
 
 @router.websocket("/stylize/live")

@@ -63,6 +63,8 @@ class Metrics(Observer):
 
         self._requests = counter("requests_total", "Requests answered.", "route", "status")
         self._request_seconds = histogram("request_duration_seconds", "From request to answer.", "route")
+        self._key_requests = counter("key_requests_total", "Requests answered to who had an API key.", "key", "status")
+        self._coalesced = counter("requests_coalesced_total", "Pictures waited for that another request began.")
         self._problems = counter("problems_total", "Problems answered.", "problem")
         self._shed = counter("requests_shed_total", "Requests refused for want of room.", "reason")
         self._cancelled = counter("requests_cancelled_total", "Requests given up before their answer.", "reason")
@@ -105,6 +107,14 @@ class Metrics(Observer):
             self._problems.labels(problem).inc()
         if status in _CANCELLED:
             self._cancelled.labels(_CANCELLED[status]).inc()
+
+    def key_used(self, key: str, status: int) -> None:
+        """Counts a request by the name of its API key."""
+        self._key_requests.labels(key, str(status)).inc()
+
+    def request_coalesced(self) -> None:
+        """Counts a picture that was not made again for another request."""
+        self._coalesced.inc()
 
     def picture_made(self, task: Task, answer: Answer) -> None:
         """Counts a picture."""

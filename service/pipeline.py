@@ -1,7 +1,6 @@
 """From uploaded bytes to the answer's bytes: codec, engine, codec."""
 
 import asyncio
-import hashlib
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -48,7 +47,6 @@ class Answer(NamedTuple):
     media_type: str
     model: str
     """Name and version of the net, or of each net of a blend with its share."""
-    etag: str
     width: int
     """Of what was painted or enlarged: the upload, upright, and resized where that was asked for."""
     height: int
@@ -96,11 +94,16 @@ class Pipeline:
         self._max_pixels = settings.max_pixels
         self._threads = ThreadPoolExecutor(settings.codec_threads, thread_name_prefix="codec")
 
+    async def resolve(self, options: Options) -> Loaded:
+        """The net that is asked for, as it stands now; see `Models.get`."""
+        return await asyncio.to_thread(self.models.get, options.task, options.model)
+
     async def run(
         self,
         options: Options,
         data: bytes,
         take_pixels: Callable[[int], None] = lambda _: None,
+        loaded: Loaded | None = None,
     ) -> Answer:
         """Decodes, computes and encodes one picture.
 
@@ -109,11 +112,12 @@ class Pipeline:
             data: the upload.
             take_pixels: called with the pixels of the upload and of what is computed, before anything is decoded; may
                 raise.
+            loaded: what `resolve` made of the options, if it was asked already.
 
         Raises:
             Problem: as in `service.problems`.
         """
-        loaded = await asyncio.to_thread(self.models.get, options.task, options.model)
+        loaded = loaded or await self.resolve(options)
 
         started = time.perf_counter()
         # Not on the codec's threads, where it would wait for pictures: who is refused should know at once.
@@ -132,7 +136,6 @@ class Pipeline:
         computed = time.perf_counter()
         content = await self._in_thread(_encode, output.pixels, photo, plan, options)
         encoded = time.perf_counter()
-        etag = await self._in_thread(_etag, data, loaded.digest, plan.format, options)
         stages = (
             Stage("decode", started, decoded - started),
             Stage("queue", decoded, output.queue_seconds),
@@ -144,7 +147,6 @@ class Pipeline:
             content,
             codec.MEDIA_TYPES[plan.format],
             loaded.label,
-            etag,
             width,
             height,
             plan.factor,
@@ -230,9 +232,3 @@ def _encode(output: Tensor, photo: codec.Picture, plan: _Plan, options: Options)
         pixels = retouching.finish(output, plan.factor, photo.pixels, match_histogram=options.match_histogram)
         mask = None if mask is None else alpha.enlarge(mask, plan.factor)
     return codec.encode(photo._replace(pixels=pixels, alpha=mask, format=plan.format), options.quality)
-
-
-def _etag(data: bytes, weights: str, format: codec.Format, options: Options) -> str:  # noqa: A002
-    """The same for the same upload, net and options."""
-    asked = options.model_dump_json(exclude={"style", "fidelity", "blurred", "format"})
-    return hashlib.sha256(data + f"{weights} {format} {asked}".encode()).hexdigest()[:32]

@@ -17,6 +17,7 @@ class Settings(BaseSettings):
     upload_timeout_s: float = Field(default=30.0, gt=0)
     deadline_s: float = Field(default=60.0, gt=0, description="From a request's arrival until its answer is ready.")
     max_pixels: int = Field(default=8_500_000, ge=256, description="Of an upload, and of an answer.")
+    max_pictures_per_request: int = Field(default=16, ge=1, description="In one form.")
     max_in_flight: int = Field(default=64, ge=1, description="Requests accepted at once; more are answered 429.")
     max_pixels_in_flight: int = Field(
         default=100_000_000, ge=1, description="Of uploads and answers together; more are answered 429."
@@ -37,6 +38,8 @@ class Settings(BaseSettings):
     )
     preload: str = Field(default="", description="Models to load before the server is ready, or `all`.")
     store_refresh_s: float = Field(default=10.0, ge=0, description="Between two looks for new versions; 0 for none.")
+    api_keys: str = Field(default="", description="Who may call: `name:sha256[:concurrency]`, ...; everybody if empty.")
+    cors_origins: str = Field(default="", description="Whose pages may call from a browser: origins, ..., or `*`.")
     log_format: Literal["text", "json"] = "text"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     codec_threads: int = Field(default=min(os.cpu_count() or 1, 16), ge=1, description="For decoding and encoding.")

@@ -38,6 +38,9 @@ def bench(
     order: Annotated[
         Literal["mixed", "sorted"], typer.Option(help="Of styles and sizes: shuffled, or one after the other.")
     ] = "mixed",
+    api_key: Annotated[
+        str | None, typer.Option(envvar="IMPASTO_API_KEY", help="Of the server, if it asks for one.")
+    ] = None,
     processes: Annotated[int, typer.Option(min=1, help="That send; for thousands of requests a second.")] = 1,
     *,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")] = False,
@@ -62,6 +65,7 @@ def bench(
         requests=requests,
         warm_up=warm_up,
         processes=processes,
+        api_key=api_key,
     )
     with ProgressLine() as line:
         report = measure(url, plan, line)

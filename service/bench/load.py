@@ -40,7 +40,7 @@ class Load:
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEP_ALIVE_S),
             timeout=aiohttp.ClientTimeout(total=_TIMEOUT_S),
-            headers={"User-Agent": "impasto-bench"},
+            headers={"User-Agent": "impasto-bench"} | _authorization(self._plan.api_key),
         )
         return self
 
@@ -133,6 +133,10 @@ class Load:
             told = str(response.status) if response.status != 200 else f"200 {response.content_type}"
             tally.add_other(told, _detail(body))
         return True
+
+
+def _authorization(api_key: str | None) -> dict[str, str]:
+    return {} if api_key is None else {"Authorization": f"Bearer {api_key}"}
 
 
 def _name(error: aiohttp.ClientError | OSError) -> str:

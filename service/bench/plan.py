@@ -61,6 +61,7 @@ class Plan(BaseModel):
     warm_up: float = Field(default=2.0, ge=0)
     """Seconds of the same load before, mixed, which are answered in full and not counted."""
     processes: int = Field(default=1, ge=1)
+    api_key: str | None = Field(default=None, exclude=True, repr=False)
     seed: int = 0
 
     @model_validator(mode="after")

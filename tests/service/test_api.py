@@ -263,7 +263,6 @@ def multipart(data: bytes) -> dict[str, Any]:
 
 GOOD = raw(plain(32, 32))
 CHELSEA = (Path(__file__).parents[1] / "pictures" / "chelsea.jpg").read_bytes()
-TWO_PICTURES = {"files": [("image", plain(32, 32)), ("image", plain(32, 32))]}
 
 BAD = {
     "unknown style": Bad("/stylize?style=nope", GOOD, 404, "'nope'.*known: .*muse"),
@@ -313,9 +312,17 @@ BAD = {
     ),
     "JSON": Bad("/stylize?style=muse", {"json": {"image": ""}}, 415, "multipart field 'image'"),
     "what curl --data sends": Bad("/stylize?style=muse", {"data": {"a": "b"}}, 415, "x-www-form-urlencoded"),
-    "another field": Bad("/stylize?style=muse", {"files": {"picture": plain(32, 32)}}, 422, "fields sent: picture"),
+    "another field": Bad("/stylize?style=muse", {"files": {"picture": plain(32, 32)}}, 422, "no form field 'picture'"),
     "field without a file": Bad("/stylize?style=muse", {"files": {"image": (None, "a.jpg")}}, 422, "no file"),
-    "two pictures": Bad("/stylize?style=muse", TWO_PICTURES, 400, "Too many files"),
+    "too many pictures": Bad("/stylize?style=muse", {"files": [("image", b"")] * 17}, 400, "Too many files"),
+    "url to fetch": Bad("/stylize?style=muse&url=http://127.0.0.1/a.jpg", GOOD, 422, "fetches no pictures"),
+    "field with a url to fetch": Bad(
+        "/stylize?style=muse", {"files": {"url": (None, "http://127.0.0.1/a.jpg")}}, 422, "fetches no pictures"
+    ),
+    "option as a field": Bad(
+        "/stylize?style=muse", {"files": {"image": plain(32, 32), "quality": (None, "80")}}, 422, "options in the query"
+    ),
+    "form without fields": Bad("/stylize?style=muse", multipart(b"--x--\r\n"), 422, "form is empty"),
     "many fields": Bad(
         "/stylize?style=muse", {"files": {f"{i}": (None, "") for i in range(99)}}, 400, "Too many fields"
     ),
@@ -372,6 +379,7 @@ def test_problems_of_a_kind_have_a_type_to_tell_them_by(http: httpx.Client) -> N
         ("DELETE", "/models", 405),
         ("POST", "/livez", 405),
         ("GET", "/models/stylize/nope", 404),
+        ("GET", "/models/sculpt/muse", 404),
         ("GET", "/models/stylize/muse@99", 404),
         ("GET", "/models/stylize/a@b@c", 404),
         ("GET", "/models/stylize/..%2f..", 404),

@@ -2,12 +2,17 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from typing import Any
 
 import httpx
 import pytest
 
 from model_store.card import Card
 from model_store.store import BUNDLED, Store
+from service import keys
+from service.app import create_app
+from service.catalogue import ListedModel
+from service.problems import Problem, ProblemDocument
 from service.settings import Settings
 
 Publish = Callable[..., Card]
@@ -71,15 +76,6 @@ def test_the_documentation_is_shown(http: httpx.Client) -> None:
     assert http.get("/", follow_redirects=True).status_code == 200
 
 
-def test_every_answer_is_documented(http: httpx.Client) -> None:
-    schema = http.get("/openapi.json").json()
-    for path in ("/stylize", "/super-resolve"):
-        answers = schema["paths"][path]["post"]["responses"]
-        assert set(answers["200"]["content"]) == {"image/jpeg", "image/png", "image/webp", "image/avif"}
-        assert set(answers) >= {"404", "413", "415", "422", "429", "500", "503", "504"}
-        assert all("application/problem+json" in answers[status]["content"] for status in set(answers) - {"200"})
-
-
 def test_the_formats_of_metrics_are_documented(http: httpx.Client) -> None:
     answer = http.get("/openapi.json").json()["paths"]["/metrics"]["get"]["responses"]["200"]
     for media_type in answer["content"]:
@@ -110,4 +106,87 @@ def test_the_options_of_painting_are_documented(http: httpx.Client) -> None:
 
 def test_the_documentation_offers_both_ways_to_send_a_picture(http: httpx.Client) -> None:
     body = http.get("/openapi.json").json()["paths"]["/stylize"]["post"]["requestBody"]["content"]
-    assert set(body) == {"multipart/form-data", "image/*"}
+    pictures = {"image/jpeg", "image/png", "image/webp", "image/avif", "application/octet-stream"}
+    assert set(body) == {"multipart/form-data"} | pictures
+
+
+# Every route and every problem
+
+
+OPERATIONS = ["stylize", "super_resolve", "models", "model", "preview", "livez", "readyz", "metrics"]
+
+
+def operations(schema: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """By their ids."""
+    return {each["operationId"]: each for path in schema["paths"].values() for each in path.values()}
+
+
+@pytest.fixture(scope="module")
+def schema() -> dict[str, Any]:
+    """Of a server with a key."""
+    return create_app(Settings(device="cpu", api_keys=keys.make("tests")[1]), Store(BUNDLED)).openapi()
+
+
+def test_every_operation_has_a_name_of_its_own_and_a_place(schema: dict[str, Any]) -> None:
+    assert sorted(operations(schema)) == sorted(OPERATIONS)
+    known_tags = {tag["name"] for tag in schema["tags"]}
+    for operation in operations(schema).values():
+        assert set(operation["tags"]) < known_tags
+        assert operation["summary"]
+        assert operation["description"]
+    assert schema["servers"]
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_every_problem_that_an_operation_answers_has_an_example(schema: dict[str, Any], name: str) -> None:
+    answers = operations(schema)[name]["responses"]
+    for status, answer in answers.items():
+        assert answer["description"]
+        assert "X-Request-ID" in answer["headers"]
+        if int(status) >= 400:
+            assert set(answer["content"]) == {"application/problem+json"}
+            examples = answer["content"]["application/problem+json"]["examples"]
+            for kind, example in examples.items():
+                document = ProblemDocument.model_validate(example["value"])
+                assert (document.status, document.type) == (int(status), f"urn:impasto:problem:{kind}")
+    assert ("401" in answers) == bool(operations(schema)[name].get("security"))
+    assert "500" in answers
+
+
+def test_every_problem_there_is_can_be_answered_to_a_picture(schema: dict[str, Any]) -> None:
+    def names(kind: type[Problem]) -> set[str]:
+        return {each.name for each in kind.__subclasses__()}.union(*map(names, kind.__subclasses__()))
+
+    for operation in ("stylize", "super_resolve"):
+        answers = operations(schema)[operation]["responses"].values()
+        contents = [answer.get("content", {}).get("application/problem+json", {}) for answer in answers]
+        assert {name for content in contents for name in content.get("examples", {})} == names(Problem)
+
+
+@pytest.mark.parametrize("name", ["stylize", "super_resolve"])
+def test_every_option_and_every_header_of_a_picture_is_described(schema: dict[str, Any], name: str) -> None:
+    operation = operations(schema)[name]
+    assert all(parameter["description"] for parameter in operation["parameters"])
+    assert set(operation["responses"]["200"]["headers"]) >= {"ETag", "X-Model", "Server-Timing", "Cache-Control"}
+    pictures = {"image/jpeg", "image/png", "image/webp", "image/avif"}
+    assert set(operation["responses"]["200"]["content"]) == pictures | {"application/zip", "multipart/mixed"}
+    assert "304" in operation["responses"]
+
+
+def test_the_examples_of_cards_are_cards(schema: dict[str, Any]) -> None:
+    def example(name: str) -> Any:
+        return operations(schema)[name]["responses"]["200"]["content"]["application/json"]["example"]
+
+    Card.model_validate(example("model"))
+    [ListedModel.model_validate(each) for each in example("models")]
+
+
+def test_a_server_without_keys_says_nothing_of_keys() -> None:
+    schema = create_app(Settings(device="cpu"), Store(BUNDLED)).openapi()
+    assert all("401" not in each["responses"] and "security" not in each for each in operations(schema).values())
+
+
+def test_the_form_says_how_many_pictures_it_takes() -> None:
+    schema = create_app(Settings(device="cpu", max_pictures_per_request=3), Store(BUNDLED)).openapi()
+    form = operations(schema)["stylize"]["requestBody"]["content"]["multipart/form-data"]["schema"]
+    assert form["properties"]["image"]["maxItems"] == 3

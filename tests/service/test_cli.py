@@ -1,3 +1,4 @@
+import hashlib
 import os
 import subprocess
 import sys
@@ -152,3 +153,15 @@ def test_a_setting_that_cannot_be_is_refused_at_the_start(
 ) -> None:
     arguments = ("--port", "0") if command == "serve" else (picture, "--style", "muse", "-o", tmp_path / "out.png")
     assert_refused(impasto(command, *arguments, **{setting: value}), *words)
+
+
+def test_a_new_key_is_shown_with_its_entry_for_the_server() -> None:
+    done = impasto("keys", "new", "shop", "--concurrency", "4")
+    assert done.returncode == 0, done.stderr
+    (key_word, key), (entry_word, entry) = (line.split() for line in done.stdout.splitlines())
+    assert (key_word, entry_word) == ("key", "entry")
+    assert entry == f"shop:{hashlib.sha256(key.encode()).hexdigest()}:4"
+
+
+def test_entries_that_cannot_be_read_stop_the_server_with_advice() -> None:
+    assert_refused(impasto("serve", IMPASTO_API_KEYS="my-secret"), "IMPASTO_API_KEYS", "impasto keys new")

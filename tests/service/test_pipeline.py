@@ -105,24 +105,6 @@ def test_the_time_of_every_stage_is_told(pipeline: Pipeline, photo_png: bytes) -
     assert all(a.started + a.seconds <= b.started for a, b in itertools.pairwise(stages))
 
 
-def test_the_same_request_has_the_same_etag(pipeline: Pipeline, photo_png: bytes) -> None:
-    assert stylize(pipeline, photo_png).etag == stylize(pipeline, photo_png).etag
-
-
-def test_whatever_changes_the_answer_changes_its_etag(pipeline: Pipeline, photo_png: bytes) -> None:
-    answers = [
-        stylize(pipeline, photo_png),
-        stylize(pipeline, photo_png, quality=50),
-        stylize(pipeline, photo_png, format="webp"),
-        stylize(pipeline, png(48, 32)),
-        super_resolve(pipeline, photo_png),
-        super_resolve(pipeline, photo_png, match_histogram=True),
-        super_resolve(pipeline, photo_png, self_ensemble=True),
-        super_resolve(pipeline, photo_png, self_ensemble=True, match_histogram=True),
-    ]
-    assert len({answer.etag for answer in answers}) == len(answers)
-
-
 def test_alpha_is_kept_beside_the_paint(pipeline: Pipeline) -> None:
     painted = read(stylize(pipeline, png(20, 24, (10, 200, 90, 77))))
     assert painted.mode == "RGBA"

@@ -22,6 +22,7 @@ class Target:
         self.received: Counter[str] = Counter()
         self.bodies: list[bytes] = []
         self.media_types: list[str] = []
+        self.authorizations: list[str | None] = []
         self.most_in_flight = 0
         self.together = 1
         """How many requests of the style `together` each of them waits for."""
@@ -36,6 +37,7 @@ class Target:
     async def answer(self, request: web.Request) -> web.StreamResponse:
         self.bodies.append(await request.read())
         self.media_types.append(request.content_type)
+        self.authorizations.append(request.headers.get("Authorization"))
         self._in_flight += 1
         self.most_in_flight = max(self.most_in_flight, self._in_flight)
         try:

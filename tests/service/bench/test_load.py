@@ -39,6 +39,16 @@ def test_the_bodies_arrive_as_pictures(target: Target, kinds: Kinds) -> None:
     assert set(target.media_types) == {"image/jpeg"}
 
 
+@pytest.mark.parametrize(("api_key", "sent"), [(None, None), ("open-sesame", "Bearer open-sesame")])
+def test_the_api_key_is_sent_where_there_is_one(
+    target: Target, kinds: Kinds, api_key: str | None, sent: str | None
+) -> None:
+    plan = Plan(kinds=kinds("plain"), requests=2, warm_up=0, api_key=api_key)
+    measure(target, plan)
+    assert target.authorizations == [sent, sent]
+    assert "sesame" not in f"{plan} {plan.model_dump_json()}"
+
+
 def test_the_closed_loop_has_as_many_in_flight_as_there_are_clients(target: Target, kinds: Kinds) -> None:
     measure(target, Plan(kinds=kinds("slow"), requests=30, concurrency=5, warm_up=0))
     assert target.most_in_flight == 5

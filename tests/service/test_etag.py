@@ -1,0 +1,47 @@
+import pytest
+from pydantic import BaseModel
+
+from service import etag
+
+
+class Options(BaseModel):
+    style: str = "muse"
+    quality: int = 90
+    fidelity: float = 1.0
+
+
+PICTURE = etag.of_picture(b"upload", "weights", Options())
+
+
+def test_it_is_the_same_however_the_options_are_spelled() -> None:
+    spelled = Options.model_validate({"style": "muse@1", "quality": "90", "fidelity": "1"})
+    assert etag.of_picture(b"upload", "weights", spelled) == PICTURE
+
+
+def test_whatever_changes_the_picture_changes_it() -> None:
+    others = [
+        etag.of_picture(b"another", "weights", Options()),
+        etag.of_picture(b"upload", "others", Options()),
+        etag.of_picture(b"upload", "weights", Options(quality=80)),
+        etag.of_picture(b"upload", "weights", Options(fidelity=0.5)),
+    ]
+    assert len({PICTURE, *others}) == 5
+
+
+def test_it_is_strong_and_quoted() -> None:
+    assert PICTURE.startswith('"')
+    assert PICTURE.endswith('"')
+
+
+@pytest.mark.parametrize("sent", ['"a"', 'W/"a"', '"b", "a"', '"b","a" , "c"', 'W/"b", W/"a"'])
+def test_a_client_knows_the_etags_that_it_lists_weak_ones_too(sent: str) -> None:
+    assert etag.is_known([sent], '"a"')
+
+
+@pytest.mark.parametrize("sent", ["", "*", "a", '"b"', '"aa"', '"a', "W/a"])
+def test_a_client_knows_nothing_else(sent: str) -> None:
+    assert not etag.is_known([sent], '"a"')
+
+
+def test_the_header_may_come_several_times() -> None:
+    assert etag.is_known(['"b"', '"a"'], '"a"')
