@@ -8,8 +8,8 @@ about once a second.
 What cannot be mended by a later frame ends the connection with code 4000 + the HTTP status of the problem, as in 4404
 for an unknown style; the problem document comes before it, as `{"problem": …}`. A server that stops closes with 1012.
 
-A server with API keys asks for one as everywhere, by `Authorization: Bearer`, which pages in browsers cannot send with a
-WebSocket.
+A server with API keys asks for one as everywhere, by `Authorization: Bearer`, which pages in browsers cannot send
+with a WebSocket.
 """
 
 import asyncio
