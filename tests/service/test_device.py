@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from service.device import memory_of
+from model_store.errors import ImpastoError
+from service.device import capacity_of, choose_device, memory_of
 
 MACHINE = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
@@ -30,3 +31,21 @@ def test_the_cpu_has_the_machines_memory_or_less_in_a_container(
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_cuda_has_the_memory_that_is_free() -> None:
     assert 0 < memory_of(torch.device("cuda")) <= torch.cuda.get_device_properties(0).total_memory
+
+
+def test_a_cpu_computes_a_picture_on_each_core_rather_than_a_batch() -> None:
+    capacity = capacity_of(torch.device("cpu"))
+    assert capacity.batch == 1
+    assert 1 <= capacity.lanes <= torch.get_num_threads()
+
+
+def test_models_and_batches_leave_memory_for_others() -> None:
+    capacity = capacity_of(torch.device("cpu"))
+    assert 0 < capacity.model_bytes + 1000 * capacity.lanes * capacity.batch_pixels < MACHINE / 2
+
+
+def test_cuda_is_refused_where_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert choose_device("auto") == choose_device("cpu") == torch.device("cpu")
+    with pytest.raises(ImpastoError, match="no CUDA device"):
+        choose_device("cuda")
