@@ -35,7 +35,7 @@ def test_as_many_requests_are_sent_as_planned_and_each_is_answered(target: Targe
 
 def test_the_bodies_arrive_as_pictures(target: Target, kinds: Kinds) -> None:
     measure(target, Plan(kinds=kinds("plain"), requests=2, concurrency=1, warm_up=0))
-    assert target.bodies == [b"one", b"two"]
+    assert [body[:3] for body in target.bodies] == [b"one", b"two"]
     assert set(target.media_types) == {"image/jpeg"}
 
 
