@@ -12,7 +12,8 @@ _BINARY = {"type": "string", "format": "binary"}
 PICTURE_BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,
-        "description": f"The picture, as multipart field `{FIELD}` or as the raw body.",
+        "description": f"The picture, as multipart field `{FIELD}` or as the raw body: {codec.NAMES}. Of an animation, "
+        "or of several pages, the first is used.",
         "content": {
             "multipart/form-data": {
                 "schema": {"type": "object", "required": [FIELD], "properties": {FIELD: _BINARY}},
@@ -21,6 +22,9 @@ PICTURE_BODY: dict[str, Any] = {
         },
     }
 }
+
+
+_FRAMES = {"description": "Of an upload of several, of which the first was used.", "schema": {"type": "integer"}}
 
 
 def picture_answers(*media_types: str) -> Responses:
@@ -41,7 +45,7 @@ def problem_answers(*kinds: type[problems.Problem]) -> Responses:
 
 
 TRANSFORM_ANSWERS: Responses = {
-    **picture_answers(*codec.MEDIA_TYPES.values()),
+    200: {**picture_answers(*codec.MEDIA_TYPES.values())[200], "headers": {"X-Frames": _FRAMES}},
     **problem_answers(
         problems.BadOption,
         problems.BadPicture,

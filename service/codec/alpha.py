@@ -18,9 +18,9 @@ def without_hidden_colours(pixels: Tensor, alpha: Tensor) -> Tensor:
         alpha: uint8, `(H, W)`.
     """
     hidden = alpha == 0
-    if not hidden.any() or hidden.all():
-        return pixels
-    return torch.where(hidden[..., None], _to_bytes(_surroundings(*_planes(pixels, alpha))), pixels)
+    if hidden.any() and not hidden.all():
+        pixels[hidden] = _around(pixels, alpha, hidden).round_().byte()
+    return pixels
 
 
 def as_seen(pixels: Tensor, alpha: Tensor) -> Tensor:
@@ -30,15 +30,17 @@ def as_seen(pixels: Tensor, alpha: Tensor) -> Tensor:
     rest. So an even transparency changes nothing, and the rim of a soft edge has the colour of its inside.
 
     Args:
-        pixels: uint8, `(H, W, 3)`.
+        pixels: uint8, `(H, W, 3)`, without hidden colours.
         alpha: uint8, `(H, W)`.
     """
-    if (alpha == alpha[0, 0]).all():
+    most = _highest_nearby(alpha)
+    faint = (alpha > 0) & (alpha < most)
+    if not faint.any():
         return pixels
-    colours, weights = _planes(pixels, alpha)
-    most = F.max_pool2d(weights, _NEIGHBOURHOOD, stride=1, padding=_NEIGHBOURHOOD // 2)
-    share = weights / most.clamp_min(1 / 255)
-    return _to_bytes(_surroundings(colours, weights).lerp(colours, share))
+    share = (alpha[faint] / most[faint])[:, None]
+    seen = pixels.clone()
+    seen[faint] = _around(pixels, alpha, faint).lerp_(pixels[faint].float(), share).round_().byte()
+    return seen
 
 
 def enlarge(alpha: Tensor, factor: int) -> Tensor:
@@ -48,27 +50,42 @@ def enlarge(alpha: Tensor, factor: int) -> Tensor:
     return torch.from_numpy(np.array(enlarged))
 
 
+def _highest_nearby(alpha: Tensor) -> Tensor:
+    """The highest alpha in the neighbourhood of each pixel."""
+    reach = _NEIGHBOURHOOD // 2
+    rows = F.max_pool2d(alpha[None].float(), (_NEIGHBOURHOOD, 1), stride=1, padding=(reach, 0))
+    return F.max_pool2d(rows, (1, _NEIGHBOURHOOD), stride=1, padding=(0, reach))[0].byte()
+
+
+def _around(pixels: Tensor, alpha: Tensor, where: Tensor) -> Tensor:
+    """The mean colour of what is visible around some pixels, `(N, 3)`, float.
+
+    Args:
+        pixels: uint8, `(H, W, 3)`.
+        alpha: uint8, `(H, W)`.
+        where: bool, `(H, W)`; true for N pixels.
+    """
+    rgba = Image.fromarray(pixels.numpy())
+    rgba.putalpha(Image.fromarray(alpha.numpy()))
+    half = torch.from_numpy(np.array(rgba.convert("RGBa").reduce(2))).permute(2, 0, 1)[None].float()
+    weights = half[:, 3:] / half[:, 3:].max().clamp_min(1)
+    colours = _surroundings(half[:, :3] * 255 / half[:, 3:].clamp_min(1), weights)
+    rows, columns = where.nonzero(as_tuple=True)
+    return colours[0, :, rows // 2, columns // 2].T
+
+
 def _surroundings(colours: Tensor, weights: Tensor) -> Tensor:
-    """The mean of what is visible around, over an area that grows until there is something: a pyramid (push-pull).
+    """The colours as far as they are visible, and for the rest the mean over an ever larger area (push-pull).
 
     Args:
         colours: `(1, 3, H, W)`.
-        weights: `(1, 1, H, W)`, from 0.
+        weights: `(1, 1, H, W)`, from 0 to 1.
     """
     height, width = colours.shape[-2:]
-    if height == width == 1:
+    if height == width == 1 or weights.amin() == 1:
         return colours
     weighted, half = (
         F.avg_pool2d(each, 2, ceil_mode=True, count_include_pad=False) for each in (colours * weights, weights)
     )
-    mean = torch.where(half > 0, weighted / half.clamp_min(torch.finfo(half.dtype).tiny), 0)
-    filled = mean if (half > 0).all() else torch.where(half > 0, mean, _surroundings(mean, half))
-    return F.interpolate(filled, (height, width), mode="bilinear", align_corners=False)
-
-
-def _planes(pixels: Tensor, alpha: Tensor) -> tuple[Tensor, Tensor]:
-    return pixels.permute(2, 0, 1)[None].float(), alpha[None, None] / 255
-
-
-def _to_bytes(planes: Tensor) -> Tensor:
-    return planes[0].round().clamp(0, 255).byte().permute(1, 2, 0).contiguous()
+    means = _surroundings(weighted / half.clamp_min(torch.finfo(half.dtype).tiny), half)
+    return F.interpolate(means, (height, width), mode="bilinear").lerp_(colours, weights)

@@ -1,5 +1,6 @@
 """Bytes to a picture."""
 
+import contextlib
 import io
 import logging
 from typing import NamedTuple, cast
@@ -22,6 +23,8 @@ _SIGNATURES = (
 _ANIMATED = ("GIF", "PNG", "WEBP", "AVIF", "TIFF")
 """Formats whose further pictures are frames or pages, not previews of the first."""
 _MOST_FRAMES = 10_000
+_MOST_PAGES = 1_000
+"""Of a TIFF; to find a page takes longer than to find a frame."""
 _MOST_SCANS = 500
 """Of a progressive JPEG, each of which costs a pass over all pixels; there are about ten."""
 _TRANSPOSITIONS = {
@@ -130,9 +133,10 @@ def _open(data: bytes, max_pixels: int) -> ImageFile.ImageFile:
 
 def _frames(image: ImageFile.ImageFile, data: bytes) -> int:
     """How many, by their headers."""
+    most = _MOST_PAGES if image.format == "TIFF" else _MOST_FRAMES
     try:
-        if image.format == "GIF" and data.count(b"\0,") >= _MOST_FRAMES:  # before each frame; rarely elsewhere
-            frames = _MOST_FRAMES + 1
+        if image.format == "GIF" and data.count(b"\0,") > most:  # before each frame; rarely elsewhere
+            frames = most + 1
         elif image.format == "TIFF":
             frames = _pages(image)
         else:
@@ -140,22 +144,19 @@ def _frames(image: ImageFile.ImageFile, data: bytes) -> int:
     except Exception as error:  # as above; what is wrong with a later frame does not matter
         _log.info("frames ignored: %s", error)
         return 1
-    if frames > _MOST_FRAMES:
-        raise TooLarge(f"the animation has more than {_MOST_FRAMES:,} frames: send one of them")
+    if frames > most:
+        raise TooLarge(f"the picture has more than {most:,} frames or pages: send one of them")
     return frames
 
 
 def _pages(image: ImageFile.ImageFile) -> int:
-    """Each has to be looked for, so that a broken or endless row of them ends at the most."""
+    """Each has to be looked for, so that a long row of them is followed to the most and one more."""
     page = 0
-    try:
-        while page <= _MOST_FRAMES:
+    with contextlib.suppress(EOFError):
+        while page < _MOST_PAGES:
             image.seek(page + 1)
             page += 1
-    except EOFError:
-        pass
-    finally:
-        image.seek(0)
+    image.seek(0)
     return page + 1
 
 

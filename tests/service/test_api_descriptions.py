@@ -91,11 +91,21 @@ def test_the_formats_of_metrics_are_documented(http: httpx.Client) -> None:
 def test_the_options_of_enlarging_are_documented(http: httpx.Client) -> None:
     parameters = http.get("/openapi.json").json()["paths"]["/super-resolve"]["post"]["parameters"]
     described = {parameter["name"]: parameter for parameter in parameters}
-    switches = {"blurred", "self_ensemble", "match_histogram"}
+    switches = {"blurred", "self_ensemble", "match_histogram", "keep_metadata"}
     assert set(described) == {"factor", "format", "quality", "fidelity", "X-Deadline-Ms"} | switches
     assert all(described[name]["schema"]["default"] is False for name in switches)
     assert described["fidelity"]["schema"]["default"] == 1
     assert all(parameter["description"] for parameter in parameters)
+
+
+def test_the_options_of_painting_are_documented(http: httpx.Client) -> None:
+    route = http.get("/openapi.json").json()["paths"]["/stylize"]["post"]
+    described = {parameter["name"]: parameter for parameter in route["parameters"]}
+    assert set(described) >= {"style", "strength", "preserve_color", "size", "format", "quality", "keep_metadata"}
+    assert described["strength"]["schema"]["default"] == 1
+    assert all(parameter["description"] for parameter in route["parameters"])
+    assert "X-Frames" in route["responses"]["200"]["headers"]
+    assert all(format in route["requestBody"]["description"] for format in ("TIFF", "GIF"))  # noqa: A001
 
 
 def test_the_documentation_offers_both_ways_to_send_a_picture(http: httpx.Client) -> None:
