@@ -53,7 +53,8 @@ class Client:
         """Paints a photo in a style.
 
         Args:
-            picture: the photo; see `PictureSource`. Encoded, it is JPEG, PNG, WebP or AVIF.
+            picture: the photo; see `PictureSource`. Encoded, it is in a format that the server reads: JPEG, PNG, WebP,
+                AVIF, TIFF, GIF or HEIC.
             style: a name from `models`, as in `muse` or `muse@1`, or a blend, as in `muse:0.7,candy:0.3` or
                 `{"muse": 0.7, "candy": 0.3}`.
             **options: see `StylizeOptions`.
@@ -68,7 +69,7 @@ class Client:
         """Enlarges a picture by a whole factor.
 
         Args:
-            picture: see `PictureSource`. Encoded, it is JPEG, PNG, WebP or AVIF.
+            picture: see `PictureSource`; likewise.
             **options: see `SuperResolveOptions`.
 
         Raises:

@@ -1,5 +1,6 @@
 import hashlib
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -89,11 +90,9 @@ def test_a_photo_is_painted_in_a_blend_of_styles(picture: Path, publish: Publish
     assert "painted.png: one@1:0.7,two@1:0.3" in impasto(*command, IMPASTO_STORE=str(tmp_path)).stdout
 
 
-def test_a_picture_is_enlarged_with_less_fidelity(picture: Path, publish: Publish, tmp_path: Path) -> None:
-    publish("super-resolve", "x4-pixel", factor=4)
-    publish("super-resolve", "x4-feature", factor=4)
-    command = ("super-resolve", picture, "--factor", "4", "--fidelity", "0.6", "-o", tmp_path / "large.png")
-    assert "large.png: x4-pixel@1:0.6,x4-feature@1:0.4" in impasto(*command, IMPASTO_STORE=str(tmp_path)).stdout
+def test_a_picture_is_enlarged_with_less_fidelity(picture: Path, tmp_path: Path) -> None:
+    done = impasto("super-resolve", picture, "--factor", "4", "--fidelity", "0.6", "-o", tmp_path / "large.png")
+    assert re.search(r"large\.png: x4-pixel@\d+:0\.6,x4-feature@\d+:0\.4", done.stdout)
 
 
 def test_a_blurred_picture_is_not_enlarged_with_less_fidelity(picture: Path, tmp_path: Path) -> None:
