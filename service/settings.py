@@ -16,7 +16,7 @@ class Settings(BaseSettings):
     max_upload_bytes: int = Field(default=32 * 1024**2, ge=1)
     upload_timeout_s: float = Field(default=30.0, gt=0)
     deadline_s: float = Field(default=60.0, gt=0, description="From a request's arrival until its answer is ready.")
-    max_pixels: int = Field(default=8_500_000, ge=256, description="Of an upload, and of an answer.")
+    max_pixels: int = Field(default=8_500_000, ge=256, description="Of an upload, and of what a net makes of it.")
     max_pictures_per_request: int = Field(default=16, ge=1, description="In one form.")
     max_in_flight: int = Field(default=64, ge=1, description="Requests accepted at once; more are answered 429.")
     max_pixels_in_flight: int = Field(

@@ -8,7 +8,7 @@ import httpx
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageCms
 
 from model_store.card import Card
 from model_store.store import Store
@@ -170,12 +170,63 @@ def test_auto_is_the_format_of_the_upload_or_what_stands_for_it(
     assert painted(pipeline, saved(photo, upload)).format == expected
 
 
-def test_the_profile_of_the_upload_is_that_of_the_answer(pipeline: Pipeline, photo: Image.Image) -> None:
-    from PIL import ImageCms
+# Profiles
 
-    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    assert painted(pipeline, saved(photo, icc_profile=profile)).info["icc_profile"] == profile
+
+@pytest.fixture(scope="module")
+def srgb() -> bytes:
+    return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+
+
+@pytest.fixture(scope="module")
+def exchanged_primaries(srgb: bytes) -> bytes:
+    """Like sRGB, but red and blue have changed places."""
+    return srgb.replace(b"rXYZ", b"----").replace(b"bXYZ", b"rXYZ").replace(b"----", b"bXYZ")
+
+
+def test_the_profile_of_the_upload_is_that_of_the_answer(pipeline: Pipeline, photo: Image.Image, srgb: bytes) -> None:
+    assert painted(pipeline, saved(photo, icc_profile=srgb)).info["icc_profile"] == srgb
     assert "icc_profile" not in painted(pipeline, saved(photo)).info
+
+
+def test_another_profile_does_not_change_what_no_strength_gives_back(
+    pipeline: Pipeline, photo: Image.Image, exchanged_primaries: bytes
+) -> None:
+    again = painted(pipeline, saved(photo, icc_profile=exchanged_primaries), strength=0)
+    assert again.info["icc_profile"] == exchanged_primaries
+    assert np.array_equal(levels(again), levels(photo))
+
+
+def test_the_net_sees_srgb_and_the_painting_is_brought_back(
+    pipeline: Pipeline, photo: Image.Image, exchanged_primaries: bytes
+) -> None:
+    as_seen = Image.fromarray(np.asarray(photo)[..., ::-1].copy())
+    in_profile = painted(pipeline, saved(photo, icc_profile=exchanged_primaries))
+    assert np.abs(levels(in_profile)[..., ::-1] - levels(painted(pipeline, saved(as_seen)))).mean() < 2
+
+
+def test_an_enlargement_keeps_colours_that_srgb_does_not_have(
+    pipeline: Pipeline, photo: Image.Image, srgb: bytes
+) -> None:
+    options = SuperResolveOptions(factor=4)
+    wide = srgb.replace(b"rXYZ", b"----").replace(b"gXYZ", b"rXYZ").replace(b"----", b"gXYZ")
+    plainly, in_profile = (
+        Image.open(io.BytesIO(answer(pipeline, options, data).content))
+        for data in (saved(photo), saved(photo, icc_profile=wide))
+    )
+    assert np.array_equal(levels(plainly), levels(in_profile))
+    assert in_profile.info["icc_profile"] == wide
+
+
+def test_what_is_not_rgb_is_answered_in_srgb_that_says_so(pipeline: Pipeline, photo: Image.Image, srgb: bytes) -> None:
+    lab = ImageCms.createProfile("LAB")
+    picture = ImageCms.profileToProfile(photo, ImageCms.createProfile("sRGB"), lab, outputMode="LAB")
+    data = saved(picture, "tiff", icc_profile=ImageCms.ImageCmsProfile(lab).tobytes())
+    again = painted(pipeline, data, strength=0)
+    assert ImageCms.getProfileDescription(ImageCms.ImageCmsProfile(io.BytesIO(again.info["icc_profile"]))).strip() == (
+        ImageCms.getProfileDescription(ImageCms.ImageCmsProfile(io.BytesIO(srgb))).strip()
+    )
+    assert np.abs(levels(again) - levels(photo)).mean() < 2
 
 
 @pytest.mark.parametrize(
