@@ -68,7 +68,6 @@ def test_no_strength_asks_nothing_of_the_net(pipeline: Pipeline, photo_png: byte
     )
     assert (photo.batch, paint.batch) == (0, 1)
     assert photo.model == paint.model == "one@1:0.5,two@1:0.5"
-    assert photo.etag != paint.etag
 
 
 def test_colours_are_those_of_the_photo_where_that_is_asked_for(pipeline: Pipeline, photo: Image.Image) -> None:
