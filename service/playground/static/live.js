@@ -16,6 +16,7 @@ export class Live {
   #desk;
   #notice;
   #say;
+  #startButton = document.getElementById("live-start");
   #canvas = document.getElementById("live-canvas");
   #camera = document.getElementById("live-camera");
   #socket = null;
@@ -35,16 +36,23 @@ export class Live {
     this.#desk = desk;
     this.#notice = notice;
     this.#say = say;
-    document.getElementById("live-start").addEventListener("click", () => this.start());
+    this.#startButton.addEventListener("click", () => this.start());
     document.getElementById("live-stop").addEventListener("click", () => this.stop());
   }
 
   async start() {
     this.#notice.hide();
+    this.#startButton.disabled = true;
     try {
       this.#turnOff = await showCamera(this.#camera, "user");
     } catch (error) {
       this.#notice.show({ title: "No camera", detail: error.message }, () => this.start());
+      return;
+    } finally {
+      this.#startButton.disabled = false;
+    }
+    if (this.#desk().get("mode") !== "live") {
+      this.#turnOff(); // the visitor went on while the browser asked
       return;
     }
     this.#asked = this.#options();
