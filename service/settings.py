@@ -14,7 +14,7 @@ class Settings(BaseSettings):
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Literal["auto", "float32"] = Field(
-        default="auto", description="`auto` computes in bfloat16 where the device is faster so, as CUDA is."
+        default="auto", description="`auto` computes in half precision where that is faster, as on CUDA."
     )
     max_upload_bytes: int = Field(default=32 * 1024**2, ge=1)
     upload_timeout_s: float = Field(default=30.0, gt=0)

@@ -2,7 +2,7 @@
 
 from model_store.nets import StyleNet, SuperResolutionNet, TransformNet
 from service.inference.cpu_style_net import CpuStyleNet
-from service.inference.cuda_form import cuda_form
+from service.inference.cuda_form import form_for_cuda
 from service.inference.super_resolution_net import FoldedSuperResolutionNet
 
 
@@ -11,15 +11,15 @@ def inference_form(net: TransformNet, *, is_exact: bool = False) -> TransformNet
 
     Args:
         net: in evaluation mode, in float32; may be taken apart for the form.
-        is_exact: whether to do without bfloat16, where that is faster.
+        is_exact: whether to do without half precision, where that is faster.
 
     Returns:
         A net whose results differ by rounding only: by far less than 1/255 in float32, and by less than that in the
-        mean in bfloat16.
+        mean in half precision.
     """
     device = next(net.parameters()).device
     if device.type == "cuda":
-        return cuda_form(net, device, is_exact=is_exact)
+        return form_for_cuda(net, device, is_exact=is_exact)
     if isinstance(net, SuperResolutionNet):
         return FoldedSuperResolutionNet(net)
     if isinstance(net, StyleNet) and device.type == "cpu":

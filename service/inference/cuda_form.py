@@ -15,38 +15,43 @@ from service.inference.super_resolution_net import FoldedSuperResolutionNet
 
 _log = logging.getLogger(__name__)
 
-_LIMITS = {torch.float32: (0.25, 4.0), torch.bfloat16: (1.0, 16.0)}
-"""Of the mean and of the largest difference, in 255ths, by what convolutions are computed in. Those of the bundled nets
-are a fifth of it at most; where something is broken they are many times as large."""
+_MOST_ROUNDING = (0.5, 8.0)
+"""Of the mean and of the largest difference in half precision, in 255ths. Those of the bundled nets are a quarter of it
+at most; where something is broken they are many times as large."""
+_MOST_EXACT_ROUNDING = (0.25, 4.0)
+"""The same in float32, of which CUDA rounds the factors of convolutions."""
 
 
-def cuda_form(net: TransformNet, device: torch.device, *, is_exact: bool) -> TransformNet:
-    """The fastest form that does what the net does on this device: folded, fused, in bfloat16, as CUDA graphs.
+def form_for_cuda(net: TransformNet, device: torch.device, *, is_exact: bool) -> TransformNet:
+    """The fastest form that does what the net does on this device: folded, fused, in half precision, as CUDA graphs.
 
     Where a form cannot be made, or makes something else of a small picture, the log says why and the net runs as it is.
 
     Args:
         net: on the device, in float32; may be changed.
         device: of CUDA.
-        is_exact: whether to compute in float32, as a device without bfloat16 does anyway.
+        is_exact: whether to compute in float32, as is done anyway on devices before Ampere.
 
     Raises:
         torch.OutOfMemoryError: there is not enough memory on the device.
     """
-    has_bfloat16 = torch.cuda.get_device_capability(device) >= (8, 0)
-    dtype = torch.float32 if is_exact or not has_bfloat16 else torch.bfloat16
-    # What is folded is folded on the CPU, because CUDA rounds the factors of a convolution.
-    form = checked(net, lambda net: rearranged(copy.deepcopy(net).cpu(), dtype).to(device), dtype)
+    is_exact = is_exact or torch.cuda.get_device_capability(device) < (8, 0)
+
+    def make(net: TransformNet) -> TransformNet:
+        # On the CPU, because what CUDA folds with is rounded.
+        return rearranged(copy.deepcopy(net).cpu(), is_exact=is_exact).to(device)
+
+    form = checked(net, make, *(_MOST_EXACT_ROUNDING if is_exact else _MOST_ROUNDING))
     torch.cuda.current_stream(device).synchronize()  # lanes have streams of their own
     return GraphedNet(form)
 
 
-def rearranged(net: TransformNet, dtype: torch.dtype) -> TransformNet:
+def rearranged(net: TransformNet, *, is_exact: bool) -> TransformNet:
     """The form itself.
 
     Args:
         net: in float32; may be changed.
-        dtype: of features and kernels, where that is sound.
+        is_exact: whether to compute in float32; else in float16 or bfloat16, where that is sound.
 
     Raises:
         ImportError: triton is missing.
@@ -54,27 +59,30 @@ def rearranged(net: TransformNet, dtype: torch.dtype) -> TransformNet:
     if isinstance(net, StyleNet):
         from service.inference.cuda_style_net import CudaStyleNet  # noqa: PLC0415  (needs triton)
 
-        return CudaStyleNet(net, dtype)
+        return CudaStyleNet(net, torch.float32 if is_exact else torch.float16)
     if isinstance(net, SuperResolutionNet):
         net = FoldedSuperResolutionNet(net)
     # What SRCNN computes is the picture itself, not what is added to one.
-    return Bfloat16Net(net) if dtype == torch.bfloat16 and not isinstance(net, SRCNN) else net
+    return net if is_exact or isinstance(net, SRCNN) else Bfloat16Net(net)
 
 
-def checked(net: TransformNet, make: Callable[[TransformNet], TransformNet], dtype: torch.dtype) -> TransformNet:
+def checked(
+    net: TransformNet, make: Callable[[TransformNet], TransformNet], most_mean: float, most: float
+) -> TransformNet:
     """A form of a net, or the net itself where that cannot be made or does something else.
 
     Args:
         net: in float32; should be as it was after `make`.
         make: makes the form, on the device of the net.
-        dtype: what convolutions of the form are computed in, which says how far it may differ.
+        most_mean: how far the form may differ from the net in the mean, in 255ths.
+        most: and at most.
 
     Raises:
         torch.OutOfMemoryError: there is not enough memory on the device.
     """
     try:
         form = make(net)
-        reason = _difference(net, form, dtype)
+        reason = _difference(net, form, most_mean, most)
     except torch.OutOfMemoryError:
         raise
     except Exception as error:
@@ -88,7 +96,7 @@ def checked(net: TransformNet, make: Callable[[TransformNet], TransformNet], dty
 
 
 @torch.inference_mode()
-def _difference(net: TransformNet, form: TransformNet, dtype: torch.dtype) -> str | None:
+def _difference(net: TransformNet, form: TransformNet, most_mean: float, most: float) -> str | None:
     """What the form does wrong with small pictures, if anything."""
     pictures = _waves(next(net.parameters()).device)
     wanted, found = net(pictures), form(pictures)
@@ -96,7 +104,7 @@ def _difference(net: TransformNet, form: TransformNet, dtype: torch.dtype) -> st
         return f"it makes {tuple(found.shape)} of {tuple(pictures.shape)}, not {tuple(wanted.shape)}"
     differences = (found - wanted).abs().mul_(255)
     mean, largest = differences.mean().item(), differences.max().item()
-    if mean <= _LIMITS[dtype][0] and largest <= _LIMITS[dtype][1]:  # neither if they are not numbers
+    if mean <= most_mean and largest <= most:  # neither if they are not numbers
         return None
     return f"it differs by {mean:.3g}/255 in the mean and by {largest:.3g}/255 at most"
 

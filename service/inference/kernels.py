@@ -142,10 +142,12 @@ def normalise(
     REFLECTS: tl.constexpr,
     ADDS: tl.constexpr,
     RESIDUAL_MARGIN: tl.constexpr,
+    LARGEST: tl.constexpr,
 ):
     """Normalises, then activates or adds; with the border around it; grid `(N·blocks,)`.
 
-    What is activated is shifted such that a flat picture's is 0, and what is added is without the bias.
+    What is activated is shifted such that a flat picture's is 0, and what is added is without the bias. What is larger
+    than the frame can hold becomes the largest that it can.
     """
     program = tl.program_id(0)
     picture = (program // blocks).to(tl.int64)
@@ -173,6 +175,7 @@ def normalise(
     else:
         shift = tl.load(bias + channels, mask=exists, other=0)[None, :]
         result = tl.maximum(result + tl.minimum(shift, 0), -tl.maximum(shift, 0))
+    result = tl.minimum(tl.maximum(result, -LARGEST), LARGEST)
     start = frame + picture * framed_height * framed_width * CHANNELS
     tl.store(start + place.to(tl.int64)[:, None] * CHANNELS + channels[None, :], result, mask=mask)
 
@@ -228,11 +231,13 @@ def paint(
     y, x = _pixel_at(place, width, True)
     channels = tl.arange(0, 4)
     exists = channels < 3
-    mask = (place < height * width)[:, None] & exists[None, :]
+    is_inside = (place < height * width)[:, None]
     start = cells + picture * height * width * 4
-    values = tl.load(start + place.to(tl.int64)[:, None] * 4 + channels[None, :], mask=mask, other=0).to(tl.float32)
+    values = tl.load(start + place.to(tl.int64)[:, None] * 4 + channels[None, :], mask=is_inside, other=0).to(
+        tl.float32
+    )
     values += tl.load(bias + channels, mask=exists, other=0)[None, :]
     start = pictures + picture * height * width * 3
     target = (y * width + x).to(tl.int64)[:, None] * 3 + channels[None, :]
     # 0.55·tanh(v) + 0.5, by the exponential function alone.
-    tl.store(start + target, 1.1 * tl.sigmoid(2 * values) - 0.05, mask=mask)
+    tl.store(start + target, 1.1 * tl.sigmoid(2 * values) - 0.05, mask=is_inside & exists[None, :])

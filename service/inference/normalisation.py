@@ -23,6 +23,7 @@ _BLOCK = 4096
 """Values in work at once in a block of threads: four loads of 16 bytes for each of 128 threads, if of two bytes."""
 _MOST_PARTS = 512
 """That statistics of one picture are made from."""
+_PARTS_AT_ONCE = 64
 
 
 class Frame(NamedTuple):
@@ -67,26 +68,27 @@ class Normalisation(nn.Module):
 
     Args:
         norm: with gain and bias in float32, which are copied.
+        scale: of the features; what the norm was trained for was so many times as large.
     """
 
     gain: Tensor
     bias: Tensor
 
-    def __init__(self, norm: nn.InstanceNorm2d) -> None:
+    def __init__(self, norm: nn.InstanceNorm2d, scale: float = 1) -> None:
         super().__init__()
         self.register_buffer("gain", norm.weight.detach().clone())
         self.register_buffer("bias", norm.bias.detach().clone())
-        self.eps = norm.eps
+        self.eps = norm.eps / scale**2
 
-    def activate(self, features: Features, frame: Frame) -> Tensor:
-        """The ReLU of what is normalised, less what that is for a flat picture."""
-        return self._into(frame, features, None)
+    def forward(self, features: Features, frame: Frame, residual: Residual | None = None) -> Tensor:
+        """The next frame.
 
-    def add(self, features: Features, residual: Residual, frame: Frame) -> Tensor:
-        """The sum of a residual and what is normalised, without the bias."""
-        return self._into(frame, features, residual)
-
-    def _into(self, frame: Frame, features: Features, residual: Residual | None) -> Tensor:
+        Args:
+            features: to normalise.
+            frame: how to lay it out.
+            residual: what to add the features to, without the bias; else their ReLU is taken, less what that is for a
+                flat picture.
+        """
         count, height, width, channels = features.sizes
         statistics = self._measure(features)
         out = features.values.new_empty(frame.shape(count, height, width, channels))
@@ -111,6 +113,7 @@ class Normalisation(nn.Module):
             REFLECTS=frame.reflects,
             ADDS=residual is not None,
             RESIDUAL_MARGIN=0 if residual is None else residual.margin,
+            LARGEST=torch.finfo(out.dtype).max,
         )
         return out
 
@@ -145,6 +148,6 @@ class Normalisation(nn.Module):
             self.eps,
             CHANNELS=channels,
             BLOCK_CHANNELS=block_channels,
-            BLOCK_PARTS=64,
+            BLOCK_PARTS=_PARTS_AT_ONCE,
         )
         return statistics
