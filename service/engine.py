@@ -15,6 +15,7 @@ from torch import Tensor
 from model_store.nets import TransformNet
 from service import request_id
 from service.buckets import Buckets, Job, Output
+from service.inference.cuda_graphs import free_memory
 from service.lane import Lane
 from service.observer import Observer
 from service.problems import DeviceLost, InternalError, Problem, Unavailable
@@ -148,7 +149,7 @@ class Engine:
             return
         if _is_out_of_memory(failure):
             self._relieve()
-            torch.cuda.empty_cache()
+            free_memory()
         if len(batch) > 1:
             middle = len(batch) // 2
             self._serve(lane, batch[:middle])

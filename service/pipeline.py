@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
+from functools import partial
 from typing import NamedTuple, TypeVar, TypeVarTuple
 
 import torch
@@ -78,7 +79,7 @@ class Pipeline:
             store,
             device,
             settings.model_memory_bytes or capacity.model_bytes,
-            prepare=inference_form,
+            prepare=partial(inference_form, is_exact=settings.precision == "float32"),
             observer=observer,
         )
         self.engine = Engine(

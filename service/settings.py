@@ -13,6 +13,9 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="IMPASTO_")
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    precision: Literal["auto", "float32"] = Field(
+        default="auto", description="`auto` computes in half precision where that is faster, as on CUDA."
+    )
     max_upload_bytes: int = Field(default=32 * 1024**2, ge=1)
     upload_timeout_s: float = Field(default=30.0, gt=0)
     deadline_s: float = Field(default=60.0, gt=0, description="From a request's arrival until its answer is ready.")

@@ -1,7 +1,6 @@
 """The paper's own nets (Johnson et al. 2016, supplementary tables 1 and 2), for comparison with it."""
 
 from collections.abc import Callable
-from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -22,7 +21,7 @@ class Johnson2016StyleNet(TransformNet):
         width: channels of the first layer; the paper's is 32.
     """
 
-    multiple: ClassVar[int] = 4
+    multiple = 4
 
     def __init__(self, width: int = 32) -> None:
         super().__init__()

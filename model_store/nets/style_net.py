@@ -1,7 +1,6 @@
 """The style net that this project trains by default."""
 
 from collections.abc import Callable
-from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -21,7 +20,7 @@ class StyleNet(TransformNet):
         residual_blocks: how many blocks work at a quarter of the size.
     """
 
-    multiple: ClassVar[int] = 4
+    multiple = 4
 
     def __init__(self, width: int = 32, residual_blocks: int = 5) -> None:
         super().__init__()

@@ -1,7 +1,5 @@
 """What all transform nets have in common: the contract of sizes and ranges."""
 
-from typing import ClassVar
-
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -21,7 +19,7 @@ class TransformNet(nn.Module):
     """
 
     task: Task = "stylize"
-    multiple: ClassVar[int] = 1
+    multiple: int = 1
     factor: int = 1
 
     def transform(self, pictures: Tensor) -> Tensor:

@@ -38,12 +38,12 @@ class CpuStyleNet(TransformNet):
 
     def __init__(self, net: StyleNet) -> None:
         super().__init__()
-        self.encoder = nn.ModuleList(_Strided(*each) for each in _convs_with_norms(net.encoder))
+        self.encoder = nn.ModuleList(_Strided(*each) for each in convs_with_norms(net.encoder))
         self.residuals = nn.ModuleList(
-            nn.ModuleList(_Winograd(*each) for each in _convs_with_norms(cast("nn.Sequential", block.branch)))
+            nn.ModuleList(_Winograd(*each) for each in convs_with_norms(cast("nn.Sequential", block.branch)))
             for block in net.residuals
         )
-        self.enlarging = nn.ModuleList(_Enlarging(*each) for each in _convs_with_norms(net.decoder))
+        self.enlarging = nn.ModuleList(_Enlarging(*each) for each in convs_with_norms(net.decoder))
         last = cast("nn.Conv2d", net.decoder[-1])
         self.last = nn.Conv2d(4 * last.in_channels, 4 * last.out_channels, 5)
         self.last.weight.data = _channels_last(fold_shuffle(last.weight.detach()))
@@ -229,7 +229,8 @@ class _Enlarging(_Winograd):
         return cells.view(*cells.shape[:2], 2, 2, self.channels)
 
 
-def _convs_with_norms(layers: nn.Sequential) -> Iterator[tuple[nn.Conv2d, nn.InstanceNorm2d]]:
+def convs_with_norms(layers: nn.Sequential) -> Iterator[tuple[nn.Conv2d, nn.InstanceNorm2d]]:
+    """The convolutions that a normalisation follows, with it."""
     convs = [layer for layer in layers if isinstance(layer, nn.Conv2d)]
     norms = [layer for layer in layers if isinstance(layer, nn.InstanceNorm2d)]
     return zip(convs, norms, strict=False)  # the last convolution has no normalisation

@@ -1,4 +1,4 @@
-"""The benchmarks of the server run, on small work; what they measure is looked at elsewhere."""
+"""The benchmarks run, on small work; what they measure is looked at elsewhere."""
 
 import json
 import os
@@ -67,3 +67,12 @@ def test_serving_is_measured_against_both_peers() -> None:
     results = run("serving", "--size", "32", "--clients", "2", "--rounds", "1", "--duration", "1", "--warm-up", "0")
     assert set(results["by_clients"]["2"]) == {"impasto", "handwritten", "litserve", "ours_to_better_peer"}
     assert all(each["not_good"] == 0 for each in results["by_clients"]["2"].values() if "not_good" in each)
+
+
+def test_a_net_is_measured_against_itself_and_by_stages() -> None:
+    results = run("net", "--size", "32", "--batch", "1", "--batch", "2", "--rounds", "1", "--device", "cpu", "--json")
+    assert [(each["size"], each["batch"]) for each in results["runs"]] == [(32, 1), (32, 2)]
+    for each in results["runs"]:
+        assert each["ms_per_picture"].keys() == {"form", "float32"}
+        assert each["difference_255ths"] < 0.1
+        assert sum(stage["share"] for stage in each["stages"]) == pytest.approx(1, abs=0.02)

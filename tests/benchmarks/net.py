@@ -1,0 +1,294 @@
+"""How long a net takes in the form that serves, against the net itself, and what each of its stages has left.
+
+    python tests/benchmarks/net.py --size 256 --batch 1 --batch 32
+
+The peers are the net as it was trained, in eager float32, and on CUDA also in eager bfloat16 and channels-last. All run
+in turn, on the same pictures. Then the layers of the form are timed one by one, without graphs, and set against what
+the device can do at most, as measured here too: copying, and multiplying large matrices. A layer's least time is that
+of its arithmetic, or of reading and writing its input and output once, whichever is longer.
+"""
+
+import argparse
+import copy
+import json
+import re
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from model_store.nets import TransformNet
+from model_store.store import BUNDLED, Store
+from service.inference import inference_form
+from service.inference.bfloat16_net import Bfloat16Net
+from service.inference.cuda_graphs import GraphedNet
+
+WARM_UP = 3
+
+
+class Ceilings(NamedTuple):
+    """What the device can do at most."""
+
+    bytes_per_s: float
+    """Read and written."""
+    flop_per_s: float
+
+
+class Layer(NamedTuple):
+    """One call of a layer."""
+
+    name: str
+    seconds: float
+    flop: float
+    """0 where it is unknown."""
+    bytes: int
+    """Of input, output and weights."""
+
+
+@torch.inference_mode()
+def main() -> None:
+    """Prints a line for each size and batch, and a table of stages for each; or all of it as JSON."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", default="muse", help="a bundled model")
+    parser.add_argument("--size", type=int, action="append", help="of square pictures; several make several runs")
+    parser.add_argument("--batch", type=int, action="append")
+    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    device = torch.device(options.device)
+    ceilings = measure_ceilings(device)
+    net = read(options.model).to(device)
+    with torch.inference_mode(mode=False):
+        nets = contestants(net, device)
+    with torch.cuda.stream(torch.cuda.Stream(device)) if device.type == "cuda" else nullcontext():
+        runs = [
+            measure(nets, torch.rand(batch, 3, size, size, device=device), options.rounds, ceilings)
+            for size in options.size or [256]
+            for batch in options.batch or [1]
+        ]
+    report = {
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "model": options.model,
+        "form": type(inner(nets["form"])).__name__,
+        "copy_gb_per_s": round(ceilings.bytes_per_s / 1e9, 1),
+        "matrix_product_tflop_per_s": round(ceilings.flop_per_s / 1e12, 3),
+        "runs": runs,
+    }
+    print(json.dumps(report) if options.json else as_text(report))
+
+
+def read(model: str) -> TransformNet:
+    """A bundled net, in evaluation mode."""
+    store = Store(BUNDLED)
+    for task in ("stylize", "super-resolve"):
+        if model in store.names(task):
+            return store.open(task, model, store.versions(task, model)[-1]).net
+    raise SystemExit(f"there is no bundled model {model!r}")
+
+
+def contestants(net: TransformNet, device: torch.device) -> dict[str, TransformNet]:
+    """The form first, then its peers."""
+    nets = {"form": inference_form(copy.deepcopy(net)), "float32": net}
+    if device.type == "cuda":
+        nets["bfloat16"] = Bfloat16Net(copy.deepcopy(net))
+    return nets
+
+
+def measure(nets: dict[str, TransformNet], pictures: Tensor, rounds: int, ceilings: Ceilings) -> dict[str, Any]:
+    """Times all nets in turn, then the layers of the form."""
+    device = pictures.device
+    milliseconds = interleaved([lambda net=net: net(pictures) for net in nets.values()], rounds, device)
+    per_picture = dict(zip(nets, (each / len(pictures) for each in milliseconds), strict=True))
+    form = inner(nets["form"])
+    seconds, layers = layers_of(form, pictures, rounds)
+    return {
+        "size": pictures.shape[-1],
+        "batch": len(pictures),
+        "ms_per_picture": {name: round(each, 4) for name, each in per_picture.items()},
+        "speed_up_over": {
+            name: round(each / per_picture["form"], 2) for name, each in per_picture.items() if name != "form"
+        },
+        "difference_255ths": round((form(pictures) - nets["float32"](pictures)).abs().mean().item() * 255, 4),
+        "stages": list(stages(layers, seconds, ceilings)),
+    }
+
+
+def inner(net: TransformNet) -> TransformNet:
+    """The net that graphs are captured of."""
+    return net.net if isinstance(net, GraphedNet) else net
+
+
+def interleaved(works: list[Callable[[], object]], rounds: int, device: torch.device) -> list[float]:
+    """The median milliseconds of each, done in turn."""
+    seconds: list[list[float]] = [[] for _ in works]
+    for number in range(WARM_UP + rounds):
+        for times, work in zip(seconds, works, strict=True):
+            synchronise(device)
+            started = time.perf_counter()
+            work()
+            synchronise(device)
+            if number >= WARM_UP:
+                times.append(time.perf_counter() - started)
+    return [1000 * statistics.median(times) for times in seconds]
+
+
+def measure_ceilings(device: torch.device) -> Ceilings:
+    """By a large copy, and by a large product of matrices in the type that the device multiplies fastest."""
+    is_cuda = device.type == "cuda"
+    source = torch.empty(2**28 if is_cuda else 2**25, dtype=torch.uint8, device=device)
+    target = torch.empty_like(source)
+    side = 8192 if is_cuda else 1024
+    matrix = torch.randn(side, side, device=device, dtype=torch.bfloat16 if is_cuda else torch.float32)
+    copying, multiplying = interleaved([lambda: target.copy_(source), lambda: matrix @ matrix], 10, device)
+    return Ceilings(2 * source.nbytes / copying * 1e3, 2 * side**3 / multiplying * 1e3)
+
+
+def layers_of(net: TransformNet, pictures: Tensor, rounds: int) -> tuple[float, list[Layer]]:
+    """The median seconds of a whole run, and all calls of modules that have none within."""
+    clock = CudaClock() if pictures.is_cuda else Clock()
+    calls: list[tuple[str, nn.Module, object, object]] = []
+    hooks = []
+
+    def before(_module: nn.Module, _given: object) -> None:
+        clock.mark()
+
+    for name, module in net.named_modules():
+        if next(module.children(), None) is None:
+
+            def after(module: nn.Module, given: object, made: object, name: str = name) -> None:
+                clock.mark()
+                calls.append((name, module, given, made))
+
+            hooks += [module.register_forward_pre_hook(before), module.register_forward_hook(after)]
+    runs: list[list[float]] = []
+    for _ in range(WARM_UP + rounds):
+        calls.clear()
+        clock.start()
+        net(pictures)
+        clock.mark()
+        runs.append(clock.gaps())
+    for hook in hooks:
+        hook.remove()
+    medians = [statistics.median(gaps) for gaps in zip(*runs[WARM_UP:], strict=True)]
+    # The gaps between the layers are every other.
+    layers = [
+        Layer(
+            name,
+            seconds,
+            flop_of(module, made),
+            sum(map(bytes_of, (given, made, [*module.parameters(), *module.buffers()]))),
+        )
+        for (name, module, given, made), seconds in zip(calls, medians[1::2], strict=False)
+    ]
+    return sum(medians), layers
+
+
+class Clock:
+    """Takes the time at marks, on the CPU."""
+
+    def start(self) -> None:
+        """The first mark."""
+        self.times = [time.perf_counter()]
+
+    def mark(self) -> None:
+        """One more."""
+        self.times.append(time.perf_counter())
+
+    def gaps(self) -> list[float]:
+        """Seconds between the marks."""
+        return [after - before for before, after in pairwise(self.times)]
+
+
+class CudaClock(Clock):
+    """Takes the time at marks of the device, and keeps that waiting until all is launched."""
+
+    def start(self) -> None:
+        """The first mark."""
+        torch.cuda.synchronize()
+        torch.cuda._sleep(100_000_000)  # cycles
+        self.events: list[torch.cuda.Event] = []
+        self.mark()
+
+    def mark(self) -> None:
+        """One more."""
+        self.events.append(torch.cuda.Event(enable_timing=True))
+        self.events[-1].record()
+
+    def gaps(self) -> list[float]:
+        """Seconds between the marks."""
+        torch.cuda.synchronize()
+        return [before.elapsed_time(after) / 1e3 for before, after in pairwise(self.events)]
+
+
+def flop_of(module: nn.Module, made: object) -> float:
+    """Of a convolution; 0 for other modules."""
+    kernels = [tensor for tensor in (*module.parameters(), *module.buffers()) if tensor.ndim == 4]
+    return 2.0 * made.numel() * kernels[0][0].numel() if len(kernels) == 1 and isinstance(made, Tensor) else 0.0
+
+
+def bytes_of(values: object) -> int:
+    """Of all tensors in there."""
+    if isinstance(values, Tensor):
+        return values.nbytes
+    return sum(map(bytes_of, values)) if isinstance(values, tuple | list) else 0
+
+
+def stages(layers: list[Layer], seconds: float, ceilings: Ceilings) -> Iterator[dict[str, Any]]:
+    """Layers of one kind together, in the order of the first; then what lies between them."""
+    kinds: dict[str, list[Layer]] = {}
+    for layer in layers:
+        kinds.setdefault(re.sub(r"\d+", "*", layer.name), []).append(layer)
+    for name, alike in kinds.items():
+        taken = sum(layer.seconds for layer in alike)
+        least = sum(max(layer.flop / ceilings.flop_per_s, layer.bytes / ceilings.bytes_per_s) for layer in alike)
+        yield {
+            "stage": name,
+            "calls": len(alike),
+            "ms": round(1e3 * taken, 4),
+            "share": round(taken / seconds, 3),
+            "gflop": round(sum(layer.flop for layer in alike) / 1e9, 3),
+            "mb": round(sum(layer.bytes for layer in alike) / 1e6, 2),
+            "of_ceiling": round(least / taken, 3),
+        }
+    between = seconds - sum(layer.seconds for layer in layers)
+    yield {"stage": "between", "ms": round(1e3 * between, 4), "share": round(between / seconds, 3)}
+
+
+def as_text(report: dict[str, Any]) -> str:
+    """For people."""
+    lines = [f"{name}: {value}" for name, value in report.items() if name != "runs"]
+    for run in report["runs"]:
+        times = ", ".join(f"{name} {each} ms" for name, each in run["ms_per_picture"].items())
+        ratios = ", ".join(f"{each}× over {name}" for name, each in run["speed_up_over"].items())
+        lines += [
+            "",
+            f"{run['size']}² ×{run['batch']}: a picture {times}; {ratios}; off by {run['difference_255ths']}/255",
+        ]
+        lines += [
+            f"  {stage['stage']:36}{stage['ms']:10.3f} ms {stage['share']:7.1%}"
+            + (
+                f"{stage['gflop']:10.3f} GFLOP{stage['mb']:10.2f} MB{stage['of_ceiling']:8.1%} of the ceiling"
+                if "mb" in stage
+                else ""
+            )
+            for stage in run["stages"]
+        ]
+    return "\n".join(lines)
+
+
+def synchronise(device: torch.device) -> None:
+    """Waits for the device."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+if __name__ == "__main__":
+    main()
