@@ -17,11 +17,11 @@ def inference_form(net: TransformNet, *, is_exact: bool = False) -> TransformNet
         A net whose results differ by rounding only: by far less than 1/255 in float32, and by less than that in the
         mean in half precision.
     """
-    device = next(net.parameters()).device
-    if device.type == "cuda":
+    device = next((parameter.device for parameter in net.parameters()), None)
+    if device is not None and device.type == "cuda":
         return form_for_cuda(net, device, is_exact=is_exact)
     if isinstance(net, SuperResolutionNet):
         return FoldedSuperResolutionNet(net)
-    if isinstance(net, StyleNet) and device.type == "cpu":
+    if isinstance(net, StyleNet):
         return CpuStyleNet(net)
     return net

@@ -102,6 +102,15 @@ def test_a_form_tells_the_task_factor_and_multiple_of_its_net() -> None:
         assert (form.task, form.factor, form.multiple) == (net.task, net.factor, net.multiple)
 
 
+def test_a_net_without_weights_is_run_as_it_is() -> None:
+    class Same(TransformNet):
+        def transform(self, pictures: Tensor) -> Tensor:
+            return pictures
+
+    net = Same()
+    assert inference_form(net) is net
+
+
 def test_the_weights_of_a_form_are_counted_in_its_state() -> None:
     form = inference_form(net_of("style-net"))
     assert sum(tensor.nbytes for tensor in form.state_dict().values()) > 10_000
