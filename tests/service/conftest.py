@@ -10,6 +10,7 @@ from pathlib import Path
 import httpx
 import numpy as np
 import pytest
+import torch
 import uvicorn
 from PIL import Image
 from torch import Tensor
@@ -85,10 +86,13 @@ class GatedStore(Store):
 
 @pytest.fixture
 def gated_store() -> Iterator[GatedStore]:
-    """Its `gate` keeps the device busy until it is `opened`, and tells by `entered` when that begins."""
+    """Its `gate` keeps the device, which has one lane, busy until it is `opened`; `entered` tells when it does."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
     store = GatedStore()
     yield store
     store.gate.opened.set()
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="session")

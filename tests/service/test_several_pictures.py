@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx
 import pytest
-from PIL import Image
+from PIL import Image, ImageChops
 
 from model_store.store import Store
 from service.settings import Settings
@@ -51,11 +51,17 @@ def files_in(response: httpx.Response) -> dict[str, bytes]:
         return {name: archive.read(name) for name in archive.namelist()}
 
 
+def assert_same(one: bytes, other: bytes) -> None:
+    """Pictures but for rounding, which depends on the number of cores that a picture had."""
+    first, second = (Image.open(io.BytesIO(each)).convert("RGB") for each in (one, other))
+    assert max(high for _, high in ImageChops.difference(first, second).getextrema()) <= 1
+
+
 def test_several_pictures_are_answered_with_a_zip(http: httpx.Client, photo_png: bytes, plain_png: PlainPng) -> None:
     response = post_all(http, [("cat.png", photo_png), ("dog.png", plain_png(9)), ("cat.png", plain_png(8))])
     files = files_in(response)
     assert list(files) == ["cat.png", "dog.png", "cat-2.png"]
-    assert files["cat.png"] == http.post("/stylize?style=muse", content=photo_png).content
+    assert_same(files["cat.png"], http.post("/stylize?style=muse", content=photo_png).content)
     assert Image.open(io.BytesIO(files["cat-2.png"])).size == (20, 16)
     assert response.headers["X-Model"] == "muse@1"
     assert "net;dur=" in response.headers["Server-Timing"]
@@ -70,7 +76,7 @@ def test_several_pictures_are_answered_in_parts_where_that_is_asked_for(
     parts = list(message.iter_parts())
     assert [part.get_filename() for part in parts] == ["cat.png", "dog.png"]
     alone = http.post("/stylize?style=muse", content=photo_png)
-    assert parts[0].get_payload(decode=True) == alone.content
+    assert_same(parts[0].get_payload(decode=True), alone.content)
     assert parts[0]["ETag"] == alone.headers["ETag"]
 
 
