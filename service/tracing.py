@@ -25,10 +25,11 @@ def record(answer: Answer) -> None:
             "impasto.batch": answer.batch,
         }
     )
-    epoch = time.time() - time.perf_counter()
+    # In whole nanoseconds: as seconds since 1970, a float is too coarse to keep the stages in their order.
+    epoch = time.time_ns() - time.perf_counter_ns()
     for stage in answer.stages:
-        started = epoch + stage.started
-        _tracer.start_span(stage.name, start_time=_nanoseconds(started)).end(_nanoseconds(started + stage.seconds))
+        span = _tracer.start_span(stage.name, start_time=epoch + _nanoseconds(stage.started))
+        span.end(epoch + _nanoseconds(stage.started + stage.seconds))
 
 
 def _nanoseconds(seconds: float) -> int:
