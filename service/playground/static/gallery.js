@@ -8,6 +8,8 @@ const FIRST = "muse";
 export function fillStyles(strip, cards) {
   const first = cards.some((card) => card.name === FIRST) ? FIRST : cards[0]?.name;
   strip.replaceChildren(...cards.map((card) => choice("style", card, card.name === first)));
+  const chosen = strip.querySelector("label:has(:checked)");
+  if (chosen) strip.scrollLeft = chosen.offsetLeft - strip.offsetLeft - (strip.clientWidth - chosen.offsetWidth) / 2;
 }
 
 /** Likewise smaller, and none is a choice, too. */
