@@ -3,7 +3,7 @@
 Pictures come out upright, in the RGB of their own profile, 8 bits per channel, with their alpha beside them.
 """
 
-from service.codec.formats import MEDIA_TYPES, NAMES, Format, RequestedFormat, check_room, format_of, preferred
+from service.codec.formats import MEDIA_TYPES, NAMES, Format, RequestedFormat, check_room, preferred
 from service.codec.metadata import Metadata
 from service.codec.picture import Picture
 from service.codec.reading import Header, decode, read_header
@@ -20,7 +20,6 @@ __all__ = [
     "check_room",
     "decode",
     "encode",
-    "format_of",
     "preferred",
     "read_header",
 ]

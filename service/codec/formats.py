@@ -1,10 +1,9 @@
 """The formats that pictures come in and go out in."""
 
 import importlib.util
-from pathlib import Path
 from typing import Literal
 
-from service.problems import TooLarge, UnsupportedFormat
+from service.problems import TooLarge
 
 Format = Literal["jpeg", "png", "webp", "avif"]
 """That we write."""
@@ -77,19 +76,6 @@ def check_room(format: Format, width: int, height: int) -> None:  # noqa: A002
             f"{format.upper()} holds up to {longest:,} pixels a side, and the answer would have {width:,}×{height:,}: "
             "ask for format=png"
         )
-
-
-def format_of(path: Path) -> Format:
-    """The format that a file name's suffix stands for.
-
-    Raises:
-        UnsupportedFormat: none that we write.
-    """
-    suffix = path.suffix.lower().lstrip(".")
-    name = "jpeg" if suffix == "jpg" else suffix
-    if name not in MEDIA_TYPES:
-        raise UnsupportedFormat(f"cannot write {path.name}: end its name in .jpg, .png, .webp or .avif")
-    return name
 
 
 def _weight(parameters: list[str]) -> float:

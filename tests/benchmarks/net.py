@@ -14,12 +14,13 @@ import json
 import re
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import nullcontext
 from itertools import pairwise
 from typing import Any, NamedTuple
 
 import torch
+from timing import interleaved
 from torch import Tensor, nn
 
 from model_store.nets import TransformNet
@@ -105,7 +106,7 @@ def contestants(net: TransformNet, device: torch.device) -> dict[str, TransformN
 def measure(nets: dict[str, TransformNet], pictures: Tensor, rounds: int, ceilings: Ceilings) -> dict[str, Any]:
     """Times all nets in turn, then the layers of the form."""
     device = pictures.device
-    milliseconds = interleaved([lambda net=net: net(pictures) for net in nets.values()], rounds, device)
+    milliseconds = interleaved([lambda net=net: net(pictures) for net in nets.values()], rounds, WARM_UP, device)
     per_picture = dict(zip(nets, (each / len(pictures) for each in milliseconds), strict=True))
     form = inner(nets["form"])
     seconds, layers = layers_of(form, pictures, rounds)
@@ -126,20 +127,6 @@ def inner(net: TransformNet) -> TransformNet:
     return net.net if isinstance(net, GraphedNet) else net
 
 
-def interleaved(works: list[Callable[[], object]], rounds: int, device: torch.device) -> list[float]:
-    """The median milliseconds of each, done in turn."""
-    seconds: list[list[float]] = [[] for _ in works]
-    for number in range(WARM_UP + rounds):
-        for times, work in zip(seconds, works, strict=True):
-            synchronise(device)
-            started = time.perf_counter()
-            work()
-            synchronise(device)
-            if number >= WARM_UP:
-                times.append(time.perf_counter() - started)
-    return [1000 * statistics.median(times) for times in seconds]
-
-
 def measure_ceilings(device: torch.device) -> Ceilings:
     """By a large copy, and by a large product of matrices in the type that the device multiplies fastest."""
     is_cuda = device.type == "cuda"
@@ -147,7 +134,7 @@ def measure_ceilings(device: torch.device) -> Ceilings:
     target = torch.empty_like(source)
     side = 8192 if is_cuda else 1024
     matrix = torch.randn(side, side, device=device, dtype=torch.bfloat16 if is_cuda else torch.float32)
-    copying, multiplying = interleaved([lambda: target.copy_(source), lambda: matrix @ matrix], 10, device)
+    copying, multiplying = interleaved([lambda: target.copy_(source), lambda: matrix @ matrix], 10, WARM_UP, device)
     return Ceilings(2 * source.nbytes / copying * 1e3, 2 * side**3 / multiplying * 1e3)
 
 
@@ -282,12 +269,6 @@ def as_text(report: dict[str, Any]) -> str:
             for stage in run["stages"]
         ]
     return "\n".join(lines)
-
-
-def synchronise(device: torch.device) -> None:
-    """Waits for the device."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
 
 
 if __name__ == "__main__":

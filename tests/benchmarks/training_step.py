@@ -9,14 +9,13 @@ which cost what real ones do.
 
 import argparse
 import json
-import statistics
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import safetensors.torch
 import torch
+from timing import interleaved
 from torch import Tensor
 
 from model_store.nets import build
@@ -53,7 +52,7 @@ def main() -> None:
     training = Training(recipe, objective, Processes(device), compiled=options.compile)
     batch = Batch(photos, torch.rand(recipe.batch, device=device))
     plain = plain_step(recipe, network, style_picture.to(device), photos)
-    ours, peer = interleaved((lambda: training.advance(batch), plain), options.steps, device)
+    ours, peer = interleaved((lambda: training.advance(batch), plain), options.steps, WARM_UP, device)
     print(
         json.dumps(
             {
@@ -100,26 +99,6 @@ def plain_step(recipe: StyleRecipe, network: LossNetwork, style_picture: Tensor,
         optimiser.step()
 
     return step
-
-
-def interleaved(steps: tuple[Callable[[], object], ...], count: int, device: torch.device) -> list[float]:
-    """The median milliseconds of each step, run in turn."""
-    seconds: list[list[float]] = [[] for _ in steps]
-    for number in range(WARM_UP + count):
-        for times, step in zip(seconds, steps, strict=True):
-            synchronise(device)
-            started = time.perf_counter()
-            step()
-            synchronise(device)
-            if number >= WARM_UP:
-                times.append(time.perf_counter() - started)
-    return [1000 * statistics.median(times) for times in seconds]
-
-
-def synchronise(device: torch.device) -> None:
-    """Waits for the device."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
 
 
 def made_weights(folder: Path) -> Path:

@@ -3,6 +3,7 @@
 import io
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -175,6 +176,52 @@ def server(serve: Serve) -> Iterator[str]:
 def http(server: str) -> Iterator[httpx.Client]:
     with httpx.Client(base_url=server, timeout=60) as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+def until() -> Callable[[Callable[[], bool]], bool]:
+    """Asks again and again, for 20 seconds at most; whether it became so."""
+
+    def until(is_so: Callable[[], bool]) -> bool:
+        deadline = time.monotonic() + 20
+        while not is_so() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        return is_so()
+
+    return until
+
+
+@pytest.fixture(scope="session")
+def stylize() -> Callable[..., httpx.Response]:
+    """Sends a picture to a server, to be painted by `muse`, with headers by their names."""
+
+    def stylize(url: str, picture: bytes, **headers: str) -> httpx.Response:
+        return httpx.post(f"{url}/stylize?style=muse", content=picture, headers=headers, timeout=60)
+
+    return stylize
+
+
+@pytest.fixture(scope="session")
+def has_a_place() -> Callable[[str], bool]:
+    """Whether a request to a server is read: this one's type is wrong, unless it is refused before that is seen."""
+
+    def has_a_place(url: str) -> bool:
+        answer = httpx.post(f"{url}/stylize?style=muse", content=b"", headers={"Content-Type": "text/plain"})
+        assert answer.status_code in {415, 429}
+        return answer.status_code == 415
+
+    return has_a_place
+
+
+@pytest.fixture(scope="session")
+def metric() -> Callable[[str, str], float]:
+    """The sum of all series of a server whose names begin so."""
+
+    def metric(url: str, name: str) -> float:
+        lines = httpx.get(f"{url}/metrics").text.splitlines()
+        return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(name))
+
+    return metric
 
 
 @pytest.fixture(scope="session")

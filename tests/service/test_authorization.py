@@ -15,10 +15,7 @@ from service.settings import Settings
 
 Serve = Callable[[Settings, Store], AbstractContextManager[str]]
 PlainPng = Callable[..., bytes]
-
-
-def stylize(url: str, picture: bytes, **headers: str) -> httpx.Response:
-    return httpx.post(f"{url}/stylize?style=muse", content=picture, headers=headers, timeout=60)
+Stylize = Callable[..., httpx.Response]
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +94,7 @@ def test_who_has_no_key_is_refused_before_sending(guarded: httpx.Client) -> None
 
 
 def test_a_key_has_only_as_many_requests_in_flight_as_it_may(
-    serve: Serve, gated_store: Any, plain_png: PlainPng, keys_and_entries: list[tuple[str, str]]
+    serve: Serve, gated_store: Any, plain_png: PlainPng, keys_and_entries: list[tuple[str, str]], stylize: Stylize
 ) -> None:
     (capped, _), (other, _) = keys_and_entries
     settings = Settings(device="cpu", api_keys=",".join(entry for _, entry in keys_and_entries))

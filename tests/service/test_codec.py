@@ -12,7 +12,7 @@ import torch
 from PIL import Image, ImageCms
 
 from service import codec
-from service.codec import Format, Picture, alpha, colour, encode, format_of
+from service.codec import Format, Picture, alpha, colour, encode
 from service.problems import BadPicture, Problem, TooLarge, UnsupportedFormat
 
 PHOTOS = Path(__file__).parents[1] / "pictures"
@@ -341,20 +341,3 @@ def test_what_a_format_has_no_room_for_is_refused(format: Format) -> None:  # no
     wide = Picture(torch.zeros(1, 66_000, 3, dtype=torch.uint8), None, format)
     with pytest.raises(TooLarge):
         encode(wide, quality=90)
-
-
-# Names
-
-
-@pytest.mark.parametrize(
-    ("name", "format"),
-    [("a.jpg", "jpeg"), ("a.JPEG", "jpeg"), ("a.b.png", "png"), ("a.webp", "webp"), ("a.avif", "avif")],
-)
-def test_a_suffix_stands_for_a_format(name: str, format: Format) -> None:  # noqa: A002
-    assert format_of(Path(name)) == format
-
-
-@pytest.mark.parametrize("name", ["a.gif", "a", "png"])
-def test_a_suffix_that_we_do_not_write_is_refused_by_name(name: str) -> None:
-    with pytest.raises(UnsupportedFormat, match=name):
-        format_of(Path(name))

@@ -15,6 +15,7 @@ from service.settings import Settings
 
 Serve = Callable[[Settings, Store], AbstractContextManager[str]]
 PlainPng = Callable[..., bytes]
+Stylize = Callable[..., httpx.Response]
 
 HOURS = 3600 * 1000
 
@@ -80,17 +81,13 @@ def test_a_timeout_of_another_kind_is_passed_on() -> None:
 # Requests
 
 
-def stylize(url: str, picture: bytes, **headers: str) -> httpx.Response:
-    return httpx.post(f"{url}/stylize?style=muse", content=picture, headers=headers, timeout=60)
-
-
 def assert_exceeded(response: httpx.Response) -> None:
     assert response.status_code == 504
     assert response.json()["type"] == "urn:impasto:problem:deadline-exceeded"
 
 
 def test_what_is_queued_past_its_deadline_is_answered_and_never_computed(
-    serve: Serve, gated_store: Any, plain_png: PlainPng
+    serve: Serve, gated_store: Any, plain_png: PlainPng, stylize: Stylize
 ) -> None:
     with serve(Settings(device="cpu"), gated_store) as url, ThreadPoolExecutor(1) as thread:
         first = thread.submit(stylize, url, plain_png(1))
@@ -102,21 +99,25 @@ def test_what_is_queued_past_its_deadline_is_answered_and_never_computed(
     assert gated_store.gate.seen == [1, 3]
 
 
-def test_who_is_past_the_deadline_frees_the_place(serve: Serve, gated_store: Any, plain_png: PlainPng) -> None:
+def test_who_is_past_the_deadline_frees_the_place(
+    serve: Serve, gated_store: Any, plain_png: PlainPng, stylize: Stylize
+) -> None:
     with serve(Settings(device="cpu", max_in_flight=1), gated_store) as url:
         for red in range(3):
             assert_exceeded(stylize(url, plain_png(red), **{"X-Deadline-Ms": "50"}))
         gated_store.gate.opened.set()
 
 
-def test_the_server_has_a_deadline_of_its_own(serve: Serve, gated_store: Any, plain_png: PlainPng) -> None:
+def test_the_server_has_a_deadline_of_its_own(
+    serve: Serve, gated_store: Any, plain_png: PlainPng, stylize: Stylize
+) -> None:
     with serve(Settings(device="cpu", deadline_s=0.05), gated_store) as url:
         for headers in ({}, {"X-Deadline-Ms": str(1 * HOURS)}):
             assert_exceeded(stylize(url, plain_png(1), **headers))
         gated_store.gate.opened.set()
 
 
-def test_waiting_for_a_model_counts(serve: Serve, slow_store: Any, photo_png: bytes) -> None:
+def test_waiting_for_a_model_counts(serve: Serve, slow_store: Any, photo_png: bytes, stylize: Stylize) -> None:
     with serve(Settings(device="cpu"), slow_store) as url:
         assert_exceeded(stylize(url, photo_png, **{"X-Deadline-Ms": "50"}))
         slow_store.opened.set()

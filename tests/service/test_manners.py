@@ -1,7 +1,6 @@
 """ETags, equal requests, caches, HEAD and OPTIONS, pages of other origins, and 100-continue."""
 
 import socket
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
@@ -17,34 +16,16 @@ from service.settings import Settings
 Publish = Callable[..., Card]
 Serve = Callable[[Settings, Store], AbstractContextManager[str]]
 PlainPng = Callable[..., bytes]
-
-
-def until(is_so: Callable[[], bool]) -> bool:
-    """Asks again and again, for 20 seconds at most; whether it became so."""
-    deadline = time.monotonic() + 20
-    while not is_so() and time.monotonic() < deadline:
-        time.sleep(0.01)
-    return is_so()
-
-
-def stylize(url: str, picture: bytes, **headers: str) -> httpx.Response:
-    return httpx.post(f"{url}/stylize?style=muse", content=picture, headers=headers, timeout=60)
-
-
-def metric(url: str, name: str) -> float:
-    lines = httpx.get(f"{url}/metrics").text.splitlines()
-    return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(name))
-
-
-def in_flight(url: str) -> float:
-    return metric(url, "impasto_requests_in_flight")
+Stylize = Callable[..., httpx.Response]
+Until = Callable[[Callable[[], bool]], bool]
+Metric = Callable[[str, str], float]
 
 
 # ETags
 
 
 def test_who_has_the_picture_already_is_told_so_without_computing(
-    serve: Serve, gated_store: Any, plain_png: PlainPng
+    serve: Serve, gated_store: Any, plain_png: PlainPng, stylize: Stylize
 ) -> None:
     gated_store.gate.opened.set()
     with serve(Settings(device="cpu"), gated_store) as url:
@@ -82,12 +63,12 @@ def test_pictures_are_for_the_client_only_and_asked_for_again(http: httpx.Client
 
 
 def test_equal_requests_are_computed_once_and_each_is_answered(
-    serve: Serve, gated_store: Any, plain_png: PlainPng
+    serve: Serve, gated_store: Any, plain_png: PlainPng, stylize: Stylize, until: Until, metric: Metric
 ) -> None:
     with serve(Settings(device="cpu"), gated_store) as url, ThreadPoolExecutor(3) as threads:
         answers = [threads.submit(stylize, url, plain_png(1)) for _ in range(3)]
         assert until(lambda: metric(url, "impasto_requests_coalesced_total") == 2)
-        places = in_flight(url)
+        places = metric(url, "impasto_requests_in_flight")
         gated_store.gate.opened.set()
         responses = [answer.result() for answer in answers]
         made = metric(url, "impasto_pictures_total")
@@ -100,7 +81,7 @@ def test_equal_requests_are_computed_once_and_each_is_answered(
 
 
 def test_the_others_are_answered_when_who_began_runs_out_of_time(
-    serve: Serve, gated_store: Any, plain_png: PlainPng
+    serve: Serve, gated_store: Any, plain_png: PlainPng, stylize: Stylize, until: Until, metric: Metric
 ) -> None:
     with serve(Settings(device="cpu"), gated_store) as url, ThreadPoolExecutor(2) as threads:
         hurried = threads.submit(stylize, url, plain_png(1), **{"X-Deadline-Ms": "2000"})
@@ -220,7 +201,7 @@ def test_who_asks_whether_to_send_is_told_to_go_on(server: str, photo_png: bytes
 
 
 def test_who_asks_whether_to_send_is_refused_before_sending_and_let_go(
-    serve: Serve, gated_store: Any, plain_png: PlainPng
+    serve: Serve, gated_store: Any, plain_png: PlainPng, stylize: Stylize
 ) -> None:
     with serve(Settings(device="cpu", max_in_flight=1), gated_store) as url, ThreadPoolExecutor(1) as thread:
         first = thread.submit(stylize, url, plain_png(1))

@@ -4,7 +4,6 @@ import email
 import email.policy
 import io
 import json
-import time
 import zipfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -20,23 +19,9 @@ from service.settings import Settings
 
 Serve = Callable[[Settings, Store], AbstractContextManager[str]]
 PlainPng = Callable[..., bytes]
-
-
-def until(is_so: Callable[[], bool]) -> bool:
-    """Asks again and again, for 20 seconds at most; whether it became so."""
-    deadline = time.monotonic() + 20
-    while not is_so() and time.monotonic() < deadline:
-        time.sleep(0.01)
-    return is_so()
-
-
-def stylize(url: str, picture: bytes, **headers: str) -> httpx.Response:
-    return httpx.post(f"{url}/stylize?style=muse", content=picture, headers=headers, timeout=60)
-
-
-def in_flight(url: str) -> float:
-    lines = httpx.get(f"{url}/metrics").text.splitlines()
-    return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith("impasto_requests_in_flight"))
+Stylize = Callable[..., httpx.Response]
+Until = Callable[[Callable[[], bool]], bool]
+Metric = Callable[[str, str], float]
 
 
 def post_all(client: httpx.Client, pictures: list[tuple[str, bytes]], **headers: str) -> httpx.Response:
@@ -102,14 +87,16 @@ def test_an_unknown_style_refuses_all_of_them(http: httpx.Client, photo_png: byt
     assert response.status_code == 404
 
 
-def test_each_picture_holds_a_place(serve: Serve, gated_store: Any, plain_png: PlainPng) -> None:
+def test_each_picture_holds_a_place(
+    serve: Serve, gated_store: Any, plain_png: PlainPng, stylize: Stylize, until: Until, metric: Metric
+) -> None:
     with (
         serve(Settings(device="cpu", max_in_flight=3), gated_store) as url,
         httpx.Client(base_url=url, timeout=60) as client,
         ThreadPoolExecutor(1) as thread,
     ):
         answer = thread.submit(post_all, client, [(f"{red}.png", plain_png(red)) for red in range(3)])
-        assert until(lambda: in_flight(url) == 3)
+        assert until(lambda: metric(url, "impasto_requests_in_flight") == 3)
         refused = stylize(url, plain_png(9))
         gated_store.gate.opened.set()
         assert len(files_in(answer.result())) == 3

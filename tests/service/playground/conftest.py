@@ -4,7 +4,7 @@ import re
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -15,6 +15,7 @@ FLAGS = [
     *("--disable-background-networking", "--disable-component-update"),
     *("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"),
 ]
+TWO_FRAMES = "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
 
 
 class Desk:
@@ -44,10 +45,11 @@ class Desk:
         return {"path": address.path} | {name: value for name, [value] in parse_qs(address.query).items()}
 
     def wait(self) -> None:
-        """Until an answer is shown."""
+        """Until an answer is shown, where it stays: its facts make the view lower, and a frame later it fits again."""
         self.page.locator("#view.both").wait_for()
         self.page.locator("#progress").wait_for(state="hidden")
         self.page.locator("#facts").wait_for()
+        self.page.evaluate(TWO_FRAMES)
 
     def text(self, selector: str) -> str:
         return str(self.page.locator(selector).inner_text())
@@ -70,14 +72,6 @@ class Desk:
         return int(self.page.get_attribute("#divider", "aria-valuenow"))
 
 
-class Look(NamedTuple):
-    """How the page is looked at."""
-
-    theme: str
-    width: int
-    height: int
-
-
 @pytest.fixture(scope="module")  # no longer, because Playwright keeps an event loop running in this thread
 def chromium() -> Iterator[Any]:
     playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install 'impasto[browser]'")
@@ -90,16 +84,15 @@ def chromium() -> Iterator[Any]:
 
 
 @pytest.fixture
-def look() -> Look:
-    return Look("light", 1280, 800)
+def screen() -> dict[str, Any]:
+    """What the page is looked at with, in Playwright's words; a test may be parametrised with another."""
+    return {"viewport": {"width": 1280, "height": 800}}
 
 
 @pytest.fixture
-def context(chromium: Any, look: Look, server: str) -> Iterator[Any]:
+def context(chromium: Any, screen: dict[str, Any], server: str) -> Iterator[Any]:
     """A visitor, whose page may ask nobody but servers of the tests."""
-    context = chromium.new_context(
-        viewport={"width": look.width, "height": look.height}, color_scheme=look.theme, base_url=server
-    )
+    context = chromium.new_context(**screen, base_url=server)
     context.grant_permissions(["clipboard-read", "clipboard-write", "camera"])
     asked_elsewhere: list[str] = []
 

@@ -41,8 +41,10 @@ def test_the_style_changes_while_it_paints(desk: Desk) -> None:
 
 
 def test_stopping_turns_the_camera_off(desk: Desk) -> None:
-    start(desk)
-    desk.page.get_by_role("button", name="Stop").click()
+    with desk.page.expect_websocket() as opened:
+        start(desk)
+    with opened.value.expect_event("close"):
+        desk.page.get_by_role("button", name="Stop").click()
     assert desk.page.evaluate("document.getElementById('live-camera').srcObject") is None
     assert desk.page.get_by_role("button", name="Start the camera").is_visible()
     assert not desk.page.locator("#notice").is_visible()
