@@ -74,7 +74,7 @@ PANELS = [panel for panel in DASHBOARD["panels"] if panel["type"] != "row"]
 def dashboard_expressions() -> dict[str, str]:
     """By what asks for them, with a value for each variable."""
     asked = {
-        f"panel {panel['title']!r}, {target['refId']}": target["expr"]
+        f"panel {panel['id']} ({panel['title']}), {target['refId']}": target["expr"]
         for panel in PANELS
         for target in panel["targets"]
     }
