@@ -168,7 +168,8 @@ def test_workers_share_what_the_machine_has() -> None:
     assert each.model_dump() == together.model_dump() | divided
 
 
-def test_workers_share_the_cores(serve: Serve) -> None:
+def test_workers_share_the_cores(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "6")
     before = torch.get_num_threads()
     torch.set_num_threads(6)
     try:
