@@ -5,7 +5,6 @@ from contextlib import asynccontextmanager
 from importlib.metadata import version
 from typing import Any
 
-import torch
 from fastapi import Depends, FastAPI
 from fastapi.concurrency import run_in_threadpool
 from starlette.middleware.cors import CORSMiddleware
@@ -19,7 +18,7 @@ from service.authorization import authorize
 from service.body_limit import BodyLimitMiddleware
 from service.caching import CachingMiddleware
 from service.coalescing import Coalescing
-from service.device import choose_device
+from service.device import choose_device, share_cores
 from service.metrics import Metrics
 from service.parts import Parts
 from service.pipeline import Answer, Pipeline
@@ -50,8 +49,7 @@ def create_app(settings: Settings | None = None, store: Store | None = None) -> 
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        if settings.workers > 1:
-            torch.set_num_threads(max(1, torch.get_num_threads() // settings.workers))
+        share_cores(settings.workers)
         metrics = Metrics(device)
         pipeline = Pipeline(store, device, settings, metrics)
         pipeline.start(preload)

@@ -66,42 +66,42 @@ def serve(
     grace: Annotated[int, typer.Option(min=0, help="Seconds to finish what was accepted, on SIGTERM.")] = 30,
 ) -> None:
     """Serve over HTTP; settings come from the environment (IMPASTO_…)."""
+    # First of all: what is process 1 of a container would else not hear of it while it imports torch. And uvicorn,
+    # once it has stopped on SIGTERM, raises it again: that is a clean end.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     _ask_for_large_pages()
     import uvicorn
 
-    from service import logs
+    from service import logs, serving
     from service.app import create_app
     from service.live import MOST_FRAME_BYTES
     from service.settings import Settings
 
-    # uvicorn drains on SIGTERM and then raises it again: that is a clean end.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     if workers is not None:
         os.environ["IMPASTO_WORKERS"] = str(workers)
     # Made here for several workers, too: what is wrong with the settings is told once, before any of them starts.
     settings = Settings()
     app = create_app(settings)
-    log_config = logs.configuration(settings.log_format, settings.log_level)
-    run = partial(
-        uvicorn.run,
+    configure = partial(
+        uvicorn.Config,
         host=host,
         port=port,
-        timeout_graceful_shutdown=grace,
-        log_config=log_config,
+        log_config=logs.configuration(settings.log_format, settings.log_level),
         ws_max_size=2 * MOST_FRAME_BYTES,
         ws_per_message_deflate=False,  # frames are compressed already
     )
     if settings.workers == 1:
-        run(app)
+        serving.serve_alone(configure(app), grace)
         return
     with tempfile.TemporaryDirectory(prefix="impasto-metrics-") as folder:
         os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", folder)
-        run(
+        config = configure(
             "service.app:create_app",
             factory=True,
             workers=settings.workers,
             timeout_worker_healthcheck=_LONGEST_PAUSE_S,
         )
+        serving.serve_by_workers(config, grace)
 
 
 @keys_app.command("new")

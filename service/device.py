@@ -7,6 +7,7 @@ from typing import NamedTuple
 import torch
 
 from model_store.errors import ImpastoError
+from service.cores import usable_cores
 
 _CGROUPS = Path("/sys/fs/cgroup")
 _LIMITS = ("memory.max", "memory/memory.limit_in_bytes")
@@ -49,6 +50,18 @@ def choose_device(choice: str) -> torch.device:
     if choice == "cuda" and not torch.cuda.is_available():
         raise ImpastoError("IMPASTO_DEVICE is cuda, and torch finds no CUDA device here: unset it to use the CPU")
     return torch.device("cuda" if choice != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def share_cores(processes: int = 1) -> None:
+    """Has torch compute on this process's part of the usable cores; an explicit OMP_NUM_THREADS stands for them.
+
+    Args:
+        processes: that compute beside each other.
+    """
+    cores = torch.get_num_threads()
+    if "OMP_NUM_THREADS" not in os.environ:
+        cores = min(cores, usable_cores())
+    torch.set_num_threads(max(1, cores // processes))
 
 
 def memory_of(device: torch.device, cgroups: Path = _CGROUPS) -> int:

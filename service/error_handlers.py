@@ -18,7 +18,10 @@ _CLIENT_CLOSED_REQUEST = 499
 
 
 def install(app: FastAPI) -> None:
-    """Adds the handlers to the app."""
+    """Adds the handlers to the app.
+
+    All are coroutines: a thread may come to it only after a server that stops has gone.
+    """
     app.add_exception_handler(Problem, _problem)
     app.add_exception_handler(RequestValidationError, _bad_option)
     app.add_exception_handler(HTTPException, _http_exception)
@@ -26,13 +29,13 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(Exception, _internal_error)
 
 
-def _problem(request: Request, error: Exception) -> Response:
+async def _problem(request: Request, error: Exception) -> Response:
     assert isinstance(error, Problem)  # noqa: S101
     request.state.problem = error.name
     return _answer(error.document(request.state.request_id), error.headers)
 
 
-def _bad_option(request: Request, error: Exception) -> Response:
+async def _bad_option(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101
     sentences = []
     for each in error.errors():
@@ -45,10 +48,10 @@ def _bad_option(request: Request, error: Exception) -> Response:
             sentences.append(f"the option {name!r} is missing")
         else:
             sentences.append(f"{name}: {each['msg']}")
-    return _problem(request, BadOption("; ".join(sentences)))
+    return await _problem(request, BadOption("; ".join(sentences)))
 
 
-def _http_exception(request: Request, error: Exception) -> Response:
+async def _http_exception(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101
     headers = dict(error.headers or {})
     if headers.get("Allow") == "GET":
@@ -66,12 +69,12 @@ def _http_exception(request: Request, error: Exception) -> Response:
     return _answer(document, headers)
 
 
-def _client_left(_request: Request, _error: Exception) -> Response:
+async def _client_left(_request: Request, _error: Exception) -> Response:
     return Response(status_code=_CLIENT_CLOSED_REQUEST)
 
 
-def _internal_error(request: Request, _error: Exception) -> Response:
-    response = _problem(request, InternalError("something went wrong on our side; the server's log says more"))
+async def _internal_error(request: Request, _error: Exception) -> Response:
+    response = await _problem(request, InternalError("something went wrong on our side; the server's log says more"))
     response.headers["Connection"] = "close"  # the server closes it after an unexpected error
     return response
 

@@ -1,10 +1,11 @@
 """Settings of the service."""
 
-import os
 from typing import Literal
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from service.cores import usable_cores
 
 
 class Settings(BaseSettings):
@@ -45,7 +46,7 @@ class Settings(BaseSettings):
     cors_origins: str = Field(default="", description="Whose pages may call from a browser: origins, ..., or `*`.")
     log_format: Literal["text", "json"] = "text"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
-    codec_threads: int = Field(default=min(os.cpu_count() or 1, 16), ge=1, description="For decoding and encoding.")
+    codec_threads: int = Field(default=min(usable_cores(), 16), ge=1, description="For decoding and encoding.")
     workers: int = Field(default=1, ge=1, description="Processes that share the port and the device.")
 
     def of_one_worker(self) -> "Settings":

@@ -17,7 +17,7 @@ from service.options import Options
 from service.parts import Parts
 from service.pipeline import Answer, Stage
 from service.problems import MEDIA_TYPE as PROBLEM
-from service.problems import BadPicture, Busy, Problem
+from service.problems import BadPicture, Busy, Problem, Unavailable
 from service.upload import FIELD, Upload, read_uploads
 
 
@@ -41,10 +41,13 @@ async def transform(request: Request, parts: Parts, deadline_ms: int | None, opt
     settings = parts.settings
     options = options.accepting(request.headers.get("Accept", ""))
     key: Key | None = getattr(request.state, "key", None)
-    async with deadline(settings.deadline_s, deadline_ms):
-        with parts.admission.admit(key), parts.metrics.in_flight():
-            uploads = await read_uploads(request, settings.upload_timeout_s, settings.max_pictures_per_request)
-            return await unless_disconnected(request, _answer(request, parts, options, uploads, key))
+    try:
+        async with deadline(settings.deadline_s, deadline_ms):
+            with parts.admission.admit(key), parts.metrics.in_flight():
+                uploads = await read_uploads(request, settings.upload_timeout_s, settings.max_pictures_per_request)
+                return await unless_disconnected(request, _answer(request, parts, options, uploads, key))
+    except asyncio.CancelledError:  # the server stops, and its grace is over
+        raise Unavailable("the server is shutting down: try another", 5) from None
 
 
 async def _answer(

@@ -10,7 +10,7 @@ from service.batch.batch import Outcome, Painter
 from service.client.answer import Answer
 from service.client.mapping import map_in_tasks
 from service.client.options import Format, MapOptions
-from service.device import capacity_of, choose_device
+from service.device import capacity_of, choose_device, share_cores
 from service.options import Options, StylizeOptions, SuperResolveOptions
 from service.pipeline import Pipeline
 from service.problems import DeviceLost
@@ -32,6 +32,7 @@ async def here(options: MapOptions) -> AsyncIterator[Painter]:
     asked = (StylizeOptions if "style" in options else SuperResolveOptions).model_validate(options)
     settings = Settings()
     device = choose_device(settings.device)
+    share_cores()
     capacity = capacity_of(device)
     # Twice what the device computes at once, for the next to be ready, and what is decoded and encoded meanwhile.
     concurrency = min(2 * capacity.lanes * capacity.batch + settings.codec_threads, _MOST_IN_FLIGHT)
