@@ -24,6 +24,8 @@ _PICTURES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64)
 _PIXELS = (10e3, 30e3, 100e3, 300e3, 1e6, 2e6, 4e6, 8e6, 16e6, 32e6)
 _CANCELLED = {499: "client-left", 504: "deadline"}
 """Reasons by status."""
+_SHED = ("requests", "pixels", "key")
+"""Reasons; see `service.admission`."""
 
 
 class Metrics(Observer):
@@ -62,14 +64,17 @@ class Metrics(Observer):
             return Histogram(f"impasto_{name}", help, labels, registry=registry, buckets=buckets)
 
         self._requests = counter("requests_total", "Requests answered.", "route", "status")
-        self._request_seconds = histogram("request_duration_seconds", "From request to answer.", "route")
+        self._request_seconds = histogram(
+            "request_duration_seconds", "From request to answer, refusals left out.", "route"
+        )
         self._key_requests = counter("key_requests_total", "Requests answered to who had an API key.", "key", "status")
         self._coalesced = counter("requests_coalesced_total", "Pictures waited for that another request began.")
         self._problems = counter("problems_total", "Problems answered.", "problem")
         self._shed = counter("requests_shed_total", "Requests refused for want of room.", "reason")
         self._cancelled = counter("requests_cancelled_total", "Requests given up before their answer.", "reason")
-        for reason in _CANCELLED.values():
-            self._cancelled.labels(reason)  # shown as 0, so that a first one is seen as a change
+        for reasons, counted in ((_SHED, self._shed), (_CANCELLED.values(), self._cancelled)):
+            for reason in reasons:
+                counted.labels(reason)  # shown as 0, so that a first one is seen as a change
         self._in_flight = gauge("requests_in_flight", "Pictures admitted and not answered yet.")
 
         self._pictures = counter("pictures_total", "Pictures made; model is blend for all blends.", "task", "model")
@@ -102,7 +107,8 @@ class Metrics(Observer):
             seconds: from request to answer.
         """
         self._requests.labels(route, str(status)).inc()
-        self._request_seconds.labels(route).observe(seconds)
+        if not 400 <= status < 500:  # many quick refusals would hide slow answers
+            self._request_seconds.labels(route).observe(seconds)
         if problem is not None:
             self._problems.labels(problem).inc()
         if status in _CANCELLED:

@@ -104,6 +104,20 @@ def test_stages_add_up_to_no_more_than_the_request(url: str, photo_png: bytes) -
     assert 0 < found("stage_duration_seconds_sum") < found("request_duration_seconds_sum", route="/stylize")
 
 
+def test_refusals_do_not_hide_how_long_answers_take(url: str, photo_png: bytes) -> None:
+    httpx.post(f"{url}/stylize?style=tiny", content=photo_png).raise_for_status()
+    assert httpx.post(f"{url}/stylize?style=unknown", content=photo_png).status_code == 404
+    found = scrape(url)
+    assert found("requests_total", route="/stylize", status="404") == 1
+    assert found("request_duration_seconds_count", route="/stylize") == 1
+
+
+def test_what_may_be_counted_is_shown_before(url: str) -> None:
+    text = httpx.get(f"{url}/metrics").text
+    for reason in ("requests", "pixels", "key"):
+        assert f'impasto_requests_shed_total{{reason="{reason}"}} 0.0' in text
+
+
 def test_all_blends_are_one_model(url: str, photo_png: bytes) -> None:
     for style in ("tiny:0.3,other:0.7", "tiny:0.6,other:0.4"):
         httpx.post(f"{url}/stylize", params={"style": style}, content=photo_png).raise_for_status()
