@@ -1,10 +1,10 @@
-# The commands of this project: `make serve`, `make test`, `make lint`.
+# The commands of this project: `make serve`, `make test`, `make lint`, and `make lock` for the packages of the images.
 PYTHON ?= python3
 VENV ?= .venv
 PORT ?= 8000
 BIN := $(VENV)/bin
 
-.PHONY: serve test lint
+.PHONY: serve test lint lock
 
 serve: $(VENV)/serve.stamp
 	$(BIN)/impasto serve --port $(PORT)
@@ -16,6 +16,18 @@ lint: $(VENV)/dev.stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/hadolint docker/Dockerfile
+
+# To be run again after a change of the dependencies; `make lock UPGRADE=--upgrade` takes the newest of all.
+LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes $(UPGRADE) --custom-compile-command 'make lock'
+LOCK_WITHOUT_TORCH = $(LOCK) --config-file docker/requirements/uv.toml --no-emit-package torch --no-emit-package torchvision
+TORCH = $(shell sed -n 's/^ARG TORCH_VERSION=/torch==/p' docker/Dockerfile)
+
+lock: $(VENV)/dev.stamp
+	$(LOCK_WITHOUT_TORCH) --extra serve --extra remote --extra heic --extra tracing -o docker/requirements/server.txt pyproject.toml
+	$(LOCK_WITHOUT_TORCH) --extra train --extra remote -o docker/requirements/trainer.txt pyproject.toml
+	echo $(TORCH) | $(LOCK) -c docker/requirements/server.txt -o docker/requirements/torch-cuda.txt -
+	echo 'hatchling>=1.27' | $(LOCK) -o docker/requirements/build.txt -
 
 # One stamp for each set of extras, made again when the dependencies change.
 $(VENV)/%.stamp: pyproject.toml
