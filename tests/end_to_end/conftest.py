@@ -1,0 +1,122 @@
+"""Containers, for the tests that are given an engine."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import httpx
+import pytest
+
+PROJECT = Path(__file__).parents[2]
+BUILD_ARGUMENTS = ("BASE", "TORCH_CPU_INDEX", "TORCH_CUDA_INDEX", "TORCH_VERSION")
+
+
+class Container(NamedTuple):
+    """One that runs, and where its server is."""
+
+    engine: str
+    name: str
+    url: str
+
+    def execute(self, *command: str) -> "subprocess.CompletedProcess[str]":
+        """Runs a command in it."""
+        return subprocess.run([self.engine, "exec", self.name, *command], capture_output=True, text=True, check=False)
+
+    def stop(self, seconds: int) -> int:
+        """Sends SIGTERM, and SIGKILL after so many seconds; its exit status."""
+        subprocess.run([self.engine, "stop", "--time", str(seconds), self.name], capture_output=True, check=True)
+        return int(self.inspect("{{.State.ExitCode}}"))
+
+    def inspect(self, template: str) -> str:
+        """What the engine knows of it."""
+        command = [self.engine, "inspect", "--format", template, self.name]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+    def log(self) -> list[dict[str, Any]]:
+        """The lines of its log, of which each is JSON."""
+        done = subprocess.run([self.engine, "logs", self.name], capture_output=True, text=True, check=True)
+        return [json.loads(line) for line in (done.stdout + done.stderr).splitlines()]
+
+
+Run = Callable[..., AbstractContextManager[Container]]
+
+
+@pytest.fixture(scope="session")
+def engine() -> str:
+    """`docker` or `podman`, as IMPASTO_TEST_ENGINE says."""
+    name = os.environ.get("IMPASTO_TEST_ENGINE")
+    if name is None:
+        pytest.skip("needs IMPASTO_TEST_ENGINE, docker or podman")
+    assert shutil.which(name), f"there is no {name}"
+    return name
+
+
+@pytest.fixture(scope="session")
+def image(engine: str) -> str:
+    """The `cpu` image, built with the arguments of docker/Dockerfile that the environment has."""
+    arguments = [f"--build-arg={name}={os.environ[name]}" for name in BUILD_ARGUMENTS if name in os.environ]
+    command = [engine, "build", "--network", "host", "-f", "docker/Dockerfile", "--target", "cpu", *arguments]
+    environment = os.environ | {"BUILDAH_FORMAT": "docker"}  # Podman's own has no health checks
+    subprocess.run(
+        [*command, "-t", "impasto-test:cpu", "."], cwd=PROJECT, env=environment, check=True, stdout=subprocess.DEVNULL
+    )
+    return "impasto-test:cpu"
+
+
+@pytest.fixture(scope="session")
+def free_port() -> Callable[[], int]:
+    """Finds a port that nobody listens on."""
+
+    def free_port() -> int:
+        with socket.create_server(("127.0.0.1", 0)) as listening:
+            return int(listening.getsockname()[1])
+
+    return free_port
+
+
+@pytest.fixture(scope="session")
+def wait_until_ready() -> Callable[[str], None]:
+    """Asks a server until it is ready."""
+
+    def wait_until_ready(url: str) -> None:
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline:
+            try:
+                if httpx.get(f"{url}/readyz").is_success:
+                    return
+            except httpx.TransportError:
+                time.sleep(0.2)
+        raise AssertionError(f"{url} is not ready")
+
+    return wait_until_ready
+
+
+@pytest.fixture(scope="session")
+def run(
+    engine: str, image: str, free_port: Callable[[], int], wait_until_ready: Callable[[str], None]
+) -> Callable[..., AbstractContextManager[Container]]:
+    """Runs the image as compose.yaml does, with some options of the engine more, as long as the `with` block."""
+
+    @contextmanager
+    def run(*options: str) -> Iterator[Container]:
+        port = free_port()
+        container = Container(engine, f"impasto-test-{uuid.uuid4().hex[:8]}", f"http://127.0.0.1:{port}")
+        hardened = ["--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"]  # noqa: S108
+        reachable = ["--network", "bridge", "-p", f"127.0.0.1:{port}:8000"]
+        command = [engine, "run", "-d", "--name", container.name, *reachable, *hardened]
+        subprocess.run([*command, *options, image], capture_output=True, check=True)
+        try:
+            wait_until_ready(container.url)
+            yield container
+        finally:
+            subprocess.run([engine, "rm", "-f", "-v", container.name], capture_output=True, check=True)
+
+    return run
