@@ -105,6 +105,7 @@ async def scrape_after_a_bit_of_everything() -> str:
         answer = await client.post("/stylize?style=muse", files=[("image", photo), ("image", photo)])
         answer.raise_for_status()
         (await client.post("/super-resolve?factor=4", content=photo)).raise_for_status()
+        assert (await client.post("/super-resolve", content=b"no picture")).is_client_error
         for route in ("/livez", "/readyz", "/metrics"):
             await client.get(route)
         return (await client.get("/metrics")).raise_for_status().text
