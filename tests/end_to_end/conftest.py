@@ -1,4 +1,4 @@
-"""Containers, for the tests that are given an engine."""
+"""What to train from, and containers for the tests that are given an engine."""
 
 import json
 import os
@@ -13,7 +13,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import httpx
+import numpy as np
 import pytest
+import safetensors.torch
+import torch
+from PIL import Image
 
 PROJECT = Path(__file__).parents[2]
 BUILD_ARGUMENTS = ("BASE", "TORCH_CPU_INDEX", "TORCH_CUDA_INDEX", "TORCH_VERSION")
@@ -47,6 +51,25 @@ class Container(NamedTuple):
 
 
 Run = Callable[..., AbstractContextManager[Container]]
+
+
+@pytest.fixture
+def training_data(tmp_path: Path, photo: Path) -> Path:
+    """A folder with `painting.jpg`, `photos/`, and random weights of a loss network, `vgg19.safetensors`."""
+    folder = tmp_path / "data"
+    (folder / "photos").mkdir(parents=True)
+    shutil.copy(photo, folder / "painting.jpg")
+    generator = np.random.default_rng(0)
+    for number in range(4):
+        blocks = Image.fromarray(generator.integers(0, 256, (4, 4, 3), dtype=np.uint8))
+        blocks.resize((64, 64)).save(folder / f"photos/{number}.png")
+    torch.manual_seed(0)
+    weights = {"conv0.weight": torch.eye(3)[..., None, None].contiguous(), "conv0.bias": torch.zeros(3)}
+    for index, inputs, outputs in ((0, 3, 64), (2, 64, 64), (5, 64, 128), (7, 128, 128), (10, 128, 256)):
+        weights[f"features.{index}.weight"] = torch.randn(outputs, inputs, 3, 3) * (2 / (9 * inputs)) ** 0.5
+        weights[f"features.{index}.bias"] = torch.zeros(outputs)
+    safetensors.torch.save_file(weights, folder / "vgg19.safetensors")
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -11,8 +11,6 @@ from pathlib import Path
 import httpx
 import numpy as np
 import pytest
-import safetensors.torch
-import torch
 from PIL import Image
 
 from service.client import Client, UnknownModel
@@ -47,35 +45,18 @@ def wait_until_ready(process: subprocess.Popen[bytes], log: Path) -> str:
     raise AssertionError(log.read_text())
 
 
-def make_loss_network(path: Path) -> None:
-    torch.manual_seed(0)
-    weights = {"conv0.weight": torch.eye(3)[..., None, None].contiguous(), "conv0.bias": torch.zeros(3)}
-    for index, inputs, outputs in ((0, 3, 64), (2, 64, 64), (5, 64, 128), (7, 128, 128), (10, 128, 256)):
-        weights[f"features.{index}.weight"] = torch.randn(outputs, inputs, 3, 3) * (2 / (9 * inputs)) ** 0.5
-        weights[f"features.{index}.bias"] = torch.zeros(outputs)
-    safetensors.torch.save_file(weights, path)
-
-
-def make_photos(folder: Path) -> None:
-    folder.mkdir()
-    generator = np.random.default_rng(0)
-    for number in range(4):
-        blocks = Image.fromarray(generator.integers(0, 256, (4, 4, 3), dtype=np.uint8))
-        blocks.resize((64, 64)).save(folder / f"{number}.png")
-
-
 def test_a_style_trained_while_the_server_runs_can_be_used_at_once(
-    server: str, environment: dict[str, str], tmp_path: Path, photo: Path
+    server: str, environment: dict[str, str], training_data: Path, tmp_path: Path, photo: Path
 ) -> None:
     with Client(server) as client:
         with pytest.raises(UnknownModel, match=r"there is no style 'coffee'; known: .*muse"):
             client.stylize(photo, style="coffee")
 
-        make_loss_network(tmp_path / "vgg19.safetensors")
-        make_photos(tmp_path / "photos")
-        words = f"train style {photo} --photos photos --name coffee --loss-network vgg19-normalised:vgg19.safetensors"
+        words = (
+            "train style painting.jpg --photos photos --name coffee --loss-network vgg19-normalised:vgg19.safetensors"
+        )
         options = " --width 4 --size 32 --style-size 32 --steps 2 --batch 2 --held-out 1"
-        subprocess.run([IMPASTO, *(words + options).split()], env=environment, cwd=tmp_path, check=True)
+        subprocess.run([IMPASTO, *(words + options).split()], env=environment, cwd=training_data, check=True)
 
         answer = client.stylize(photo, style="coffee")
         assert answer.model == "coffee@1"
