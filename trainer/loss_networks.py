@@ -344,7 +344,9 @@ def _parse_source(source: str) -> tuple[str, Path | None]:
 def _load_network(layout: str, file: Path | None, deepest: str) -> "VGG | DistilledVGG19":
     network = LAYOUTS[layout].build(deepest)
     try:
-        weights = safetensors.torch.load_file(file) if file else _torchvision_weights(LAYOUTS[layout].torchvision)
+        weights = (
+            safetensors.torch.load(file.read_bytes()) if file else _torchvision_weights(LAYOUTS[layout].torchvision)
+        )
     except (OSError, SafetensorError, RuntimeError, UnpicklingError) as error:
         hint = "" if file else f"; without a network, give a file: {layout}:path/to/weights.safetensors"
         raise BadLossNetwork(f"cannot read the weights of {layout}: {error}{hint}") from error
