@@ -72,7 +72,7 @@ def run(command: str, words: list[str], clone: Path) -> str:
         AssertionError, subprocess.CalledProcessError: it is not what a user would want.
     """
     if command in ENDS_BY_ITSELF:
-        subprocess.run(words, cwd=clone, check=True)
+        subprocess.run(words, cwd=clone, check=True, stdout=sys.stderr)
         return "succeeded"
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port = str(listening.getsockname()[1])
@@ -88,14 +88,16 @@ def run(command: str, words: list[str], clone: Path) -> str:
 @contextmanager
 def running(words: list[str], clone: Path, environment: dict[str, str]) -> "Iterator[subprocess.Popen[bytes]]":
     """A process until Ctrl-C; then what compose left is taken away."""
-    process = subprocess.Popen(words, cwd=clone, env=environment, start_new_session=True)
+    process = subprocess.Popen(words, cwd=clone, env=environment, start_new_session=True, stdout=sys.stderr)
     try:
         yield process
     finally:
         os.killpg(process.pid, signal.SIGINT)
         process.wait(timeout=120)
         if "up" in words:
-            subprocess.run([*words[: words.index("up")], "down", "-v"], cwd=clone, env=environment, check=True)
+            subprocess.run(
+                [*words[: words.index("up")], "down", "-v"], cwd=clone, env=environment, check=True, stdout=sys.stderr
+            )
 
 
 def paint(url: str, process: "subprocess.Popen[bytes]") -> str:
