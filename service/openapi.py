@@ -61,7 +61,7 @@ _MADE = {
     "X-Model": _header("What made the picture: each net with its version.", "muse@1"),
     "ETag": _header(
         "Of this answer, from upload, options and net; for `If-None-Match`. Not of several pictures with a problem.",
-        '"3f7a0c5e9b1d42688d0fe14c7a5b9e21"',
+        'W/"3f7a0c5e9b1d42688d0fe14c7a5b9e21"',
     ),
     "Cache-Control": _header("To be kept by the client only, and used after asking.", "private, no-cache"),
 }

@@ -79,7 +79,7 @@ async def _answer_with_all(
 ) -> Response:
     media_type = archive.MULTIPART if archive.MULTIPART in request.headers.get("Accept", "") else archive.ZIP
     named = [f"{picture.etag} {picture.upload.name}" for picture in pictures]
-    etag_of_all = etag.of_content("\n".join([media_type, *named]).encode())
+    etag_of_all = etag.weak(etag.of_content("\n".join([media_type, *named]).encode()))
     if _is_known(request, etag_of_all):
         return _not_modified(etag_of_all, loaded)
     answers = await _make_all(parts, options, loaded, pictures, key)
@@ -89,7 +89,7 @@ async def _answer_with_all(
     if len(made) == len(answers):  # else there may be more another time
         headers["ETag"] = etag_of_all
     if media_type == archive.MULTIPART:
-        boundary = etag_of_all.strip('"')
+        boundary = etag.opaque(etag_of_all)
         headers["Content-Type"] = f"{media_type}; boundary={boundary}"
         return Response(archive.multipart(entries, boundary), headers=headers)
     return Response(await asyncio.to_thread(archive.zipped, entries), media_type=media_type, headers=headers)

@@ -1,3 +1,5 @@
+import re
+
 import pytest
 from pydantic import BaseModel
 
@@ -28,9 +30,15 @@ def test_whatever_changes_the_picture_changes_it() -> None:
     assert len({PICTURE, *others}) == 5
 
 
-def test_it_is_strong_and_quoted() -> None:
-    assert PICTURE.startswith('"')
-    assert PICTURE.endswith('"')
+def test_that_of_a_picture_is_weak_and_that_of_content_strong() -> None:
+    assert re.fullmatch(r'W/"[0-9a-f]{32}"', PICTURE)
+    assert re.fullmatch(r'"[0-9a-f]{32}"', etag.of_content(b"content"))
+
+
+def test_a_weak_one_is_known_by_what_is_between_its_quotes() -> None:
+    assert etag.opaque('W/"a"') == etag.opaque('"a"') == "a"
+    assert all(etag.is_known([sent], 'W/"a"') for sent in ('"a"', 'W/"a"'))
+    assert not etag.is_known(['W/"b"'], 'W/"a"')
 
 
 @pytest.mark.parametrize("sent", ['"a"', 'W/"a"', '"b", "a"', '"b","a" , "c"', 'W/"b", W/"a"'])
