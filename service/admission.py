@@ -2,7 +2,8 @@
 
 Three things are bounded: requests, which hold a place from before their upload is read; those of one API key; and the
 pixels of pictures, which are taken once the header is read and before anything is decoded. All are free again with the
-answer. Places belong to requests, and pixels to the work on a picture: several requests may wait for the same.
+answer. Places belong to requests, and pixels to the work on a picture: several requests may wait for the same. There
+may be four live connections for each place; they hold one only while a frame is painted.
 """
 
 import math
@@ -18,6 +19,7 @@ from service.problems import Busy
 
 _REMEMBERED = 32
 _LONGEST_WAIT = 60
+_CONNECTIONS_PER_PLACE = 4
 
 
 class _Finished(NamedTuple):
@@ -41,7 +43,7 @@ class Admission:
         self._most_requests = most_requests
         self._most_pixels = most_pixels
         self._observer = observer or Observer()
-        self._requests = 0
+        self._requests = self._connections = 0
         self._by_key: Counter[str] = Counter()
         self._pixels = 0
         self._since = 0.0
@@ -72,6 +74,22 @@ class Admission:
         finally:
             self._requests -= 1
             self._by_key[name] -= 1
+
+    @contextmanager
+    def connect(self) -> Iterator[None]:
+        """Counts a live connection.
+
+        Raises:
+            Busy: there are too many.
+        """
+        if self._connections >= _CONNECTIONS_PER_PLACE * self._most_requests:
+            self._observer.request_shed("connections")
+            raise self._busy(f"{self._connections} live connections are open, which is all this server takes at once")
+        self._connections += 1
+        try:
+            yield
+        finally:
+            self._connections -= 1
 
     @contextmanager
     def hold_pixels(self) -> Iterator[Callable[[int], None]]:

@@ -204,8 +204,11 @@ async def stylize_live(websocket: WebSocket) -> None:
     request_id.current.set(connection_id)
     # Accepted before anything is looked at: of a refused handshake a browser tells its page nothing.
     await websocket.accept()
+    parts: Parts = websocket.app.state.parts
     try:
-        await _Session(websocket, websocket.app.state.parts).run()
+        session = _Session(websocket, parts)
+        with parts.admission.connect():
+            await session.run()
     except WebSocketDisconnect:
         return
     except Problem as problem:

@@ -24,7 +24,7 @@ _PICTURES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64)
 _PIXELS = (10e3, 30e3, 100e3, 300e3, 1e6, 2e6, 4e6, 8e6, 16e6, 32e6)
 _CANCELLED = {499: "client-left", 504: "deadline"}
 """Reasons by status."""
-_SHED = ("requests", "pixels", "key")
+_SHED = ("requests", "pixels", "key", "connections")
 """Reasons; see `service.admission`."""
 
 

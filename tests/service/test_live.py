@@ -120,6 +120,32 @@ def test_a_frame_that_is_shed_is_dropped_and_the_next_is_painted(
         assert status(second)["refused"] is None
 
 
+def test_there_are_four_connections_for_each_place_and_one_is_free_when_a_client_leaves(
+    serve: Serve, photo_png: bytes, until: Until
+) -> None:
+    def is_refused(url: str) -> bool:
+        with live(url) as connection:
+            with suppress(ConnectionClosed):
+                if "problem" not in status(connection):
+                    return False
+            return ending(connection)[0] == 4429
+
+    with (
+        serve(Settings(device="cpu", max_in_flight=1), Store(BUNDLED)) as url,
+        live(url) as one,
+        live(url) as two,
+        live(url) as three,
+    ):
+        for connection in (one, two, three):
+            status(connection)
+        with live(url) as four:
+            status(four)
+            assert is_refused(url)
+            one.send(photo_png)
+            next_frame(one)
+        assert until(lambda: not is_refused(url))
+
+
 def test_a_frame_that_runs_out_of_time_is_dropped(serve: Serve, gated_store: Any, plain_png: PlainPng) -> None:
     with serve(Settings(device="cpu", deadline_s=0.2), gated_store) as url, live(url) as connection:
         connection.send(plain_png(10))
