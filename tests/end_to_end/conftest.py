@@ -20,7 +20,7 @@ import torch
 from PIL import Image
 
 PROJECT = Path(__file__).parents[2]
-BUILD_ARGUMENTS = ("BASE", "TORCH_CPU_INDEX", "TORCH_CUDA_INDEX", "TORCH_VERSION")
+BUILD_ARGUMENTS = ("BASE", "TORCH_CPU_INDEX", "TORCH_VERSION")
 
 
 class Container(NamedTuple):
@@ -36,7 +36,7 @@ class Container(NamedTuple):
 
     def stop(self, seconds: int) -> int:
         """Sends SIGTERM, and SIGKILL after so many seconds; its exit status."""
-        subprocess.run([self.engine, "stop", "--time", str(seconds), self.name], capture_output=True, check=True)
+        subprocess.run([self.engine, "stop", "-t", str(seconds), self.name], capture_output=True, check=True)
         return int(self.inspect("{{.State.ExitCode}}"))
 
     def inspect(self, template: str) -> str:
@@ -132,7 +132,7 @@ def run(
     def run(*options: str) -> Iterator[Container]:
         port = free_port()
         container = Container(engine, f"impasto-test-{uuid.uuid4().hex[:8]}", f"http://127.0.0.1:{port}")
-        hardened = ["--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"]  # noqa: S108
+        hardened = ["--read-only", "--tmpfs", "/tmp:noexec", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"]  # noqa: S108
         reachable = ["--network", "bridge", "-p", f"127.0.0.1:{port}:8000"]
         command = [engine, "run", "-d", "--name", container.name, *reachable, *hardened]
         subprocess.run([*command, *options, image], capture_output=True, check=True)

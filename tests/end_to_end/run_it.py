@@ -76,8 +76,9 @@ def run(command: str, words: list[str], clone: Path) -> str:
         return "succeeded"
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port = str(listening.getsockname()[1])
-    # Of compose's variables, only what the command line says counts.
-    environment = os.environ | {"PORT": port, "COMPOSE_PROFILES": ""}
+    environment = os.environ | {"PORT": port}
+    if "--profile" in words:
+        environment["COMPOSE_PROFILES"] = ""  # which podman-compose would add to them
     with running(words, clone, environment) as process:
         seen = paint(f"http://127.0.0.1:{port}", process)
         if "monitoring" in command:
