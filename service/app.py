@@ -53,7 +53,7 @@ def create_app(settings: Settings | None = None, store: Store | None = None) -> 
         metrics = Metrics(device)
         pipeline = Pipeline(store, device, settings, metrics)
         pipeline.start(preload)
-        admission = Admission(settings.max_in_flight, settings.max_pixels_in_flight, metrics)
+        admission = Admission(settings.max_in_flight, pipeline.max_pixels_in_flight, metrics)
         in_flight = Coalescing[Answer](metrics.request_coalesced)
         app.state.parts = Parts(settings, known_keys, store, pipeline, admission, in_flight, metrics)
         yield

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from model_store.nets import TransformNet
 from service import request_id
+from service.inference import bytes_per_pixel
 
 
 class Output(NamedTuple):
@@ -54,6 +55,12 @@ class Job:
         height, width = self.padded_size
         return height * width * self.net.factor**2
 
+    @property
+    def bytes(self) -> int:
+        """That a CPU needs at once to compute it."""
+        height, width = self.padded_size
+        return height * width * bytes_per_pixel(self.net)
+
 
 @dataclass(slots=True)
 class _Share:
@@ -84,20 +91,29 @@ class Buckets:
         share = self._shares.setdefault(id(job.net), _Share(self._spent_of_last))
         share.buckets.setdefault(job.padded_size, deque()).append(job)
 
-    def take(self, max_batch: int, max_pixels: int) -> list[Job]:
+    @property
+    def head(self) -> Job:
+        """The picture that is next; there must be one."""
+        return self._next_share.oldest[0]
+
+    def take(self, max_batch: int, max_pixels: int, max_bytes: int | None = None) -> list[Job]:
         """Removes and returns the first pictures of one bucket; there must be one.
 
         Args:
             max_batch: pictures; the cancelled come besides.
             max_pixels: output pixels of several together; a single picture may have more.
+            max_bytes: memory of all together; where the first alone needs more, only what is cancelled is returned, so
+                that nothing overtakes it.
         """
-        share = min(self._shares.values(), key=lambda each: (each.spent, each.oldest[0].submitted))
+        share = self._next_share
         jobs = share.oldest
         first = jobs[0]
         room = max(1, min(max_batch, max_pixels // first.output_pixels))
+        if max_bytes is not None:
+            room = min(room, max_bytes // first.bytes)
         batch: list[Job] = []
         self._spent_of_last = share.spent
-        while jobs and room > 0:
+        while jobs and (room > 0 or jobs[0].future.cancelled()):
             job = jobs.popleft()
             batch.append(job)
             if not job.future.cancelled():
@@ -108,6 +124,10 @@ class Buckets:
         if not share.buckets:
             del self._shares[id(first.net)]
         return batch
+
+    @property
+    def _next_share(self) -> _Share:
+        return min(self._shares.values(), key=lambda each: (each.spent, each.oldest[0].submitted))
 
     def take_all(self) -> list[Job]:
         """Removes and returns every picture."""

@@ -18,6 +18,13 @@ _BYTES_PER_PIXEL = 1000
 """That a net needs at once for a pixel that it makes."""
 _MOST_CPU_LANES = 8
 """More would wait for memory rather than for cores."""
+_PROCESS_BYTES = 700_000_000
+"""Of a process that computed on a CPU before and has nothing to do."""
+_NET_SHARE = 5 / 6
+"""Of what a CPU has beside the process and the models; the rest is for pictures that wait, are read or written."""
+_BYTES_IN_FLIGHT = 24
+"""For a pixel of an upload or an answer: 3 while it waits, up to 70 while it is read or written, which few are."""
+_MOST_PIXELS_IN_FLIGHT = 100_000_000
 
 
 class Capacity(NamedTuple):
@@ -31,14 +38,35 @@ class Capacity(NamedTuple):
     """Output pixels in a batch of several."""
     model_bytes: int
     """Of the weights that are kept."""
+    net_bytes: int | None
+    """That nets compute in, on all lanes; None on CUDA, which survives it when memory runs out."""
+    pixels_in_flight: int
+    """Of uploads and answers."""
 
 
-def capacity_of(device: torch.device) -> Capacity:
-    """What the settings leave open."""
-    memory = memory_of(device)
-    lanes, batch = (2, 32) if device.type == "cuda" else (min(torch.get_num_threads(), _MOST_CPU_LANES), 1)
-    batch_pixels = max(1, int(memory * _BATCH_SHARE) // lanes // _BYTES_PER_PIXEL)
-    return Capacity(lanes, batch, batch_pixels, int(memory * _MODEL_SHARE))
+def capacity_of(device: torch.device, processes: int = 1, cgroups: Path = _CGROUPS) -> Capacity:
+    """What the settings leave open.
+
+    Args:
+        device: of this process and the others.
+        processes: that compute beside each other.
+        cgroups: where Linux tells the limit.
+    """
+    memory = memory_of(device, cgroups)
+    pixels_in_flight = _MOST_PIXELS_IN_FLIGHT // processes
+    if device.type == "cuda":
+        return Capacity(2, 32, _batch_pixels(memory, 2), int(memory * _MODEL_SHARE), None, max(1, pixels_in_flight))
+    memory //= processes
+    lanes = min(torch.get_num_threads(), _MOST_CPU_LANES)
+    model_bytes = int(memory * _MODEL_SHARE)
+    spare = max(0, memory - model_bytes - _PROCESS_BYTES)
+    net_bytes = int(spare * _NET_SHARE)
+    pixels_in_flight = max(1, min(pixels_in_flight, (spare - net_bytes) // _BYTES_IN_FLIGHT))
+    return Capacity(lanes, 1, _batch_pixels(memory, lanes), model_bytes, net_bytes, pixels_in_flight)
+
+
+def _batch_pixels(memory: int, lanes: int) -> int:
+    return max(1, int(memory * _BATCH_SHARE) // lanes // _BYTES_PER_PIXEL)
 
 
 def choose_device(choice: str) -> torch.device:

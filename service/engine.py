@@ -31,6 +31,9 @@ class Engine:
         max_batch: pictures in one batch.
         max_batch_pixels: output pixels in one batch; a single picture may have more.
         lanes: batches computed at the same time.
+        max_bytes: of memory that all lanes compute in together, where a CPU is to keep within it (see
+            `inference.bytes_per_pixel`). A picture that does not fit beside the others waits, and all behind it; one
+            that needs more is computed alone.
         relieve: frees memory of the device, if it can; called when that ran out.
         observer: is told of the queue, the batches and the loss of the device.
     """
@@ -42,11 +45,15 @@ class Engine:
         max_batch_pixels: int,
         *,
         lanes: int = 1,
+        max_bytes: int | None = None,
         relieve: Callable[[], None] = lambda: None,
         observer: Observer | None = None,
     ) -> None:
         self._max_batch = max_batch
         self._max_batch_pixels = max_batch_pixels
+        self._max_bytes = max_bytes
+        self._bytes = 0
+        """Of what is computed."""
         self._relieve = relieve
         self._observer = observer or Observer()
         self._cores = torch.get_num_threads()
@@ -104,26 +111,45 @@ class Engine:
             lane = Lane(device)
             while True:
                 with self._changed:
-                    while not self._buckets and self._refuse is None:
+                    while not self._has_next() and (self._buckets or self._refuse is None):
                         self._changed.wait()
                     if not self._buckets:
                         return
                     batch = self._take_batch()
+                    needed = 0 if self._max_bytes is None else sum(job.bytes for job in batch)
                     self._busy += 1
-                    lanes_in_use = min(len(self._threads), self._busy + len(self._buckets))
+                    self._bytes += needed
+                    others = len(self._buckets) if self._has_next() else 0
+                    lanes_in_use = min(len(self._threads), self._busy + others)
                 if batch:
                     lane.use_cores(max(1, self._cores // lanes_in_use))
                     self._serve(lane, batch)
                 batch = []
                 with self._changed:
                     self._busy -= 1
+                    self._bytes -= needed
+                    self._changed.notify_all()
         except BaseException:
             _log.exception("the engine stopped")
             self._lose_device("the engine stopped", batch)
 
+    def _has_next(self) -> bool:
+        """Whether something waits that may be taken now; nothing overtakes the next one, or it might wait forever."""
+        if not self._buckets:
+            return False
+        room, head = self._room, self._buckets.head
+        return room is None or head.bytes <= room or head.future.cancelled()
+
+    @property
+    def _room(self) -> int | None:
+        """Bytes for the next batch, if there is a limit."""
+        if self._max_bytes is None:
+            return None
+        return self._max_bytes - self._bytes if self._bytes else max(self._max_bytes, self._buckets.head.bytes)
+
     def _take_batch(self) -> list[Job]:
         """The next batch without the cancelled, which may leave none."""
-        taken = self._buckets.take(self._max_batch, self._max_batch_pixels)
+        taken = self._buckets.take(self._max_batch, self._max_batch_pixels, self._room)
         self._tell_dequeued(taken)
         return [job for job in taken if job.future.set_running_or_notify_cancel()]
 

@@ -15,11 +15,12 @@ from model_store.card import Task
 from model_store.nets import SMALLEST_SIDE, TransformNet
 from model_store.store import Store
 from service import codec, retouching
+from service.allocator import give_back_large_blocks
 from service.buckets import Output
 from service.codec import alpha, colour
 from service.device import capacity_of
 from service.engine import Engine
-from service.inference import inference_form
+from service.inference import bytes_per_pixel, inference_form
 from service.models import Loaded, Models
 from service.observer import Observer
 from service.options import Options, StylizeOptions
@@ -74,7 +75,9 @@ class Pipeline:
     def __init__(
         self, store: Store, device: torch.device, settings: Settings, observer: Observer | None = None
     ) -> None:
-        capacity = capacity_of(device)
+        capacity = capacity_of(device, settings.workers)
+        if device.type == "cpu":
+            give_back_large_blocks()
         self.models = Models(
             store,
             device,
@@ -87,12 +90,15 @@ class Pipeline:
             settings.max_batch or capacity.batch,
             settings.max_batch_pixels or capacity.batch_pixels,
             lanes=capacity.lanes,
+            max_bytes=capacity.net_bytes,
             relieve=self.models.shrink,
             observer=observer,
         )
         self._upkeep: Upkeep | None = None
         self._store_refresh_s = settings.store_refresh_s
         self._max_pixels = settings.max_pixels
+        self._net_bytes = capacity.net_bytes
+        self.max_pixels_in_flight = settings.max_pixels_in_flight or capacity.pixels_in_flight
         self._threads = ThreadPoolExecutor(settings.codec_threads, thread_name_prefix="codec")
 
     async def resolve(self, options: Options) -> Loaded:
@@ -124,15 +130,18 @@ class Pipeline:
         # Not on the codec's threads, where it would wait for pictures: who is refused should know at once.
         header = await asyncio.to_thread(codec.read_header, data, self._max_pixels)
         plan = _plan(header, options, loaded)
+        is_computed = not (isinstance(options, StylizeOptions) and options.strength == 0)
         self._check_size(plan)
+        if is_computed:
+            self._check_memory(plan)
         take_pixels(header.width * header.height + plan.width * plan.height * plan.net.factor**2)
         photo, seen = await self._in_thread(_decode, header, plan, options)
         decoded = time.perf_counter()
 
-        if isinstance(options, StylizeOptions) and options.strength == 0:
-            output = Output(seen, 0.0, 0.0, 0)
-        else:
+        if is_computed:
             output = await asyncio.wrap_future(self.engine.submit(plan.net, seen))
+        else:
+            output = Output(seen, 0.0, 0.0, 0)
 
         computed = time.perf_counter()
         content = await self._in_thread(_encode, output.pixels, photo, plan, options)
@@ -191,6 +200,17 @@ class Pipeline:
                 f"up to {self._max_pixels:,} in all: send a smaller picture, or ask for a smaller answer"
             )
         codec.check_room(plan.format, width * plan.factor, height * plan.factor)
+
+    def _check_memory(self, plan: "_Plan") -> None:
+        if self._net_bytes is None:
+            return
+        most = self._net_bytes // bytes_per_pixel(plan.net)
+        if plan.width * plan.height > most:
+            shrunk = ", or have it painted smaller by 'size'" if plan.net.task == "stylize" else ""
+            raise TooLarge(
+                f"{plan.width:,}×{plan.height:,} pixels would need more memory than this server has; with this model "
+                f"it takes up to {most:,} in all: send a smaller picture{shrunk}, or give the server more memory"
+            )
 
 
 class _Plan(NamedTuple):

@@ -13,6 +13,9 @@ from torch import Tensor
 from model_store.nets import histogram
 from model_store.nets.luma import luma
 
+_ROWS_AT_ONCE = 128
+"""Of a picture, which in float needs many times the memory."""
+
 
 def mix(painting: Tensor, photo: Tensor, strength: float, *, preserve_color: bool = False) -> Tensor:
     """A painting over its photo.
@@ -25,10 +28,10 @@ def mix(painting: Tensor, photo: Tensor, strength: float, *, preserve_color: boo
     """
     if strength == 0:
         return photo
-    if not preserve_color:
-        return painting if strength == 1 else _to_bytes(_planes(photo).lerp_(_planes(painting), strength))
-    colours = _planes(photo)
-    return _to_bytes(colours.lerp(_with_luma(colours, luma(_planes(painting))), strength))
+    if strength == 1 and not preserve_color:
+        return painting
+    strips = (slice(start, start + _ROWS_AT_ONCE) for start in range(0, len(photo), _ROWS_AT_ONCE))
+    return torch.cat([_mix(painting[each], photo[each], strength, preserve_color=preserve_color) for each in strips])
 
 
 def finish(enlargement: Tensor, factor: int, upload: Tensor, *, match_histogram: bool = False) -> Tensor:
@@ -48,6 +51,11 @@ def finish(enlargement: Tensor, factor: int, upload: Tensor, *, match_histogram:
     if match_histogram:
         enlargement = _to_bytes(histogram.match(_planes(enlargement), _planes(upload)))
     return enlargement
+
+
+def _mix(painting: Tensor, photo: Tensor, strength: float, *, preserve_color: bool) -> Tensor:
+    colours, wanted = _planes(photo), _planes(painting)
+    return _to_bytes(colours.lerp(_with_luma(colours, luma(wanted)) if preserve_color else wanted, strength))
 
 
 def _with_luma(photo: Tensor, new_luma: Tensor) -> Tensor:

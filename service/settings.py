@@ -23,8 +23,11 @@ class Settings(BaseSettings):
     max_pixels: int = Field(default=8_500_000, ge=256, description="Of an upload, and of what a net makes of it.")
     max_pictures_per_request: int = Field(default=16, ge=1, description="In one form.")
     max_in_flight: int = Field(default=64, ge=1, description="Requests accepted at once; more are answered 429.")
-    max_pixels_in_flight: int = Field(
-        default=100_000_000, ge=1, description="Of uploads and answers together; more are answered 429."
+    max_pixels_in_flight: int | None = Field(
+        default=None,
+        ge=1,
+        description="Of uploads and answers together; more are answered 429. 100,000,000 if not given, and fewer where "
+        "a CPU has little memory.",
     )
     max_batch: int | None = Field(
         default=None, ge=1, description="Pictures in one batch; 32 on CUDA and 1 on a CPU if not given."
@@ -51,5 +54,6 @@ class Settings(BaseSettings):
 
     def of_one_worker(self) -> "Settings":
         """The settings with one worker's part of what the machine has."""
-        divided = ("max_in_flight", "max_pixels_in_flight", "codec_threads")
-        return self.model_copy(update={name: max(1, getattr(self, name) // self.workers) for name in divided})
+        names = ("max_in_flight", "max_pixels_in_flight", "codec_threads")
+        given = {name: number for name in names if (number := getattr(self, name)) is not None}
+        return self.model_copy(update={name: max(1, number // self.workers) for name, number in given.items()})

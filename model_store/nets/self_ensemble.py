@@ -1,9 +1,7 @@
 """A net's better judgement: the mean of what it makes of a picture turned and mirrored in all eight ways."""
 
 import itertools
-from functools import reduce
 
-import torch
 from torch import Tensor
 
 from model_store.nets.transform_net import TransformNet
@@ -34,8 +32,10 @@ class SelfEnsemble(TransformNet):
 
     def transform(self, pictures: Tensor) -> Tensor:
         """`(N, 3, H, W)` to `(N, 3, H·factor, W·factor)`."""
-        results = (self._transform_turned(pictures, *way) for way in _WAYS)
-        return reduce(torch.add, results) / len(_WAYS)
+        total = self._transform_turned(pictures, *_WAYS[0])
+        for way in _WAYS[1:]:
+            total += self._transform_turned(pictures, *way)
+        return total / len(_WAYS)
 
     def _transform_turned(self, pictures: Tensor, quarters: int, axes: tuple[int, ...]) -> Tensor:
         """Mirrors along axes, turns by quarters, transforms, and undoes both."""

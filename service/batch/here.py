@@ -30,7 +30,7 @@ async def here(options: MapOptions) -> AsyncIterator[Painter]:
         Problem: there is no such model, or it cannot be used.
     """
     asked = (StylizeOptions if "style" in options else SuperResolveOptions).model_validate(options)
-    settings = Settings()
+    settings = Settings(workers=1)
     device = choose_device(settings.device)
     share_cores()
     capacity = capacity_of(device)

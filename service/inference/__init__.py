@@ -3,7 +3,10 @@
 from model_store.nets import StyleNet, SuperResolutionNet, TransformNet
 from service.inference.cpu_style_net import CpuStyleNet
 from service.inference.cuda_form import form_for_cuda
+from service.inference.footprint import bytes_per_pixel
 from service.inference.super_resolution_net import FoldedSuperResolutionNet
+
+__all__ = ["bytes_per_pixel", "inference_form"]
 
 
 def inference_form(net: TransformNet, *, is_exact: bool = False) -> TransformNet:

@@ -1,4 +1,4 @@
-"""Bands of rows of one picture, each computed by a core.
+"""Bands of rows of one picture, which several cores compute.
 
 Torch's own threads meet after every operation, hundreds of times for a picture, and wait for the slowest each time.
 Bands meet twice a layer.
@@ -24,17 +24,22 @@ def split(rows: int, parts: int) -> list[slice]:
     return [slice(*each) for each in itertools.pairwise(bounds) if each[0] < each[1]]
 
 
-def compute(work: Callable[[_Band], _Result], bands: Sequence[_Band]) -> list[_Result]:
-    """Does the work on each band, the first of them on this thread, and the others beside it.
+def compute(work: Callable[[_Band], _Result], bands: Sequence[_Band], cores: int) -> list[_Result]:
+    """Does the work on each band, a share of them on this thread, and the other shares beside it.
+
+    Args:
+        work: on one band.
+        bands: of about the same size.
+        cores: the shares.
 
     Raises:
         Exception: whatever the work raises.
     """
 
-    def infer(band: _Band) -> _Result:
+    def infer(share: slice) -> list[_Result]:
         with torch.inference_mode():  # which each thread has to be told
-            return work(band)
+            return [work(band) for band in bands[share]]
 
-    first, *others = bands
-    futures = [_helpers.submit(infer, band) for band in others]
-    return [infer(first), *(future.result() for future in futures)]
+    first, *others = split(len(bands), cores)
+    futures = [_helpers.submit(infer, share) for share in others]
+    return [*infer(first), *(result for future in futures for result in future.result())]

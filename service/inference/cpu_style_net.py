@@ -12,6 +12,7 @@ rounding errors, which the normalisations would blow up.
 Shapes: features are `(H, W, C)`, cells of 2×2 pixels `(H/2, W/2, 2, 2, C)`, frames have a margin around them.
 """
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from functools import reduce
 from typing import NamedTuple, cast
@@ -23,6 +24,9 @@ from torch import Tensor, nn
 from model_store.nets import StyleNet, TransformNet
 from service.inference import bands, winograd
 from service.inference.folding import fold_enlargement, fold_shuffle
+
+_MOST_BAND_PIXELS = 2**19
+"""Of the picture in one band, so that what is needed for a band only takes little memory."""
 
 
 class CpuStyleNet(TransformNet):
@@ -45,6 +49,7 @@ class CpuStyleNet(TransformNet):
         )
         self.enlarging = nn.ModuleList(_Enlarging(*each) for each in convs_with_norms(net.decoder))
         last = cast("nn.Conv2d", net.decoder[-1])
+        self.width = last.in_channels
         self.last = nn.Conv2d(4 * last.in_channels, 4 * last.out_channels, 5)
         self.last.weight.data = _channels_last(fold_shuffle(last.weight.detach()))
         self.last.bias.data = cast("Tensor", last.bias).detach().repeat(4)  # type: ignore[union-attr]
@@ -63,7 +68,8 @@ class CpuStyleNet(TransformNet):
         """`(3, H, W)` to `(H, W, 3)`."""
         height, width = picture.shape[1:]
         # Bands consist of whole tiles at the quarter size.
-        tiles = bands.split(-(-height // (4 * winograd.TILE)), cores)
+        number = cores * math.ceil(height * width / (cores * _MOST_BAND_PIXELS))
+        tiles = bands.split(math.ceil(height / (4 * winograd.TILE)), number)
 
         def rows(scale: int) -> list[slice]:
             size = winograd.TILE * scale
@@ -71,31 +77,39 @@ class CpuStyleNet(TransformNet):
 
         shifted = (picture - picture[:, :1, :1]) * 2
         frame = F.pad(shifted[None], (4, 4, 4, 4), mode="reflect")[0].permute(1, 2, 0).contiguous()
+        del shifted  # here and below: what is kept too long is most of the memory that a picture needs
         for layer, scale in zip(self.encoder, (4, 2, 1), strict=True):
-            parts = layer(frame, rows(scale))
+            parts = layer(frame, rows(scale), cores)
+            del frame
             frame = picture.new_empty(height * scale // 4 + 2, width * scale // 4 + 2, parts.channels)
             parts.activate(frame[1:-1, 1:-1])
+            del parts
             _reflect(frame)
         for block in self.residuals:
             first, second = cast("nn.ModuleList", block)
             branch = torch.empty_like(frame)
-            first(frame, rows(1)).activate(branch[1:-1, 1:-1])
+            first(frame, rows(1), cores).activate(branch[1:-1, 1:-1])
             _reflect(branch)
-            second(branch, rows(1)).add_to(frame[1:-1, 1:-1])
+            second(branch, rows(1), cores).add_to(frame[1:-1, 1:-1])
+            del branch
             _reflect(frame)
         _replicate(frame)
         enlarge, enlarge_again = self.enlarging
-        parts = enlarge(frame, rows(1))
+        parts = enlarge(frame, rows(1), cores)
+        del frame
         frame = picture.new_empty(height // 2 + 2, width // 2 + 2, parts.channels)
         parts.activate(_as_cells(frame[1:-1, 1:-1]))
+        del parts
         _replicate(frame)
-        parts = enlarge_again(frame, rows(2))
+        parts = enlarge_again(frame, rows(2), cores)
+        del frame
         cells = picture.new_empty(height // 2 + 4, width // 2 + 4, 2, 2, parts.channels)
         parts.activate(cells[2:-2, 2:-2], is_shifted=False)
+        del parts
         _reflect_cells(cells)
-        return self._finish(cells, rows(2))
+        return self._finish(cells, rows(2), cores)
 
-    def _finish(self, cells: Tensor, rows: Sequence[slice]) -> Tensor:
+    def _finish(self, cells: Tensor, rows: Sequence[slice], cores: int) -> Tensor:
         """Cells with a margin of 2 to pixels `(H, W, 3)` in about [0, 1]."""
         height, width = cells.shape[0] - 4, cells.shape[1] - 4
         pixels = cells.new_empty(2 * height, 2 * width, 3)
@@ -105,7 +119,7 @@ class CpuStyleNet(TransformNet):
             painted = _convolve(frame, self.last.weight, self.last.bias).tanh_().mul_(0.55).add_(0.5)
             _as_cells(pixels)[band] = painted.view(-1, width, 2, 2, 3)
 
-        bands.compute(finish, rows)
+        bands.compute(finish, rows, cores)
         return pixels
 
 
@@ -131,19 +145,21 @@ class _Parts:
     Args:
         parts: the bands.
         layer: whose normalisation it is.
+        cores: to compute on.
     """
 
-    def __init__(self, parts: Sequence[_Part], layer: "_Layer") -> None:
+    def __init__(self, parts: Sequence[_Part], layer: "_Layer", cores: int) -> None:
         positions = sum(part.positions for part in parts)
         mean = _total(part.mean * (part.positions / positions) for part in parts)
         squares = _total(part.squares + (part.mean - mean).square() * part.positions for part in parts)
         self.channels = layer.channels
         self._scale = layer.gain * torch.rsqrt(squares / positions + layer.eps)
         self._shift = layer.shift
+        self._cores = cores
         self._parts = [(part.rows, part.features, (part.mean - mean) * self._scale) for part in parts]
 
     def activate(self, out: Tensor, *, is_shifted: bool = True) -> None:
-        """Writes the ReLU of what is normalised, shifted such that a flat picture's is 0 if asked for."""
+        """Writes the ReLU of what is normalised, shifted such that a flat picture's is 0 if asked for; once only."""
         flat = self._shift.clamp_min(0) if is_shifted else torch.zeros(())
         lowest = -flat
 
@@ -152,17 +168,19 @@ class _Parts:
             target = out[rows]
             torch.addcmul(self._shift - flat + offset, features, self._scale, out=target)
             torch.maximum(target, lowest, out=target)
+            _free(features)
 
-        bands.compute(activate, self._parts)
+        bands.compute(activate, self._parts, self._cores)
 
     def add_to(self, out: Tensor) -> None:
-        """Adds what is normalised, but for a constant in each channel."""
+        """Adds what is normalised, but for a constant in each channel; once only."""
 
         def add(part: tuple[slice, Tensor, Tensor]) -> None:
             rows, features, offset = part
             out[rows].addcmul_(features, self._scale).add_(offset)
+            _free(features)
 
-        bands.compute(add, self._parts)
+        bands.compute(add, self._parts, self._cores)
 
 
 class _Layer(nn.Module):
@@ -182,7 +200,7 @@ class _Layer(nn.Module):
         """Some rows of features or cells, in memory that nobody else holds."""
         raise NotImplementedError
 
-    def forward(self, frame: Tensor, rows: Sequence[slice]) -> _Parts:
+    def forward(self, frame: Tensor, rows: Sequence[slice], cores: int) -> _Parts:
         """Convolves a frame, in bands of these rows of the result."""
 
         def convolve(band: slice) -> _Part:
@@ -192,7 +210,7 @@ class _Layer(nn.Module):
             features.sub_(mean)
             return _Part(band, features, mean, _sum(features.square()))
 
-        return _Parts(bands.compute(convolve, rows), self)
+        return _Parts(bands.compute(convolve, rows, cores), self, cores)
 
 
 class _Strided(_Layer):
@@ -242,6 +260,11 @@ def _channels_last(tensor: Tensor) -> Tensor:
 
 def _convolve(frame: Tensor, kernel: Tensor, bias: Tensor | None = None, stride: int = 1) -> Tensor:
     return F.conv2d(frame.permute(2, 0, 1)[None], kernel, bias, stride)[0].permute(1, 2, 0)
+
+
+def _free(features: Tensor) -> None:
+    """Gives memory back band by band, where the tensors themselves are let go together."""
+    features.untyped_storage().resize_(0)
 
 
 def _total(tensors: Iterable[Tensor]) -> Tensor:

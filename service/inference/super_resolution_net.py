@@ -32,7 +32,8 @@ class FoldedSuperResolutionNet(TransformNet):
         features = self.net.features(pictures.contiguous(memory_format=torch.channels_last))
         detail = F.pixel_shuffle(self.folded(features), self.factor)
         self._correct_border(detail, features)
-        return bicubic.enlarge(pictures, self.factor) + detail
+        del features
+        return detail.add_(bicubic.enlarge(pictures, self.factor))
 
     def _correct_border(self, detail: Tensor, features: Tensor) -> None:
         """Computes the outermost cells as the net does."""

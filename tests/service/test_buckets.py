@@ -56,6 +56,31 @@ def test_a_single_picture_may_have_more_pixels_than_a_batch() -> None:
     assert take_all_batches(filled(*jobs), max_pixels=2 * PIXELS) == [jobs[:2], jobs[2:]]
 
 
+def test_a_batch_has_no_more_pictures_than_memory_holds() -> None:
+    net = Net()
+    jobs = [job(net) for _ in range(5)]
+    buckets = filled(*jobs)
+    assert buckets.take(16, 10**9, 3 * jobs[0].bytes - 1) == jobs[:2]
+    assert buckets.take(16, 10**9, 10**9) == jobs[2:]
+
+
+def test_nothing_overtakes_a_picture_that_waits_for_memory() -> None:
+    net, other = Net(), Net()
+    large, small, of_other = job(net, 64, 64), job(net), job(other)
+    buckets = filled(large, small, of_other)
+    assert buckets.head is large
+    assert buckets.take(16, 10**9, large.bytes - 1) == []
+    assert len(buckets) == 3
+    assert buckets.take(16, 10**9, large.bytes) == [large]
+
+
+def test_a_cancelled_picture_comes_out_however_little_memory_there_is() -> None:
+    net = Net()
+    jobs = [job(net) for _ in range(3)]
+    jobs[0].future.cancel()
+    assert filled(*jobs).take(16, 10**9, 0) == jobs[:1]
+
+
 def test_cancelled_pictures_come_out_but_take_no_room() -> None:
     net = Net()
     jobs = [job(net) for _ in range(4)]

@@ -44,6 +44,39 @@ def test_models_and_batches_leave_memory_for_others() -> None:
     assert 0 < capacity.model_bytes + 1000 * capacity.lanes * capacity.batch_pixels < MACHINE / 2
 
 
+def _limited(folder: Path, limit: int) -> Path:
+    (folder / "memory.max").write_text(f"{limit}\n")
+    return folder
+
+
+GIB = 2**30
+
+
+@pytest.mark.parametrize("limit", [GIB, 2 * GIB, 4 * GIB])
+def test_on_a_cpu_nets_models_and_the_process_keep_within_the_container(tmp_path: Path, limit: int) -> None:
+    capacity = capacity_of(torch.device("cpu"), cgroups=_limited(tmp_path, limit))
+    assert capacity.net_bytes is not None
+    assert capacity.net_bytes > 0
+    assert capacity.net_bytes + capacity.model_bytes + 3 * capacity.pixels_in_flight < limit - 600_000_000
+
+
+def test_workers_share_the_memory(tmp_path: Path) -> None:
+    alone = capacity_of(torch.device("cpu"), cgroups=_limited(tmp_path, 4 * GIB))
+    assert capacity_of(torch.device("cpu"), 2, _limited(tmp_path, 8 * GIB)) == alone
+
+
+def test_as_many_pixels_may_be_in_flight_as_memory_holds_up_to_100_million(tmp_path: Path) -> None:
+    small, large = (
+        capacity_of(torch.device("cpu"), cgroups=_limited(tmp_path, limit)).pixels_in_flight
+        for limit in (2 * GIB, MACHINE)
+    )
+    assert small < large <= 100_000_000
+
+
+def test_where_memory_is_less_than_the_process_needs_nothing_is_computed(tmp_path: Path) -> None:
+    assert capacity_of(torch.device("cpu"), cgroups=_limited(tmp_path, GIB // 2)).net_bytes == 0
+
+
 def test_cuda_is_refused_where_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert choose_device("auto") == choose_device("cpu") == torch.device("cpu")

@@ -1,3 +1,4 @@
+import queue
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future, wait
@@ -11,6 +12,7 @@ from torch import Tensor
 from model_store.nets import StyleNet, SuperResolutionNet, TransformNet
 from service.buckets import Output
 from service.engine import Engine
+from service.inference import bytes_per_pixel
 from service.problems import DeviceLost, InternalError, Problem, Unavailable
 
 CPU = torch.device("cpu")
@@ -269,6 +271,137 @@ def test_a_single_picture_uses_all_cores_and_several_share_them() -> None:
         wait(futures[2:], SECONDS)
         gates[1].opened.set()
     assert net.cores == [4, 2, 2]
+
+
+class Recorder(TransformNet):
+    """Waits in each picture until it is let through; remembers the levels of those that entered."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.entered: queue.Queue[int] = queue.Queue()
+        self.let = [threading.Event() for _ in range(256)]
+
+    def transform(self, pictures: Tensor) -> Tensor:
+        level = int((pictures[0, 0, 0, 0] * 255).round())
+        self.entered.put(level)
+        assert self.let[level].wait(SECONDS)
+        return pictures
+
+
+LARGE, SMALL = (60, 60), (16, 16)
+
+
+@contextmanager
+def _room_for_one_large() -> Iterator[tuple[Engine, Recorder]]:
+    """Of two lanes, and a little room besides."""
+    net = Recorder()
+    room = bytes_per_pixel(net) * (60 * 60 + 2 * 16 * 16)
+    engine = Engine(CPU, max_batch=1, max_batch_pixels=2_000_000, lanes=2, max_bytes=room)
+    try:
+        yield engine, net
+    finally:
+        for event in net.let:
+            event.set()
+        engine.close()
+
+
+def test_two_pictures_that_do_not_fit_into_memory_together_are_computed_one_after_the_other() -> None:
+    with _room_for_one_large() as (engine, net):
+        futures = [engine.submit(net, picture(*LARGE, level=level)) for level in (1, 2)]
+        assert net.entered.get(timeout=SECONDS) == 1
+        net.let[1].set()
+        result(futures[0])
+        assert net.entered.get(timeout=SECONDS) == 2
+        net.let[2].set()
+        result(futures[1])
+
+
+def test_of_pictures_that_do_not_fit_together_none_begins_before_another_ends() -> None:
+    at_once, most = 0, 0
+    lock = threading.Lock()
+
+    class Counting(Negative):
+        def transform(self, pictures: Tensor) -> Tensor:
+            nonlocal at_once, most
+            with lock:
+                at_once += 1
+                most = max(most, at_once)
+            results = StyleNet(width=8, residual_blocks=1)(pictures)
+            with lock:
+                at_once -= 1
+            return results
+
+    net = Counting()
+    room = bytes_per_pixel(net) * 100 * 100
+    engine = Engine(CPU, max_batch=1, max_batch_pixels=2_000_000, lanes=2, max_bytes=room)
+    futures = [engine.submit(net, picture(96, 96)) for _ in range(20)]
+    engine.close()
+    assert all(result(future).batch == 1 for future in futures)
+    assert most == 1
+
+
+def test_a_small_picture_is_computed_beside_a_large_one() -> None:
+    with _room_for_one_large() as (engine, net):
+        engine.submit(net, picture(*LARGE, level=1))
+        small = [engine.submit(net, picture(*SMALL, level=level)) for level in (2, 3)]
+        assert {net.entered.get(timeout=SECONDS) for _ in range(2)} == {1, 2}
+        for number, future in zip((2, 3), small, strict=True):
+            net.let[number].set()
+            result(future)
+        assert not net.let[1].is_set()
+
+
+def test_small_pictures_do_not_overtake_a_large_one_that_waits_for_memory() -> None:
+    with _room_for_one_large() as (engine, net):
+        for level in (1, 2):
+            engine.submit(net, picture(*LARGE, level=level))
+        small = [engine.submit(net, picture(*SMALL, level=level)) for level in range(3, 20)]
+        assert net.entered.get(timeout=SECONDS) == 1
+        net.let[1].set()
+        assert {net.entered.get(timeout=SECONDS) for _ in range(2)} == {2, 3}
+        for event in net.let:
+            event.set()
+        assert [result(future).batch for future in small] == [1] * 17
+
+
+def test_a_cancelled_picture_that_does_not_fit_keeps_nobody_waiting() -> None:
+    with _room_for_one_large() as (engine, net):
+        engine.submit(net, picture(*LARGE, level=1))
+        assert net.entered.get(timeout=SECONDS) == 1
+        assert engine.submit(net, picture(*LARGE, level=2)).cancel()
+        net.let[3].set()
+        result(engine.submit(net, picture(*SMALL, level=3)))
+
+
+def test_a_batch_has_no_more_pictures_than_memory_holds() -> None:
+    net = Negative()
+    room = bytes_per_pixel(net) * 2 * 32 * 48
+    engine = Engine(CPU, max_batch=16, max_batch_pixels=2_000_000, max_bytes=room)
+    with busy(engine):
+        futures = [engine.submit(net, picture()) for _ in range(5)]
+    engine.close()
+    assert [result(future).batch for future in futures] == [2, 2, 2, 2, 1]
+
+
+def test_a_picture_that_needs_more_memory_than_there_is_keeps_nobody_waiting_forever() -> None:
+    engine = Engine(CPU, max_batch=1, max_batch_pixels=2_000_000, lanes=2, max_bytes=1)
+    futures = [engine.submit(Negative(), picture()) for _ in range(3)]
+    engine.close()
+    assert [result(future).batch for future in futures] == [1, 1, 1]
+
+
+@pytest.mark.usefixtures("four_threads")
+def test_a_picture_that_nothing_fits_beside_uses_all_cores() -> None:
+    net, gate = CountsCores(), Gate()
+    room = bytes_per_pixel(net) * 32 * 48
+    engine = Engine(CPU, max_batch=1, max_batch_pixels=2_000_000, lanes=2, max_bytes=room)
+    first = engine.submit(gate, picture())
+    assert gate.entered.wait(SECONDS)
+    futures = [engine.submit(net, picture()) for _ in range(3)]
+    gate.opened.set()
+    wait([first, *futures], SECONDS)
+    engine.close()
+    assert net.cores == [4, 4, 4]
 
 
 def test_a_batch_has_no_more_pictures_than_allowed() -> None:

@@ -12,6 +12,8 @@ from PIL import Image
 from model_store.card import Card
 from model_store.store import Store
 from service.codec import Format
+from service.device import capacity_of
+from service.inference import bytes_per_pixel, inference_form
 from service.options import StylizeOptions, SuperResolveOptions
 from service.pipeline import Answer, Pipeline
 from service.problems import BadPicture, Busy, TooLarge, UnknownModel
@@ -141,6 +143,35 @@ def test_an_answer_with_too_many_pixels_is_refused(pipeline: Pipeline) -> None:
 def test_an_upload_with_too_many_pixels_is_refused(pipeline: Pipeline) -> None:
     with pytest.raises(TooLarge, match="161×160"):
         stylize(pipeline, png(161, 160))
+
+
+@pytest.fixture
+def small_pipeline(store: Store, publish: Publish, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pipeline]:
+    """With the same nets, in memory for 10,000 pixels of the style."""
+    publish("stylize", "tiny")
+    publish("super-resolve", "x4-pixel", factor=4)
+    capacity = capacity_of(torch.device("cpu"))
+    room = 10_000 * bytes_per_pixel(inference_form(store.open("stylize", "tiny").net))
+    monkeypatch.setattr("service.pipeline.capacity_of", lambda *_: capacity._replace(net_bytes=room))
+    pipeline = Pipeline(store, torch.device("cpu"), Settings())
+    yield pipeline
+    pipeline.close()
+
+
+def test_a_picture_that_the_net_would_need_too_much_memory_for_is_refused(small_pipeline: Pipeline) -> None:
+    assert read(stylize(small_pipeline, png(100, 100))).size == (100, 100)
+    with pytest.raises(TooLarge, match=r"101×100 pixels.*up to 10,000 in all.*smaller by 'size'.*more memory"):
+        stylize(small_pipeline, png(101, 100))
+
+
+def test_memory_is_what_the_net_sees_needs(small_pipeline: Pipeline) -> None:
+    assert read(stylize(small_pipeline, png(400, 400), size=100)).size == (100, 100)
+    assert read(stylize(small_pipeline, png(400, 400), strength=0)).size == (400, 400)
+
+
+def test_each_net_needs_its_own_memory(small_pipeline: Pipeline) -> None:
+    with pytest.raises(TooLarge, match=r"100×100 pixels.*send a smaller picture, or give"):
+        super_resolve(small_pipeline, png(100, 100))
 
 
 def test_the_pixels_of_upload_and_answer_are_told_before_anything_is_decoded(

@@ -20,7 +20,7 @@ def test_bands_are_nearly_of_one_length() -> None:
 
 
 def test_results_are_in_the_order_of_the_bands() -> None:
-    assert bands.compute(lambda number: number**2, [3, 1, 2]) == [9, 1, 4]
+    assert bands.compute(lambda number: number**2, [3, 1, 2], 2) == [9, 1, 4]
 
 
 @pytest.mark.skipif(torch.get_num_threads() < 2, reason="needs two cores")
@@ -31,12 +31,12 @@ def test_two_bands_are_computed_at_the_same_time_and_the_first_here() -> None:
         together.wait(30)
         return threading.current_thread().name
 
-    first, second = bands.compute(work, [0, 1])
+    first, second = bands.compute(work, [0, 1], 2)
     assert first == threading.current_thread().name != second
 
 
 def test_gradients_are_off_in_every_band() -> None:
-    assert bands.compute(lambda _: torch.is_inference_mode_enabled(), [0, 1]) == [True, True]
+    assert bands.compute(lambda _: torch.is_inference_mode_enabled(), [0, 1], 2) == [True, True]
 
 
 @pytest.mark.parametrize("failing", [0, 1])
@@ -46,4 +46,4 @@ def test_an_error_in_a_band_is_raised(failing: int) -> None:
             raise ValueError("no")
 
     with pytest.raises(ValueError, match="no"):
-        bands.compute(work, [0, 1])
+        bands.compute(work, [0, 1], 2)

@@ -1,0 +1,45 @@
+"""The memory that nets need on a CPU, measured in processes of their own."""
+
+import subprocess
+import sys
+
+import pytest
+
+_MEASURE = """
+import resource, sys
+import torch
+from model_store.nets import SRCNN, Johnson2016StyleNet, SelfEnsemble, StyleNet, SuperResolutionNet
+from service.allocator import give_back_large_blocks
+from service.inference import bytes_per_pixel, inference_form
+from service.lane import Lane
+
+give_back_large_blocks()
+torch.set_num_threads(1)
+net = eval(sys.argv[1])
+side = int(sys.argv[2])
+lane = Lane(torch.device("cpu"))
+peak = lambda: 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+lane.compute(net, [torch.zeros(64, 64, 3, dtype=torch.uint8)])
+before = peak()
+lane.compute(net, [torch.zeros(side, side, 3, dtype=torch.uint8)])
+print((peak() - before) / side**2, bytes_per_pixel(net))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss is in other units")
+@pytest.mark.parametrize(
+    ("net", "side"),
+    [
+        ("inference_form(StyleNet(width=16, residual_blocks=1).eval())", 1400),
+        ("inference_form(SuperResolutionNet(4, 32, 1).eval())", 700),
+        ("inference_form(SuperResolutionNet(8, 32, 1).eval())", 400),
+        ("SelfEnsemble(inference_form(SuperResolutionNet(8, 32, 1).eval()))", 400),
+        ("Johnson2016StyleNet().eval()", 700),
+        ("SRCNN().eval()", 400),
+    ],
+)
+def test_a_net_needs_no_more_memory_than_is_told_and_not_much_less(net: str, side: int) -> None:
+    out = subprocess.run([sys.executable, "-c", _MEASURE, net, str(side)], capture_output=True, text=True, check=True)
+    measured, told = map(float, out.stdout.split())
+    assert measured <= told
+    assert "inference_form" not in net or told <= 2.5 * measured
