@@ -138,8 +138,8 @@ def test_a_killed_training_ends_bit_for_bit_like_one_that_was_not(
     assert whole.returncode == 0, whole.stderr
 
     started = subprocess.Popen([IMPASTO, *words], env=environment, cwd=tmp_path, stderr=subprocess.DEVNULL)
-    log = tmp_path / "runs/stripes/losses.csv"
-    wait_until(lambda: log.exists() and len(log.read_text().splitlines()) > 1 + os.getpid() % 20)
+    log, checkpoint = (tmp_path / "runs/stripes" / name for name in ("losses.csv", "checkpoint.safetensors"))
+    wait_until(lambda: checkpoint.exists() and len(log.read_text().splitlines()) > 1 + os.getpid() % 20)
     started.kill()
     started.wait()
     assert not (tmp_path / "runs/stripes/published.txt").exists()
