@@ -4,10 +4,11 @@ import math
 import os
 from pathlib import Path
 
-_CGROUPS = Path("/sys/fs/cgroup")
+CGROUPS = Path("/sys/fs/cgroup")
+"""Where Linux tells the limits of this process's container."""
 
 
-def usable_cores(cgroups: Path = _CGROUPS) -> int:
+def usable_cores(cgroups: Path = CGROUPS) -> int:
     """Cores that this process may use: those that it may run on, or fewer where its container has a quota of time.
 
     Args:

@@ -7,9 +7,8 @@ from typing import NamedTuple
 import torch
 
 from model_store.errors import ImpastoError
-from service.cores import usable_cores
+from service.cores import CGROUPS, usable_cores
 
-_CGROUPS = Path("/sys/fs/cgroup")
 _LIMITS = ("memory.max", "memory/memory.limit_in_bytes")
 """Of this process's container, in version 2 and in version 1."""
 _MODEL_SHARE, _BATCH_SHARE = 1 / 8, 1 / 4
@@ -44,7 +43,7 @@ class Capacity(NamedTuple):
     """Of uploads and answers."""
 
 
-def capacity_of(device: torch.device, processes: int = 1, cgroups: Path = _CGROUPS) -> Capacity:
+def capacity_of(device: torch.device, processes: int = 1, cgroups: Path = CGROUPS) -> Capacity:
     """What the settings leave open.
 
     Args:
@@ -92,7 +91,7 @@ def share_cores(processes: int = 1) -> None:
     torch.set_num_threads(max(1, cores // processes))
 
 
-def memory_of(device: torch.device, cgroups: Path = _CGROUPS) -> int:
+def memory_of(device: torch.device, cgroups: Path = CGROUPS) -> int:
     """Bytes that this process may use.
 
     Args:
