@@ -72,10 +72,11 @@ def serve(
     _ask_for_large_pages()
     import uvicorn
 
-    from service import logs, serving
-    from service.app import create_app
-    from service.live import MOST_FRAME_BYTES
-    from service.settings import Settings
+    from service.server import processes as serving
+    from service.server.app import create_app
+    from service.server.routes.live import MOST_FRAME_BYTES
+    from service.server.settings import Settings
+    from service.server.telemetry import logs
 
     if workers is not None:
         os.environ["IMPASTO_WORKERS"] = str(workers)
@@ -96,7 +97,7 @@ def serve(
     with tempfile.TemporaryDirectory(prefix="impasto-metrics-") as folder:
         os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", folder)
         config = configure(
-            "service.app:create_app",
+            "service.server.app:create_app",
             factory=True,
             workers=settings.workers,
             timeout_worker_healthcheck=_LONGEST_PAUSE_S,
@@ -110,7 +111,7 @@ def new_key(
     concurrency: Annotated[int | None, typer.Option(min=1, help="Requests in flight at once; default: any.")] = None,
 ) -> None:
     """Make an API key: itself for its owner, and its entry of IMPASTO_API_KEYS, which has only a hash."""
-    from service import keys
+    from service.server.limits import api_keys as keys
 
     key, entry = keys.make(name, concurrency)
     typer.echo(f"key    {key}\nentry  {entry}")
@@ -226,12 +227,12 @@ def _transform(
 
 async def _run(batch: "Batch", server: str | None, api_key: str | None, options: MapOptions) -> None:
     if server is not None:
-        from service.batch.there import there
+        from service.batch.remote import there
 
         painter = there(server, api_key, options)
     else:
         _ask_for_large_pages()
-        from service.batch.here import here
+        from service.batch.local import here
 
         painter = here(options)
     async with painter as paint:

@@ -1,5 +1,5 @@
 """Many pictures from the command line, on this machine or by a server.
 
 The plan says which pictures go where, a painter makes them, several at once, and a report tells how far it is. Only
-`service.batch.here` needs torch.
+`service.batch.local` needs torch.
 """

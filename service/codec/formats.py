@@ -3,7 +3,7 @@
 import importlib.util
 from typing import Literal
 
-from service.problems import TooLarge
+from service.contract.problems import TooLarge
 
 Format = Literal["jpeg", "png", "webp", "avif"]
 """That we write."""

@@ -13,7 +13,7 @@ from torch import Tensor
 from service.codec import alpha, colour, metadata, samples
 from service.codec.formats import ANSWERS, NAMES, Format
 from service.codec.picture import Picture
-from service.problems import BadPicture, TooLarge, UnsupportedFormat
+from service.contract.problems import BadPicture, TooLarge, UnsupportedFormat
 
 _SIGNATURES = (
     *((0, signature) for signature in (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"II*\0", b"MM\0*")),

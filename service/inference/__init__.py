@@ -1,8 +1,8 @@
 """Inference forms: nets rearranged to compute the same in less time."""
 
 from model_store.nets import StyleNet, SuperResolutionNet, TransformNet
-from service.inference.cpu_style_net import CpuStyleNet
-from service.inference.cuda_form import form_for_cuda
+from service.inference.cpu.style_net import CpuStyleNet
+from service.inference.cuda.form import form_for_cuda
 from service.inference.footprint import bytes_per_pixel
 from service.inference.super_resolution_net import FoldedSuperResolutionNet
 

@@ -3,7 +3,7 @@
 from torch import nn
 
 from model_store.nets import SelfEnsemble, TransformNet
-from service.inference.cpu_style_net import CpuStyleNet
+from service.inference.cpu.style_net import CpuStyleNet
 from service.inference.super_resolution_net import FoldedSuperResolutionNet
 
 

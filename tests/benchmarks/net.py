@@ -26,8 +26,8 @@ from torch import Tensor, nn
 from model_store.nets import TransformNet
 from model_store.store import BUNDLED, Store
 from service.inference import inference_form
-from service.inference.bfloat16_net import Bfloat16Net
-from service.inference.cuda_graphs import GraphedNet
+from service.inference.cuda.bfloat16_net import Bfloat16Net
+from service.inference.cuda.graphs import GraphedNet
 
 WARM_UP = 3
 

@@ -19,13 +19,13 @@ from timing import interleaved
 from torch import Tensor
 
 from model_store.nets import build
-from trainer import losses
-from trainer.batches import Batch
-from trainer.loss_networks import LossNetwork, load_loss_network, parse_taps
-from trainer.processes import Processes
+from trainer.data.batches import Batch
+from trainer.objectives import losses
+from trainer.objectives.loss_networks import LossNetwork, load_loss_network, parse_taps
+from trainer.objectives.style_objective import StyleLosses, StyleObjective
 from trainer.recipes import StyleRecipe
-from trainer.style_objective import StyleLosses, StyleObjective
-from trainer.training import Training
+from trainer.training.processes import Processes
+from trainer.training.training import Training
 
 WARM_UP = 5
 

@@ -19,10 +19,10 @@ import yaml
 from PIL import Image
 
 from model_store.store import BUNDLED, Store
-from service import keys
-from service.app import create_app
-from service.metrics import Metrics
-from service.settings import Settings
+from service.server.app import create_app
+from service.server.limits import api_keys as keys
+from service.server.settings import Settings
+from service.server.telemetry.metrics import Metrics
 
 DOCKER = Path(__file__).parents[2] / "docker"
 PROMETHEUS, GRAFANA = DOCKER / "prometheus", DOCKER / "grafana"

@@ -19,8 +19,8 @@ from torch import Tensor
 from model_store.card import Card, Draft, Task
 from model_store.nets import TransformNet, build
 from model_store.store import BUNDLED, Model, Store
-from service.app import create_app
-from service.settings import Settings
+from service.server.app import create_app
+from service.server.settings import Settings
 
 Publish = Callable[..., Card]
 Serve = Callable[[Settings, Store], AbstractContextManager[str]]

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from model_store.card import Task
     from model_store.nets import TransformNet
     from model_store.store import Store
-    from trainer.gallery import Photo
+    from trainer.evaluation.gallery import Photo
 
 _JPEG_QUALITY = 85
 
@@ -36,11 +36,11 @@ def evaluate_gallery(
     Writes styles.jpg, blends.jpg (of the first photo) and fidelity.jpg, each where the store has the models for it.
     """
     from model_store.settings import StoreSettings
-    from trainer.contact_sheet import contact_sheet
-    from trainer.gallery import blend_rows, fidelity_rows, style_rows
-    from trainer.picture_files import save
-    from trainer.reports import prepare
-    from trainer.super_resolution_report import SHOWN_DETAIL
+    from trainer.evaluation.gallery import blend_rows, fidelity_rows, style_rows
+    from trainer.evaluation.reports import prepare
+    from trainer.evaluation.super_resolution_report import SHOWN_DETAIL
+    from trainer.pictures.contact_sheet import contact_sheet
+    from trainer.pictures.picture_files import save
 
     store, target = StoreSettings().open(), choose_device(device)
     styles = _open(store, "stylize", style or store.names("stylize"), target)
@@ -80,9 +80,9 @@ def _pairs(names: list[str]) -> list[tuple[str, str]]:
 
 
 def _load(paths: list[Path], size: int, factor: int, device: "torch.device") -> "list[Photo]":
-    from trainer.gallery import Photo
-    from trainer.photos import load_picture
-    from trainer.super_resolution_study import check_size
+    from trainer.data.photos import load_picture
+    from trainer.evaluation.gallery import Photo
+    from trainer.evaluation.super_resolution_study import check_size
 
     photos = []
     for path in paths:

@@ -75,11 +75,11 @@ def evaluate_style(
     from model_store.card import parse_label
     from model_store.settings import StoreSettings
     from trainer.commands.iterations import shown
-    from trainer.loss_networks import load_loss_network
-    from trainer.photos import load_picture
-    from trainer.reports import Report, prepare
-    from trainer.style_report import draw, tables, write_curves
-    from trainer.style_study import study
+    from trainer.data.photos import load_picture
+    from trainer.evaluation.reports import Report, prepare
+    from trainer.evaluation.style_report import draw, tables, write_curves
+    from trainer.evaluation.style_study import study
+    from trainer.objectives.loss_networks import load_loss_network
 
     card, net = StoreSettings().open().open("stylize", *parse_label(model.removeprefix("stylize/")))
     options = given(
@@ -151,7 +151,7 @@ def _first(photos: list[str], size: int, count: int) -> "torch.Tensor":
     """uint8 RGB, `(N, 3, S, S)`."""
     import torch
 
-    from trainer.squares import load_crops
+    from trainer.data.squares import load_crops
 
     squares = load_crops(photos, size).train
     return torch.stack([squares[number] for number in range(min(count, len(squares)))])

@@ -13,8 +13,8 @@ from trainer.commands.run import command_line
 if TYPE_CHECKING:
     import torch
 
-    from trainer.perceptual_distance import PerceptualDistance
-    from trainer.super_resolution_study import Enlarger, Setting
+    from trainer.evaluation.perceptual_distance import PerceptualDistance
+    from trainer.evaluation.super_resolution_study import Enlarger, Setting
 
 _PROTOCOL = (
     "Means over the pictures of PSNR in dB and SSIM: Y channel, as many pixels of border left out as the factor; "
@@ -56,10 +56,10 @@ def evaluate_super_resolution(
     ),
 ) -> None:
     """PSNR and SSIM of nets, bicubic and sparse coding: Y channel, FACTOR pixels of border cropped."""
-    from trainer.photos import list_pictures
-    from trainer.reports import Report, prepare
-    from trainer.super_resolution_report import draw_contact_sheet, draw_plots, means, tables
-    from trainer.super_resolution_study import measure
+    from trainer.data.photos import list_pictures
+    from trainer.evaluation.reports import Report, prepare
+    from trainer.evaluation.super_resolution_report import draw_contact_sheet, draw_plots, means, tables
+    from trainer.evaluation.super_resolution_study import measure
 
     data_sets = {folder.resolve().name: list_pictures(folder) for folder in hr}
     if len(data_sets) < len(hr):
@@ -99,8 +99,8 @@ def _load_distances(
     feature_source: str | None, device: "torch.device", notes: list[str], *, lpips: bool
 ) -> "dict[str, PerceptualDistance]":
     """What was asked for, and notes: what the features are, and why there is no LPIPS if its weights cannot be had."""
-    from trainer import perceptual_distance
     from trainer.errors import BadLossNetwork
+    from trainer.evaluation import perceptual_distance
 
     distances = {}
     if feature_source:
@@ -121,7 +121,7 @@ def _nets(labels: list[str], device: "torch.device", *, self_ensemble: bool, mat
     from model_store.card import parse_label
     from model_store.nets import SelfEnsemble
     from model_store.settings import StoreSettings
-    from trainer.super_resolution_study import Enlarger
+    from trainer.evaluation.super_resolution_study import Enlarger
 
     store = StoreSettings().open()
     enlargers = []
@@ -137,16 +137,16 @@ def _nets(labels: list[str], device: "torch.device", *, self_ensemble: bool, mat
 
 
 def _sparse_codings(files: list[Path]) -> "list[Enlarger]":
-    from trainer.sparse_coding import SparseCoding
-    from trainer.super_resolution_study import Enlarger
+    from trainer.baselines.sparse_coding import SparseCoding
+    from trainer.evaluation.super_resolution_study import Enlarger
 
     return [Enlarger.sparse_coding(f"sparse coding ({path.stem})", SparseCoding.load(path)) for path in files]
 
 
 def _by_setting(candidates: "list[Enlarger]", *, blur: bool | None) -> "dict[Setting, list[Enlarger]]":
     """Those of each factor, after bicubic interpolation, with each blur that was asked for."""
-    from trainer.degradation import PAPER_SIGMA
-    from trainer.super_resolution_study import Enlarger, Setting
+    from trainer.data.degradation import PAPER_SIGMA
+    from trainer.evaluation.super_resolution_study import Enlarger, Setting
 
     groups: dict[int, list[Enlarger]] = {}
     for candidate in sorted(candidates, key=lambda each: each.factor):

@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 if TYPE_CHECKING:
-    from trainer.gatys import Iteration
+    from trainer.baselines.gatys import Iteration
 
 _SECONDS_BETWEEN_LINES = 10.0
 

@@ -18,8 +18,8 @@ from trainer.commands.objective_options import (
 from trainer.commands.options import DeviceOption, PictureArgument
 
 if TYPE_CHECKING:
-    from trainer.descent import Terms
-    from trainer.gatys import Iteration
+    from trainer.baselines.descent import Terms
+    from trainer.baselines.gatys import Iteration
     from trainer.recipes import StyleRecipe
 
 _COLUMNS = 4
@@ -56,17 +56,17 @@ def optimize(
 
     Ctrl-C ends it early and writes the best picture so far.
     """
+    from trainer.baselines.descent import terms_of
+    from trainer.baselines.gatys import noise, optimise, style_objective
     from trainer.commands.iterations import follow, say_end
     from trainer.commands.options import choose_device
-    from trainer.contact_sheet import Tile, contact_sheet, in_rows, to_image
-    from trainer.descent import terms_of
+    from trainer.data.photos import load_picture
     from trainer.errors import BadRecipe
-    from trainer.gatys import noise, optimise, style_objective
-    from trainer.loss_networks import load_loss_network
-    from trainer.photos import load_picture
-    from trainer.picture_files import beside, check_output, save
+    from trainer.objectives.loss_networks import load_loss_network
+    from trainer.objectives.style_objective import StyleLosses
+    from trainer.pictures.contact_sheet import Tile, contact_sheet, in_rows, to_image
+    from trainer.pictures.picture_files import beside, check_output, save
     from trainer.recipes import StyleRecipe
-    from trainer.style_objective import StyleLosses
 
     if losses == "absolute" and (not style_weight or content_weight is None or variation_weight is None):
         raise BadRecipe(

@@ -11,8 +11,8 @@ from trainer.commands.options import DeviceOption, LossNetworkOption, PictureArg
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from trainer.loss_networks import LossNetwork
-    from trainer.reconstruction import Objective
+    from trainer.baselines.reconstruction import Objective
+    from trainer.objectives.loss_networks import LossNetwork
 
 _COLUMNS = 4
 
@@ -38,9 +38,9 @@ def reconstruct_content(
     device: DeviceOption = "auto",
 ) -> None:
     """Find a picture from noise whose features at a tap are those of PICTURE: what the tap keeps (figure 3)."""
-    from trainer.loss_networks import parse_taps
-    from trainer.picture_files import check_output
-    from trainer.reconstruction import content_error
+    from trainer.baselines.reconstruction import content_error
+    from trainer.objectives.loss_networks import parse_taps
+    from trainer.pictures.picture_files import check_output
 
     check_output(output)
     taps = dict(zip(tap, parse_taps(tap, loss_network), strict=True))
@@ -65,9 +65,9 @@ def reconstruct_style(
     device: DeviceOption = "auto",
 ) -> None:
     """Find a picture from noise whose Gram matrices at some taps are those of PICTURE: its style (figure 4)."""
-    from trainer.loss_networks import weigh_taps
-    from trainer.picture_files import check_output
-    from trainer.reconstruction import style_error
+    from trainer.baselines.reconstruction import style_error
+    from trainer.objectives.loss_networks import weigh_taps
+    from trainer.pictures.picture_files import check_output
 
     check_output(output)
     sets = {text: weigh_taps(text.split(","), loss_network) for text in taps}
@@ -81,8 +81,8 @@ def _load(
     sources: list[str], taps: Iterable[str], picture: Path, size: int, device: str
 ) -> "tuple[LossNetwork, Tensor]":
     from trainer.commands.options import choose_device
-    from trainer.loss_networks import load_loss_network
-    from trainer.photos import load_picture
+    from trainer.data.photos import load_picture
+    from trainer.objectives.loss_networks import load_loss_network
 
     target = choose_device(device)
     return load_loss_network(sources, taps).to(target), load_picture(picture, size).to(target)
@@ -99,11 +99,11 @@ def _reconstruct(
     """One picture for each error, by what to call it; written by itself or, of several, on a sheet."""
     import torch
 
+    from trainer.baselines.gatys import noise, optimise
+    from trainer.baselines.reconstruction import smoothed
     from trainer.commands.iterations import follow, say_end
-    from trainer.contact_sheet import Tile, contact_sheet, in_rows, to_image
-    from trainer.gatys import noise, optimise
-    from trainer.picture_files import save
-    from trainer.reconstruction import smoothed
+    from trainer.pictures.contact_sheet import Tile, contact_sheet, in_rows, to_image
+    from trainer.pictures.picture_files import save
 
     tiles = []
     for label, error in errors.items():

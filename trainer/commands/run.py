@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from model_store.card import Draft
     from model_store.nets import TransformNet
     from model_store.store import Store
-    from trainer.batches import Batches, Views
-    from trainer.processes import Processes
+    from trainer.data.batches import Batches, Views
+    from trainer.data.squares import Photos
     from trainer.recipes import StyleRecipe, SuperResolutionRecipe
-    from trainer.run_log import Shown
-    from trainer.squares import Photos
-    from trainer.training import Training
+    from trainer.training.processes import Processes
+    from trainer.training.run_log import Shown
+    from trainer.training.training import Training
 
 NameOption = Annotated[str, typer.Option(help="What the model is called in the store.")]
 FromOption = Annotated[
@@ -69,8 +69,8 @@ def open_run(name: str, run: Path | None, resume: Path | None) -> "tuple[Store, 
     """
     from model_store.card import check_name
     from model_store.settings import StoreSettings
-    from trainer.checkpoint import prepare_folder
     from trainer.errors import BadRun
+    from trainer.training.checkpoint import prepare_folder
 
     check_name(name)
     if run and resume:
@@ -84,9 +84,9 @@ def open_run(name: str, run: Path | None, resume: Path | None) -> "tuple[Store, 
 
 def load_shown(previews: Sequence[Path] | None) -> "list[Shown]":
     """The photos that previews are made of."""
-    from trainer.photos import load_picture
-    from trainer.previews import PREVIEW_SIDE
-    from trainer.run_log import Shown
+    from trainer.data.photos import load_picture
+    from trainer.pictures.previews import PREVIEW_SIDE
+    from trainer.training.run_log import Shown
 
     return [Shown(path.stem, load_picture(path, PREVIEW_SIDE)) for path in previews or ()]
 
@@ -106,9 +106,9 @@ def carry_out(
     Shows a progress bar, or off a terminal a line every ten seconds; keeps logs and previews in the folder.
     """
     from model_store.store import stored
-    from trainer import loop
-    from trainer.checkpoint import restore
-    from trainer.run_log import RunLog
+    from trainer.training import loop
+    from trainer.training.checkpoint import restore
+    from trainer.training.run_log import RunLog
 
     if resume:
         restore(training, folder)
@@ -156,7 +156,7 @@ def load_batches(
     stream: bool | None,
 ) -> "Batches":
     """This process's share of the batches; says which photos they are of."""
-    from trainer.batches import Batches
+    from trainer.data.batches import Batches
 
     batches = Batches(
         photos.train,
@@ -173,8 +173,8 @@ def load_batches(
 
 def publish(draft: "Draft", net: "TransformNet", shown: "Sequence[Shown]", store: "Store", folder: Path) -> None:
     """Publishes what a run made, with a preview if there is a photo for it, and notes that in the run's folder."""
-    from trainer.checkpoint import mark_published
-    from trainer.previews import preview, to_jpeg
+    from trainer.pictures.previews import preview, to_jpeg
+    from trainer.training.checkpoint import mark_published
 
     jpeg = to_jpeg(preview(net, shown[0].photo)) if shown else None
     card = store.publish(draft, net.state_dict(), jpeg)

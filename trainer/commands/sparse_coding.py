@@ -22,10 +22,10 @@ def train_sparse_coding(
     """Learn the dictionary of a sparse-coding super-resolver (Zeyde et al. 2010), a baseline without a net."""
     import torch
 
+    from trainer.baselines.sparse_coding import SparseCoding
+    from trainer.data.squares import load_tiles
     from trainer.errors import BadDictionary
-    from trainer.sparse_coding import SparseCoding
-    from trainer.squares import load_tiles
-    from trainer.super_resolution_study import Enlarger, check_size, mean_on_tiles
+    from trainer.evaluation.super_resolution_study import Enlarger, check_size, mean_on_tiles
 
     if not output.parent.is_dir():
         raise BadDictionary(f"cannot write {output}: there is no folder {output.parent}")

@@ -11,7 +11,7 @@ from trainer.commands.recipe_options import changed, with_recipe_options
 from trainer.recipes import STYLE_RECIPES, StyleRecipe
 
 if TYPE_CHECKING:
-    from trainer.start import Start
+    from trainer.training.start import Start
 
 _WEIGHTS = {"content_weight", "style_weight", "variation_weight"}
 
@@ -47,15 +47,15 @@ def train_style(
     changes: dict[str, Any],
 ) -> None:
     """Train a style net on one picture and publish it as stylize/NAME."""
-    from trainer.drafts import Origin, style_draft
-    from trainer.loss_networks import check_side, fingerprints, load_loss_network, parse_taps
-    from trainer.photos import load_picture, sha256_of
-    from trainer.processes import Processes
-    from trainer.squares import load_crops
-    from trainer.start import open_start, weights_for
-    from trainer.style_objective import StyleLosses, StyleObjective, parts
-    from trainer.style_study import measure_style
-    from trainer.training import Training
+    from trainer.data.photos import load_picture, sha256_of
+    from trainer.data.squares import load_crops
+    from trainer.evaluation.style_study import measure_style
+    from trainer.objectives.loss_networks import check_side, fingerprints, load_loss_network, parse_taps
+    from trainer.objectives.style_objective import StyleLosses, StyleObjective, parts
+    from trainer.training.drafts import Origin, style_draft
+    from trainer.training.processes import Processes
+    from trainer.training.start import open_start, weights_for
+    from trainer.training.training import Training
 
     store, folder = runs.open_run(name, run, resume)
     started = open_start(store, "stylize", start) if start else None
@@ -97,7 +97,7 @@ def train_style(
 
 def _choose(named: str | None, started: "Start | None", changes: dict[str, Any]) -> StyleRecipe:
     from trainer.errors import BadRecipe
-    from trainer.start import check_architecture
+    from trainer.training.start import check_architecture
 
     base = STYLE_RECIPES[named or ("fine-tune" if started else "default")]
     if named and started:

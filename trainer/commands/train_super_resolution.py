@@ -10,7 +10,7 @@ from trainer.commands.recipe_options import changed, with_recipe_options
 from trainer.recipes import SUPER_RESOLUTION_RECIPES, SuperResolutionRecipe
 
 if TYPE_CHECKING:
-    from trainer.start import Start
+    from trainer.training.start import Start
 
 
 @with_recipe_options(SuperResolutionRecipe)
@@ -49,15 +49,15 @@ def train_super_resolution(
 ) -> None:
     """Train a net that enlarges and publish it as super-resolve/NAME."""
     from model_store.settings import StoreSettings
-    from trainer.degradation import PAPER_SIGMA
-    from trainer.drafts import Origin, super_resolution_draft
-    from trainer.loss_networks import check_side, fingerprints, load_loss_network
-    from trainer.processes import Processes
-    from trainer.squares import load_tiles
-    from trainer.start import open_start, weights_for
-    from trainer.super_resolution_objective import SuperResolutionObjective, patches
-    from trainer.super_resolution_study import compare_tiles
-    from trainer.training import Training
+    from trainer.data.degradation import PAPER_SIGMA
+    from trainer.data.squares import load_tiles
+    from trainer.evaluation.super_resolution_study import compare_tiles
+    from trainer.objectives.loss_networks import check_side, fingerprints, load_loss_network
+    from trainer.objectives.super_resolution_objective import SuperResolutionObjective, patches
+    from trainer.training.drafts import Origin, super_resolution_draft
+    from trainer.training.processes import Processes
+    from trainer.training.start import open_start, weights_for
+    from trainer.training.training import Training
 
     started = open_start(StoreSettings().open(), "super-resolve", start) if start else None
     chosen = _choose(recipe, loss, started, changes)
@@ -110,7 +110,7 @@ def _name(recipe: SuperResolutionRecipe, loss: str) -> str:
 
 def _choose(named: str, loss: str, started: "Start | None", changes: dict[str, Any]) -> SuperResolutionRecipe:
     from trainer.errors import BadRecipe
-    from trainer.start import check_architecture
+    from trainer.training.start import check_architecture
 
     if (named, loss) not in SUPER_RESOLUTION_RECIPES:
         raise BadRecipe(f"there is no recipe {named} for the {loss} loss: leave --loss out")

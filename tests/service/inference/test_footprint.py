@@ -10,9 +10,9 @@ import re, sys
 from pathlib import Path
 import torch
 from model_store.nets import Johnson2016StyleNet, SelfEnsemble, StyleNet, SuperResolutionNet
-from service.allocator import give_back_large_blocks
+from service.device.allocator import give_back_large_blocks
 from service.inference import bytes_per_pixel, inference_form
-from service.lane import Lane
+from service.engine.lane import Lane
 
 give_back_large_blocks()
 torch.set_num_threads(1)

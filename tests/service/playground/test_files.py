@@ -6,9 +6,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-import service.playground
-
-STATIC = Path(service.playground.__file__).parent / "static"
+from service.playground import STATIC
 
 
 def test_the_page_is_at_the_root_and_may_load_from_its_server_only(http: httpx.Client) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from model_store.store import BUNDLED, Store
-from service.settings import Settings
+from service.server.settings import Settings
 
 Desk = Any  # of conftest
 

@@ -1,0 +1,1 @@
+"""The device that nets run on, its cores, and its memory."""

@@ -1,0 +1,216 @@
+"""The engine: forms batches of what waits, and has the lanes of a device compute them.
+
+An idle lane starts at once; while all are busy, buckets grow.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+
+import torch
+from torch import Tensor
+
+from model_store.nets import TransformNet
+from service.contract import request_id
+from service.contract.observer import Observer
+from service.contract.problems import DeviceLost, InternalError, Problem, Unavailable
+from service.engine.lane import Lane
+from service.engine.queue import Buckets, Job, Output
+from service.inference.cuda.graphs import free_memory
+
+_log = logging.getLogger(__name__)
+
+
+class Engine:
+    """Runs nets on pictures in batches.
+
+    Args:
+        device: where the nets are.
+        max_batch: pictures in one batch.
+        max_batch_pixels: output pixels in one batch; a single picture may have more.
+        lanes: batches computed at the same time.
+        max_bytes: of memory that all lanes compute in together, where a CPU is to keep within it (see
+            `inference.bytes_per_pixel`). A picture that does not fit beside the others waits, and all behind it; one
+            that needs more is computed alone.
+        relieve: frees memory of the device, if it can; called when that ran out.
+        observer: is told of the queue, the batches and the loss of the device.
+    """
+
+    def __init__(
+        self,
+        device: torch.device,
+        max_batch: int,
+        max_batch_pixels: int,
+        *,
+        lanes: int = 1,
+        max_bytes: int | None = None,
+        relieve: Callable[[], None] = lambda: None,
+        observer: Observer | None = None,
+    ) -> None:
+        self._max_batch = max_batch
+        self._max_batch_pixels = max_batch_pixels
+        self._max_bytes = max_bytes
+        self._bytes = 0
+        """Of what is computed."""
+        self._relieve = relieve
+        self._observer = observer or Observer()
+        self._cores = torch.get_num_threads()
+        self._buckets = Buckets()
+        self._changed = threading.Condition()
+        self._busy = 0
+        self._is_lost = False
+        self._refuse: Callable[[], Problem] | None = None
+        """Makes the error for what is refused, once something is; each future has one of its own."""
+        self._threads = [
+            threading.Thread(target=self._run, args=[device], name=f"engine-{device}-{number}", daemon=True)
+            for number in range(lanes)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the device still computes."""
+        return not self._is_lost and all(thread.is_alive() for thread in self._threads)
+
+    def submit(self, net: TransformNet, pixels: Tensor) -> "Future[Output]":
+        """Queues one picture.
+
+        Args:
+            net: in evaluation mode, on the device.
+            pixels: uint8 RGB on the CPU, `(H, W, 3)`, both sides at least 16.
+
+        Returns:
+            A future that always resolves: to an `Output`, or to a `Problem`. Cancelling it takes the picture off the
+            queue.
+        """
+        job = Job(net, pixels)
+        with self._changed:
+            if self._refuse is not None:
+                job.future.set_exception(self._refuse())
+            else:
+                self._buckets.add(job)
+                self._observer.picture_queued()
+                self._changed.notify()
+        return job.future
+
+    def close(self) -> None:
+        """Takes no more, finishes what is queued, and returns when that is done."""
+        with self._changed:
+            self._refuse = self._refuse or (lambda: Unavailable("the server is shutting down: try another", 5))
+            self._changed.notify_all()
+        for thread in self._threads:
+            thread.join()
+
+    def _run(self, device: torch.device) -> None:
+        """The life of one lane."""
+        batch: list[Job] = []
+        try:
+            lane = Lane(device)
+            while True:
+                with self._changed:
+                    while not self._has_next() and (self._buckets or self._refuse is None):
+                        self._changed.wait()
+                    if not self._buckets:
+                        return
+                    batch = self._take_batch()
+                    needed = 0 if self._max_bytes is None else sum(job.bytes for job in batch)
+                    self._busy += 1
+                    self._bytes += needed
+                    others = len(self._buckets) if self._has_next() else 0
+                    lanes_in_use = min(len(self._threads), self._busy + others)
+                if batch:
+                    lane.use_cores(max(1, self._cores // lanes_in_use))
+                    self._serve(lane, batch)
+                batch = []
+                with self._changed:
+                    self._busy -= 1
+                    self._bytes -= needed
+                    self._changed.notify_all()
+        except BaseException:
+            _log.exception("the engine stopped")
+            self._lose_device("the engine stopped", batch)
+
+    def _has_next(self) -> bool:
+        """Whether something waits that may be taken now; nothing overtakes the next one, or it might wait forever."""
+        if not self._buckets:
+            return False
+        room, head = self._room, self._buckets.head
+        return room is None or head.bytes <= room or head.future.cancelled()
+
+    @property
+    def _room(self) -> int | None:
+        """Bytes for the next batch, if there is a limit."""
+        if self._max_bytes is None:
+            return None
+        return self._max_bytes - self._bytes if self._bytes else max(self._max_bytes, self._buckets.head.bytes)
+
+    def _take_batch(self) -> list[Job]:
+        """The next batch without the cancelled, which may leave none."""
+        taken = self._buckets.take(self._max_batch, self._max_batch_pixels, self._room)
+        self._tell_dequeued(taken)
+        return [job for job in taken if job.future.set_running_or_notify_cancel()]
+
+    def _serve(self, lane: Lane, batch: list[Job]) -> None:
+        """Computes a batch and resolves its futures, in smaller batches where the whole one fails."""
+        started = time.perf_counter()
+        request_id.current.set(",".join(job.request_id for job in batch if job.request_id))
+        failure: Exception | None = None
+        try:
+            pictures = lane.compute(batch[0].net, [job.pixels for job in batch])
+        except torch.AcceleratorError as error:
+            _log.exception("the device failed")
+            self._lose_device(f"the device failed ({error})", batch)
+            return
+        except Exception as error:
+            _log.exception("a batch of %d failed", len(batch))
+            failure = error.with_traceback(None)  # its frames hold the batch's memory
+        if failure is None:
+            seconds = time.perf_counter() - started
+            self._observer.batch_computed(len(batch), sum(pixels.shape[0] * pixels.shape[1] for pixels in pictures))
+            for job, pixels in zip(batch, pictures, strict=True):
+                job.future.set_result(Output(pixels, started - job.submitted, seconds, len(batch)))
+            return
+        if _is_out_of_memory(failure):
+            self._relieve()
+            free_memory()
+        if len(batch) > 1:
+            middle = len(batch) // 2
+            self._serve(lane, batch[:middle])
+            self._serve(lane, batch[middle:])
+        else:
+            batch[0].future.set_exception(_explain(failure, batch[0].pixels))
+
+    def _lose_device(self, reason: str, batch: list[Job]) -> None:
+        """Fails the batch, everything queued and everything to come."""
+
+        def lost() -> Problem:
+            return DeviceLost(f"{reason}: restart the server")
+
+        with self._changed:
+            self._is_lost, self._refuse = True, lost
+            self._observer.device_lost()
+            waiting = self._buckets.take_all()
+            self._changed.notify_all()
+        self._tell_dequeued(waiting)
+        queued = [job for job in waiting if job.future.set_running_or_notify_cancel()]
+        for job in (*batch, *queued):
+            if not job.future.done():
+                job.future.set_exception(lost())
+
+    def _tell_dequeued(self, jobs: Sequence[Job]) -> None:
+        for job in jobs:
+            self._observer.picture_dequeued(time.perf_counter() - job.submitted)
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
+
+
+def _explain(error: Exception, pixels: Tensor) -> Problem:
+    if _is_out_of_memory(error):
+        height, width, _ = pixels.shape
+        return Unavailable(f"there is not enough memory for {width}×{height} pixels now: try later or smaller", 10)
+    return InternalError("the net failed on this picture; the server's log says more")

@@ -1,0 +1,1 @@
+"""Nets in the form that a CUDA device computes fastest."""

@@ -1,0 +1,148 @@
+"""The style net rearranged for CUDA.
+
+Convolutions are cuDNN's, on frames; kernels of this project do what lies between them. Enlargements are folded into the
+convolutions after them. The first and the last convolution work on cells of 2×2 pixels with four channels each, because
+16 channels suit the device and 3 do not.
+
+In float16, statistics, normalisation and the final tanh are in float32 nevertheless, and so is the colour of a flat
+picture: only what differs from it is rounded. That leaves a fifth of the difference that bfloat16 makes.
+
+Needs triton, which comes with torch's builds for CUDA: import this only where it is needed.
+"""
+
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+import triton
+from torch import Tensor, nn
+
+from model_store.nets import StyleNet, TransformNet
+from service.inference.cpu.style_net import convs_with_norms
+from service.inference.cuda import kernels
+from service.inference.cuda.normalisation import Features, Frame, Normalisation, Residual
+from service.inference.folding import fold_enlargement, fold_shuffle
+
+_CELLS = Frame(margin=4, in_cells=True)
+_REFLECTED = Frame(margin=1)
+_REPLICATED = Frame(margin=1, reflects=False)
+_BLOCK_PIXELS = 512
+
+
+class CudaStyleNet(TransformNet):
+    """Does what a `StyleNet` does, but for the rounding of features and kernels.
+
+    Args:
+        net: on any device, in float32; its weights are copied.
+        dtype: of features and kernels.
+    """
+
+    multiple = StyleNet.multiple
+    bias: Tensor
+
+    def __init__(self, net: StyleNet, dtype: torch.dtype = torch.float16) -> None:
+        super().__init__()
+        (conv, norm), *strided = convs_with_norms(net.encoder)
+        fourth_input, fourth_output = (0, 0, 0, 0, 0, 1), (0, 0, 0, 0, 0, 0, 0, 1)
+        self.first = _Layer(fold_shuffle(F.pad(conv.weight.detach(), fourth_input)), norm, makes_cells=True)
+        self.strided = nn.ModuleList(_Layer(conv.weight, norm, conv.stride[0]) for conv, norm in strided)
+        self.residuals = nn.ModuleList(
+            nn.ModuleList(
+                _Layer(conv.weight, norm) for conv, norm in convs_with_norms(cast("nn.Sequential", block.branch))
+            )
+            for block in net.residuals
+        )
+        enlarging = list(convs_with_norms(net.decoder))
+        self.enlarging = nn.ModuleList(
+            _Layer(fold_enlargement(conv.weight.detach()), norm, makes_cells=True) for conv, norm in enlarging
+        )
+        last = cast("nn.Conv2d", net.decoder[-1])
+        self.last = _Convolution(fold_shuffle(F.pad(last.weight.detach(), fourth_output)))
+        # The last convolution sees what differs from a flat picture's features; this is what it makes of those.
+        flat = enlarging[-1][1].bias.detach().clamp_min(0)
+        self.register_buffer("bias", last.bias.detach() + last.weight.detach().sum((2, 3)) @ flat)  # type: ignore[union-attr]
+        for convolution in self.modules():
+            if isinstance(convolution, _Convolution):
+                convolution.kernel = convolution.kernel.to(dtype)
+        self.requires_grad_(requires_grad=False).eval()
+
+    def transform(self, pictures: Tensor) -> Tensor:
+        """`(N, 3, H, W)` with H and W multiples of 4, to the same shape, laid out channels-last."""
+        frame = self.first(self._frame(pictures), _REFLECTED)
+        # Whichever layer comes before the first enlargement makes its border, which is another.
+        borders = [_REFLECTED] * (1 + len(self.residuals)) + [_REPLICATED]
+        for layer, border in zip(self.strided, borders, strict=False):
+            frame = layer(frame, border)
+        for block, border in zip(self.residuals, borders[2:], strict=True):
+            first, second = cast("nn.ModuleList", block)
+            frame = second(first(frame, _REFLECTED), border, Residual(frame, _REFLECTED.margin))
+        enlarge, enlarge_again = self.enlarging
+        cells = enlarge_again(enlarge(frame, _REPLICATED), _CELLS)
+        return self._paint(self.last(cells))
+
+    def _frame(self, pictures: Tensor) -> Tensor:
+        """The frame of the first convolution, in cells."""
+        count, _, height, width = pictures.shape
+        frame = self.last.kernel.new_empty(_CELLS.shape(count, height, width, 4))
+        blocks = triton.cdiv(frame.numel() // (4 * count), _BLOCK_PIXELS)
+        kernels.frame_pictures[(count * blocks,)](
+            pictures,
+            frame,
+            *pictures.stride(),
+            height,
+            width,
+            blocks,
+            MARGIN=_CELLS.margin,
+            BLOCK_PIXELS=_BLOCK_PIXELS,
+        )
+        return frame
+
+    def _paint(self, cells: Tensor) -> Tensor:
+        """From the last convolution, `(N, H/2, W/2, 16)`, to pictures."""
+        count, height, width = cells.shape[0], 2 * cells.shape[1], 2 * cells.shape[2]
+        pictures = cells.new_empty(count, height, width, 3, dtype=torch.float32)
+        blocks = triton.cdiv(height * width, _BLOCK_PIXELS)
+        kernels.paint[(count * blocks,)](cells, self.bias, pictures, height, width, blocks, BLOCK_PIXELS=_BLOCK_PIXELS)
+        return pictures.permute(0, 3, 1, 2)
+
+
+class _Convolution(nn.Module):
+    """Of a frame, without a bias.
+
+    Args:
+        kernel: `(K, C, k, k)`.
+        stride: both ways.
+    """
+
+    kernel: Tensor
+
+    def __init__(self, kernel: Tensor, stride: int = 1) -> None:
+        super().__init__()
+        self.register_buffer("kernel", kernel.detach().clone(memory_format=torch.channels_last))
+        self.stride = stride
+
+    def forward(self, frame: Tensor) -> Tensor:
+        """`(N, H, W, C)` to the same with K channels, without the border."""
+        features = F.conv2d(frame.permute(0, 3, 1, 2), self.kernel, stride=self.stride)
+        return features.permute(0, 2, 3, 1).contiguous()
+
+
+class _Layer(nn.Module):
+    """A convolution and the normalisation after it.
+
+    The kernel is scaled such that nothing it makes is larger than the largest of what it reads. So float16 holds
+    whatever it makes of a frame, whose values float16 holds. The normalisation takes the scale away again.
+    """
+
+    def __init__(self, kernel: Tensor, norm: nn.InstanceNorm2d, stride: int = 1, *, makes_cells: bool = False) -> None:
+        super().__init__()
+        scale = kernel.abs().sum((1, 2, 3)).max().item() or 1.0
+        self.convolution = _Convolution(kernel / scale, stride)
+        self.norm = Normalisation(norm, scale)
+        self.makes_cells = makes_cells
+
+    def forward(self, frame: Tensor, border: Frame, residual: Residual | None = None) -> Tensor:
+        """From a frame to the next, by ReLU or by a sum."""
+        features = Features(self.convolution(frame), self.makes_cells)
+        following: Tensor = self.norm(features, border, residual)
+        return following

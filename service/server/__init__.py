@@ -1,0 +1,1 @@
+"""The HTTP server: the app, its routes, middleware, limits and telemetry."""

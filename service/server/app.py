@@ -1,0 +1,101 @@
+"""The FastAPI application."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+from typing import Any
+
+from fastapi import Depends, FastAPI
+from fastapi.concurrency import run_in_threadpool
+from starlette.middleware.cors import CORSMiddleware
+
+from model_store.settings import StoreSettings
+from model_store.store import Store
+from service.device.device import choose_device, share_cores
+from service.models.upkeep import parse_preload
+from service.pipeline.pipeline import Answer, Pipeline
+from service.server import error_handlers, openapi
+from service.server.limits import api_keys
+from service.server.limits.admission import Admission
+from service.server.limits.authorization import authorize
+from service.server.limits.coalescing import Coalescing
+from service.server.middleware.access_log import QUIET_ROUTES, AccessMiddleware
+from service.server.middleware.body_limit import BodyLimitMiddleware
+from service.server.middleware.conditional_get import CachingMiddleware
+from service.server.middleware.request_id import RequestIdMiddleware
+from service.server.routes import health, live, models, pictures, playground
+from service.server.settings import Settings
+from service.server.state import Parts
+from service.server.telemetry.metrics import Metrics
+
+_HEADERS_IN = ("Authorization", "If-None-Match", "X-Deadline-Ms", "X-Request-ID")
+_HEADERS_OUT = ("ETag", "Retry-After", "Server-Timing", "X-Frames", "X-Model", "X-Request-ID")
+"""Of CORS: those that a page may send and read beyond the simple ones."""
+
+
+def create_app(settings: Settings | None = None, store: Store | None = None) -> FastAPI:
+    """Makes the service.
+
+    Args:
+        settings: of all workers together; from the environment if not given.
+        store: from the environment if not given.
+
+    Raises:
+        ImpastoError: the device of the settings is not there, or a model that is to be preloaded.
+    """
+    settings = (settings or Settings()).of_one_worker()
+    known_keys = tuple(key.of_one_worker(settings.workers) for key in api_keys.parse(settings.api_keys))
+    store = store or StoreSettings().open()
+    device = choose_device(settings.device)
+    preload = parse_preload(settings.preload, store)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        share_cores(settings.workers)
+        metrics = Metrics(device)
+        pipeline = Pipeline(store, device, settings, metrics)
+        pipeline.start(preload)
+        admission = Admission(settings.max_in_flight, pipeline.max_pixels_in_flight, metrics)
+        in_flight = Coalescing[Answer](metrics.request_coalesced)
+        app.state.parts = Parts(settings, known_keys, store, pipeline, admission, in_flight, metrics)
+        yield
+        await run_in_threadpool(pipeline.close)
+        metrics.close()
+
+    app = FastAPI(
+        title="Impasto",
+        summary="Paints photos in a style and enlarges small pictures.",
+        description=openapi.DESCRIPTION,
+        openapi_tags=openapi.TAGS,
+        servers=[{"url": "/", "description": "This server."}],
+        generate_unique_id_function=lambda route: route.name,
+        version=version("impasto"),
+        lifespan=lifespan,
+        redoc_url=None,
+        # FastAPI makes the span of a request, and sends it to wherever the process is set up for.
+        telemetry={"operation_spans": False, "exclude": lambda scope: scope["path"] in QUIET_ROUTES},
+    )
+    guard: dict[str, Any] = (
+        {"dependencies": [Depends(authorize)], "responses": openapi.AUTHORIZATION_ANSWERS} if known_keys else {}
+    )
+    for_everybody = (health.router, models.preview_router, live.router, playground.router)
+    for_known_keys = (pictures.router, models.router, health.metrics_router)
+    for router in for_everybody:
+        app.include_router(router)
+    for router in for_known_keys:
+        app.include_router(router, **guard)
+    app.add_middleware(BodyLimitMiddleware, limit=settings.max_upload_bytes, drain_s=settings.upload_timeout_s)
+    app.add_middleware(CachingMiddleware)
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=[origin.strip() for origin in settings.cors_origins.split(",")],
+            allow_methods=["GET", "HEAD", "POST"],
+            allow_headers=_HEADERS_IN,
+            expose_headers=_HEADERS_OUT,
+        )
+    app.add_middleware(AccessMiddleware)
+    app.add_middleware(RequestIdMiddleware)
+    error_handlers.install(app)
+    openapi.install(app, settings.max_pictures_per_request)
+    return app

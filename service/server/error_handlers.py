@@ -1,0 +1,84 @@
+"""Turns whatever goes wrong in a request into a problem document (RFC 9457)."""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+
+from service.contract.problems import MEDIA_TYPE, BadOption, InternalError, Problem, ProblemDocument
+from service.server.middleware.conditional_get import NO_STORE
+from service.server.middleware.request_id import HEADER as REQUEST_ID_HEADER
+from service.server.upload import NO_FETCHING
+
+_CLIENT_CLOSED_REQUEST = 499
+"""For the log; nobody reads the answer."""
+
+
+def install(app: FastAPI) -> None:
+    """Adds the handlers to the app.
+
+    All are coroutines: a thread may come to it only after a server that stops has gone.
+    """
+    app.add_exception_handler(Problem, _problem)
+    app.add_exception_handler(RequestValidationError, _bad_option)
+    app.add_exception_handler(HTTPException, _http_exception)
+    app.add_exception_handler(ClientDisconnect, _client_left)
+    app.add_exception_handler(Exception, _internal_error)
+
+
+async def _problem(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Problem)  # noqa: S101
+    request.state.problem = error.name
+    return _answer(error.document(request.state.request_id), error.headers)
+
+
+async def _bad_option(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)  # noqa: S101
+    sentences = []
+    for each in error.errors():
+        name = ".".join(str(part) for part in each["loc"][1:])
+        if each["type"] == "extra_forbidden" and name == "url":
+            sentences.append(NO_FETCHING)
+        elif each["type"] == "extra_forbidden":
+            sentences.append(f"there is no option {name!r}; see /docs for those there are")
+        elif each["type"] == "missing":
+            sentences.append(f"the option {name!r} is missing")
+        else:
+            sentences.append(f"{name}: {each['msg']}")
+    return await _problem(request, BadOption("; ".join(sentences)))
+
+
+async def _http_exception(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101
+    headers = dict(error.headers or {})
+    if headers.get("Allow") == "GET":
+        headers["Allow"] = "GET, HEAD"
+    if request.method == "OPTIONS" and error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        return Response(status_code=HTTPStatus.NO_CONTENT, headers=headers)
+    title = HTTPStatus(error.status_code).phrase
+    document = ProblemDocument(
+        type="about:blank",
+        title=title,
+        status=error.status_code,
+        detail=f"{request.method} {request.url.path}: {error.detail.rstrip('.')}; see /docs for what there is",
+        request_id=request.state.request_id,
+    )
+    return _answer(document, headers)
+
+
+async def _client_left(_request: Request, _error: Exception) -> Response:
+    return Response(status_code=_CLIENT_CLOSED_REQUEST)
+
+
+async def _internal_error(request: Request, _error: Exception) -> Response:
+    response = await _problem(request, InternalError("something went wrong on our side; the server's log says more"))
+    response.headers["Connection"] = "close"  # the server closes it after an unexpected error
+    return response
+
+
+def _answer(document: ProblemDocument, headers: Mapping[str, str]) -> Response:
+    headers = {**headers, "Cache-Control": NO_STORE, REQUEST_ID_HEADER: document.request_id}
+    return Response(document.model_dump_json(), document.status, headers, MEDIA_TYPE)

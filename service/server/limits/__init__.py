@@ -1,0 +1,1 @@
+"""What keeps the server from doing too much: API keys, admission, deadlines, and shared work."""

@@ -1,0 +1,136 @@
+"""Admission: how much may be in flight, and when who is refused should come back.
+
+Three things are bounded: requests, which hold a place from before their upload is read; those of one API key; and the
+pixels of pictures, which are taken once the header is read and before anything is decoded. All are free again with the
+answer. Places belong to requests, and pixels to the work on a picture: several requests may wait for the same. There
+may be four live connections for each place; they hold one only while a frame is painted.
+"""
+
+import math
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+from service.contract.observer import Observer
+from service.contract.problems import Busy
+from service.server.limits.api_keys import Key
+
+_REMEMBERED = 32
+_LONGEST_WAIT = 60
+_CONNECTIONS_PER_PLACE = 4
+
+
+class _Finished(NamedTuple):
+    """One answer."""
+
+    seconds: float
+    """Since the one before, or since there was work again."""
+    pixels: int
+
+
+class Admission:
+    """Counts what is in flight; used on the event loop only.
+
+    Args:
+        most_requests: in flight; one more is refused.
+        most_pixels: in flight, of uploads and answers together; more are refused, but never those of one picture alone.
+        observer: is told of each refusal.
+    """
+
+    def __init__(self, most_requests: int, most_pixels: int, observer: Observer | None = None) -> None:
+        self._most_requests = most_requests
+        self._most_pixels = most_pixels
+        self._observer = observer or Observer()
+        self._requests = self._connections = 0
+        self._by_key: Counter[str] = Counter()
+        self._pixels = 0
+        self._since = 0.0
+        """When the last answer was ready, or there was work again."""
+        self._finished: deque[_Finished] = deque(maxlen=_REMEMBERED)
+
+    @contextmanager
+    def admit(self, key: Key | None = None) -> Iterator[None]:
+        """Holds a place for a request.
+
+        Args:
+            key: that it came with, if any.
+
+        Raises:
+            Busy: all places are taken, or all that the key may have.
+        """
+        if self._requests >= self._most_requests:
+            self._observer.request_shed("requests")
+            raise self._busy(f"{self._requests} requests are in flight, which is all this server takes at once")
+        name = "" if key is None else key.name
+        if key is not None and key.concurrency is not None and self._by_key[name] >= key.concurrency:
+            self._observer.request_shed("key")
+            raise self._busy(f"{key.concurrency} requests of the key {name!r} are in flight, which is all it may have")
+        self._requests += 1
+        self._by_key[name] += 1
+        try:
+            yield
+        finally:
+            self._requests -= 1
+            self._by_key[name] -= 1
+
+    @contextmanager
+    def connect(self) -> Iterator[None]:
+        """Counts a live connection.
+
+        Raises:
+            Busy: there are too many.
+        """
+        if self._connections >= _CONNECTIONS_PER_PLACE * self._most_requests:
+            self._observer.request_shed("connections")
+            raise self._busy(f"{self._connections} live connections are open, which is all this server takes at once")
+        self._connections += 1
+        try:
+            yield
+        finally:
+            self._connections -= 1
+
+    @contextmanager
+    def hold_pixels(self) -> Iterator[Callable[[int], None]]:
+        """Holds the pixels of one picture as long as it is worked on.
+
+        Its value takes them, and raises `Busy` when there is no room for them.
+        """
+        taken = 0
+
+        def take(pixels: int) -> None:
+            nonlocal taken
+            self._take(pixels)
+            taken += pixels
+
+        try:
+            yield take
+            self._remember(taken)
+        finally:
+            self._pixels -= taken
+
+    def _take(self, pixels: int) -> None:
+        if self._pixels and self._pixels + pixels > self._most_pixels:
+            self._observer.request_shed("pixels")
+            raise self._busy(
+                f"{self._pixels:,} pixels are in flight, and {pixels:,} more of this picture and its answer would be "
+                f"above the {self._most_pixels:,} that this server takes at once"
+            )
+        if not self._pixels:
+            self._since = time.monotonic()
+        self._pixels += pixels
+
+    def _remember(self, pixels: int) -> None:
+        now = time.monotonic()
+        self._finished.append(_Finished(now - self._since, pixels))
+        self._since = now
+
+    def _busy(self, reason: str) -> Busy:
+        seconds = min(max(1, math.ceil(self._seconds_of_work())), _LONGEST_WAIT)
+        return Busy(f"{reason}: try again in {seconds} s", retry_after=seconds)
+
+    def _seconds_of_work(self) -> float:
+        """How long the pixels in flight take at the pace of the last answers."""
+        finished = sum(each.pixels for each in self._finished)
+        return self._pixels * sum(each.seconds for each in self._finished) / finished if finished else 0.0

@@ -1,0 +1,84 @@
+"""Tells of every request: a line in the log, and counts in the metrics."""
+
+import logging
+import time
+from typing import Any
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service.contract.problems import InternalError
+from service.pipeline.pipeline import Answer
+from service.server.limits.api_keys import Key
+from service.server.state import Parts
+
+QUIET_ROUTES = frozenset({"/livez", "/readyz", "/metrics"})
+"""What machines ask for again and again; logged at DEBUG and not traced."""
+_NO_ROUTE = "other"
+"""The documentation, and what there is not."""
+_LONGEST_PATH = 200
+_log = logging.getLogger(__name__)
+
+
+class AccessMiddleware:
+    """Measures requests, and tells the app's metrics and the log."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handles one connection (ASGI)."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = time.perf_counter()
+        received = sent = 0
+        status = InternalError.status  # which is answered further out where something is raised here
+
+        async def receive_counted() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            return message
+
+        async def send_counted(message: Message) -> None:
+            nonlocal sent, status
+            status = message.get("status", status)
+            sent += len(message.get("body", b""))
+            await send(message)
+
+        try:
+            await self._app(scope, receive_counted, send_counted)
+        except Exception:
+            scope["state"]["problem"] = InternalError.name
+            raise
+        finally:
+            _tell(scope, status, received, sent, time.perf_counter() - started)
+
+
+def _tell(scope: Scope, status: int, received: int, sent: int, seconds: float) -> None:
+    parts: Parts = scope["app"].state.parts
+    route = getattr(scope.get("route"), "path", _NO_ROUTE)
+    problem = scope["state"].get("problem")
+    key: Key | None = scope["state"].get("key")
+    parts.metrics.request_answered(route, status, problem, seconds)
+
+    fields: dict[str, Any] = {"method": scope["method"], "route": route, "status": status}
+    if key is not None:
+        parts.metrics.key_used(key.name, status)
+        fields["key"] = key.name
+    if scope["path"] != route:
+        fields["path"] = scope["path"][:_LONGEST_PATH]
+    if problem is not None:
+        fields["problem"] = problem
+    fields |= {"bytes_in": received, "bytes_out": sent, "seconds": round(seconds, 4)}
+    answer: Answer | None = scope["state"].get("answer")
+    if answer is not None:
+        fields |= {"model": answer.model, "size": f"{answer.width}x{answer.height}", "batch": answer.batch}
+        fields |= {f"{stage.name}_ms": round(stage.seconds * 1000, 1) for stage in answer.stages}
+    _log.log(_level(route, status), "answered", extra={"fields": fields})
+
+
+def _level(route: str, status: int) -> int:
+    if route in QUIET_ROUTES:
+        return logging.DEBUG
+    return logging.WARNING if status >= InternalError.status else logging.INFO

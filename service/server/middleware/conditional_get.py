@@ -1,0 +1,68 @@
+"""What caches may keep: the values of `Cache-Control`, and answers without content for who has it already."""
+
+from typing import Final
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service.server import etag
+
+NO_STORE: Final = "no-store"
+"""Of what is true only now."""
+ASK_AGAIN: Final = "no-cache"
+"""Of what may change: kept, and used after asking with its ETag."""
+OF_ONE_CLIENT: Final = "private, no-cache"
+"""Of pictures. Caches do not keep answers to POST; a client may, and asks again with the ETag: that costs the
+upload and not the work."""
+FOREVER: Final = "max-age=31536000, immutable"
+"""Of versions of models. Not `public`: an answer to who had a key is not for everybody behind the same proxy."""
+
+
+class CachingMiddleware:
+    """Answers HEAD as GET without the content, and gives GET an ETag of the content, and 304 where that is known.
+
+    Content that may not be kept, that comes in pieces, or that has an ETag already is left as it is.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handles one connection (ASGI)."""
+        if scope["type"] != "http" or scope["method"] not in ("GET", "HEAD"):
+            await self._app(scope, receive, send)
+            return
+        is_head = scope["method"] == "HEAD"
+        known = Headers(scope=scope).getlist("If-None-Match")
+        start: Message | None = None
+
+        async def send_what_is_new(message: Message) -> None:
+            nonlocal start
+            if message["type"] == "http.response.start":
+                start = message
+                return
+            if start is not None:
+                if not message.get("more_body", False) and _compare(start, message["body"], known):
+                    message = {**message, "body": b""}
+                await send(start)
+                start = None
+            await send({**message, "body": b""} if is_head else message)
+
+        as_get = {**scope, "method": "GET"}
+        try:
+            await self._app(as_get, receive, send_what_is_new)
+        finally:
+            scope.update({**as_get, "method": scope["method"]})  # the route that was found, for those further out
+
+
+def _compare(start: Message, content: bytes, known: list[str]) -> bool:
+    """Adds the ETag of the content; makes it 304, and is true, where that is known."""
+    headers = MutableHeaders(scope=start)
+    if start["status"] != 200 or "ETag" in headers or NO_STORE in headers.get("Cache-Control", ""):
+        return False
+    headers["ETag"] = etag.of_content(content)
+    if not etag.is_known(known, headers["ETag"]):
+        return False
+    start["status"] = 304
+    del headers["Content-Length"], headers["Content-Type"]
+    return True

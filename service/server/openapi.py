@@ -1,0 +1,206 @@
+"""What the OpenAPI document says beyond what FastAPI finds out itself: pictures, problems, headers and examples."""
+
+from typing import Any
+
+from fastapi import FastAPI
+
+from service import codec
+from service.contract import problems
+from service.server.archive import MULTIPART, ZIP
+from service.server.upload import FIELD
+
+Responses = dict[int | str, dict[str, Any]]
+
+DESCRIPTION = """\
+Send a picture, get a picture. Every error is `application/problem+json` with a `detail` that says what to do.
+
+All answers have an `X-Request-ID`: the one that was sent, or a new one. Who sends the `ETag` of an answer back as
+`If-None-Match` is answered 304 where it is still right, without content or computing, for POST too. Equal requests at
+the same time are computed once. GET routes answer HEAD, too.
+"""
+TAGS = [
+    {"name": "pictures", "description": "Painting and enlarging."},
+    {"name": "models", "description": "What there is to paint and enlarge with."},
+    {"name": "health", "description": "For machines that look after the server."},
+]
+
+_BINARY = {"type": "string", "format": "binary"}
+_PICTURE_TYPES = (*codec.MEDIA_TYPES.values(), "application/octet-stream")
+PICTURE_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "description": f"The picture, as multipart field `{FIELD}` or as the raw body: {codec.NAMES}. Of an animation, "
+        f"or of several pages, the first is used. Several fields `{FIELD}` are answered with a ZIP, or `{MULTIPART}` "
+        "where `Accept` asks for that: one file for each, in their order and named as the upload. Of a picture that "
+        "comes to nothing it has the problem, `NAME.problem.json`, and the status is 200 all the same. Pictures are "
+        "never fetched from elsewhere.",
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": [FIELD],
+                    "properties": {FIELD: {"type": "array", "items": _BINARY, "minItems": 1}},
+                    "additionalProperties": False,
+                },
+            },
+            **{media_type: {"schema": _BINARY} for media_type in _PICTURE_TYPES},
+        },
+    }
+}
+
+
+def _header(description: str, example: str) -> dict[str, Any]:
+    return {"description": description, "schema": {"type": "string"}, "example": example}
+
+
+_REQUEST_ID = {"X-Request-ID": _header("That of the request, or a new one.", "job-17")}
+_CACHED = {
+    "ETag": _header("Of this answer; for `If-None-Match`.", '"3f7a0c5e9b1d42688d0fe14c7a5b9e21"'),
+    "Cache-Control": _header("What may be kept.", "no-cache"),
+}
+_MADE = {
+    "X-Model": _header("What made the picture: each net with its version.", "muse@1"),
+    "ETag": _header(
+        "Of this answer, from upload, options and net; for `If-None-Match`. Not of several pictures with a problem.",
+        'W/"3f7a0c5e9b1d42688d0fe14c7a5b9e21"',
+    ),
+    "Cache-Control": _header("To be kept by the client only, and used after asking.", "private, no-cache"),
+}
+_TIMED = {
+    "X-Frames": _header("Of an upload of several, of which the first was used.", "12"),
+    "Server-Timing": _header(
+        "Milliseconds of each stage; those of several pictures added up.",
+        "decode;dur=4.1, queue;dur=0.2, net;dur=88.0, encode;dur=6.3",
+    ),
+}
+_OF_PROBLEMS: dict[int, dict[str, Any]] = {
+    401: {"WWW-Authenticate": _header("How to prove oneself.", 'Bearer realm="impasto"')},
+    429: {"Retry-After": _header("Seconds after which to try again.", "3")},
+    503: {"Retry-After": _header("Seconds after which to try again, where that may help.", "10")},
+}
+
+
+def content_answers(content: dict[str, Any], headers: dict[str, Any] | None = None) -> Responses:
+    """A 200 with this content by media type."""
+    return {200: {"description": "Success.", "headers": _REQUEST_ID | (headers or {}), "content": content}}
+
+
+def json_answers(example: Any, headers: dict[str, Any] | None = None) -> Responses:
+    """A 200 that FastAPI knows the schema of."""
+    return content_answers({"application/json": {"example": example}}, headers)
+
+
+def problem_answers(*kinds: type[problems.Problem]) -> Responses:
+    """One entry for each status of the problems, with an example of each."""
+    by_status: dict[int, list[type[problems.Problem]]] = {}
+    for kind in kinds:
+        by_status.setdefault(kind.status, []).append(kind)
+    return {
+        status: {
+            "description": ", ".join(kind.title for kind in same),
+            "headers": _REQUEST_ID | _OF_PROBLEMS.get(status, {}),
+            "model": problems.ProblemDocument,
+            "content": {
+                problems.MEDIA_TYPE: {
+                    "schema": {"$ref": "#/components/schemas/ProblemDocument"},
+                    "examples": {
+                        kind.name: {"summary": kind.title, "value": kind(kind.example).document("job-17").model_dump()}
+                        for kind in same
+                    },
+                }
+            },
+        }
+        for status, same in by_status.items()
+    }
+
+
+NOT_MODIFIED: Responses = {304: {"description": "The client has the answer already.", "headers": _REQUEST_ID | _CACHED}}
+AUTHORIZATION_ANSWERS: Responses = problem_answers(problems.Unauthorized)
+
+TRANSFORM_ANSWERS: Responses = {
+    **content_answers({media_type: {} for media_type in (*codec.MEDIA_TYPES.values(), ZIP, MULTIPART)}, _MADE | _TIMED),
+    304: {"description": "The client has the answer already.", "headers": _REQUEST_ID | _MADE},
+    **problem_answers(
+        problems.BadForm,
+        problems.BadOption,
+        problems.BadPicture,
+        problems.UnknownModel,
+        problems.TooLarge,
+        problems.UnsupportedFormat,
+        problems.UploadTimeout,
+        problems.Busy,
+        problems.InternalError,
+        problems.DamagedWeights,
+        problems.Unavailable,
+        problems.DeviceLost,
+        problems.DeadlineExceeded,
+    ),
+}
+METRICS_ANSWERS: Responses = {
+    **content_answers({"text/plain": {}, "application/openmetrics-text": {}}),
+    **problem_answers(problems.InternalError),
+}
+_EXAMPLE_CARD: dict[str, Any] = {
+    "task": "stylize",
+    "name": "muse",
+    "title": "The Muse",
+    "description": "Green and violet strokes.",
+    "architecture": "style-net",
+    "parameters": {"width": 32},
+    "factor": None,
+    "recipe": {"steps": 40000},
+    "training_data": "photos",
+    "loss_network": "vgg16",
+    "measurements": [],
+    "limitations": "",
+    "licence": "Apache-2.0",
+    "author": "Impasto",
+    "version": 1,
+    "sha256": "0" * 64,
+    "created_at": "2026-01-01T00:00:00Z",
+}
+CARDS_ANSWERS: Responses = {
+    **json_answers([_EXAMPLE_CARD | {"served_version": 1, "loaded": True}], _CACHED),
+    **NOT_MODIFIED,
+    **problem_answers(problems.InternalError),
+}
+CARD_ANSWERS: Responses = {
+    **json_answers(_EXAMPLE_CARD, _CACHED),
+    **NOT_MODIFIED,
+    **problem_answers(problems.UnknownModel, problems.InternalError, problems.DamagedWeights),
+}
+PREVIEW_ANSWERS: Responses = {**CARD_ANSWERS, **content_answers({"image/jpeg": {}}, _CACHED)}
+
+
+def install(app: FastAPI, most_pictures: int) -> None:
+    """Has the app's document tell this server's limits, and not tell what FastAPI says of errors and is not so here.
+
+    Args:
+        app: with all of its routes.
+        most_pictures: in one form.
+    """
+    generate = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = _corrected(generate(), most_pictures)
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign]
+
+
+def _corrected(document: dict[str, Any], most_pictures: int) -> dict[str, Any]:
+    for operation in (operation for path in document["paths"].values() for operation in path.values()):
+        form = operation.get("requestBody", {}).get("content", {}).get("multipart/form-data")
+        if form is not None:
+            form["schema"]["properties"][FIELD]["maxItems"] = most_pictures
+        answers: dict[str, Any] = operation["responses"]
+        for status, answer in list(answers.items()):
+            content = answer.get("content", {})
+            if problems.MEDIA_TYPE in content:
+                content.pop("application/json", None)
+            elif status == "422":
+                del answers[status]
+    for name in ("HTTPValidationError", "ValidationError"):
+        document["components"]["schemas"].pop(name, None)
+    return document

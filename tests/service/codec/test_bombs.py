@@ -1,0 +1,111 @@
+"""Small files that claim to be much, and broken ones of the formats that are read only."""
+
+import contextlib
+import io
+import struct
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from PIL import Image, ImageFile
+
+from service import codec
+from service.contract.problems import BadPicture, Problem, TooLarge
+
+ENOUGH = 10_000_000
+
+
+def saved(image: Image.Image, format: str, **options: object) -> bytes:  # noqa: A002
+    buffer = io.BytesIO()
+    image.save(buffer, format, **options)
+    return buffer.getvalue()
+
+
+def gif(frames: int) -> bytes:
+    """Frames of one pixel each."""
+    frame = b",\0\0\0\0\1\0\1\0\0\2\2\x44\1\0"
+    return b"GIF89a" + struct.pack("<HHBBB", 16, 16, 0x80, 0, 0) + bytes(6) + frame * frames + b";"
+
+
+def tiff(pages: int) -> bytes:
+    """Pages of one directory each, all with the same pixels."""
+    tags = [(256, 16), (257, 16), (258, 8), (259, 1), (262, 1), (273, 8), (278, 16), (279, 256)]
+    directory = struct.pack("<H", len(tags)) + b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags)
+    start, length = 8 + 256, len(directory) + 4
+    following = [start + (page + 1) * length for page in range(pages - 1)] + [0]
+    return (
+        b"II*\0" + struct.pack("<I", start) + bytes(256) + b"".join(directory + struct.pack("<I", n) for n in following)
+    )
+
+
+@pytest.mark.parametrize("make", [gif, tiff])
+def test_frames_are_counted(make: Callable[[int], bytes]) -> None:
+    assert codec.read_header(make(1), ENOUGH).frames == 1
+    assert codec.read_header(make(250), ENOUGH).frames == 250
+
+
+@pytest.mark.parametrize(("make", "most"), [(gif, 10_000), (tiff, 1_000)])
+def test_more_frames_than_anybody_draws_are_refused(make: Callable[[int], bytes], most: int) -> None:
+    assert codec.read_header(make(most), ENOUGH).frames == most
+    with pytest.raises(TooLarge, match=f"{most:,} frames"):
+        codec.read_header(make(most + 1), ENOUGH)
+
+
+def test_pages_in_a_circle_are_no_endless_work() -> None:
+    data = bytearray(tiff(2))
+    data[-4:] = struct.pack("<I", 8 + 256)
+    with contextlib.suppress(Problem):
+        assert codec.read_header(bytes(data), ENOUGH).frames <= 2
+
+
+def test_more_scans_than_a_photo_has_are_refused() -> None:
+    data = saved(Image.new("RGB", (16, 16)), "JPEG", progressive=True)
+    codec.read_header(data, ENOUGH)
+    last = data.rindex(b"\xff\xda")
+    with pytest.raises(TooLarge, match="scans"):
+        codec.read_header(data[:last] + data[last:-2] * 600 + b"\xff\xd9", ENOUGH)
+
+
+def test_the_other_frames_of_an_animation_are_not_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    loads: list[int] = []
+    load = ImageFile.ImageFile.load
+    monkeypatch.setattr(ImageFile.ImageFile, "load", lambda image: (loads.append(image.tell()), load(image))[1])
+    for format in ("GIF", "PNG", "TIFF"):  # noqa: A001
+        frames = [Image.new("RGB", (20, 20), (40 * number, 0, 0)) for number in range(5)]
+        header = codec.read_header(saved(frames[0], format, save_all=True, append_images=frames[1:]), ENOUGH)
+        loads.clear()
+        codec.decode(header)
+        assert (header.frames, set(loads)) == (5, {0})
+
+
+@pytest.mark.parametrize("format", ["GIF", "TIFF"])
+def test_an_upload_that_is_too_large_is_refused(format: str) -> None:  # noqa: A002
+    with pytest.raises(TooLarge, match="200×100"):
+        codec.read_header(saved(Image.new("L", (200, 100)), format), 19_999)
+
+
+@pytest.mark.parametrize("format", ["GIF", "TIFF"])
+@pytest.mark.parametrize("kept", [6, 0.5])
+def test_a_picture_cut_short_is_refused_as_broken(photo: Image.Image, format: str, kept: float) -> None:  # noqa: A002
+    data = saved(photo, format)
+    with pytest.raises(BadPicture):
+        codec.decode(codec.read_header(data[: kept if kept > 1 else int(len(data) * kept)], ENOUGH))
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("format", ["GIF", "TIFF", "PNG", "JPEG"])
+def test_damaged_bytes_are_read_or_refused_but_never_worse(photo: Image.Image, format: str) -> None:  # noqa: A002
+    random = np.random.default_rng(0)
+    deep = Image.fromarray(np.asarray(photo.convert("L")).astype(np.uint16) * 257)
+    for source in (
+        photo,
+        photo.convert("LA") if format in ("PNG", "TIFF") else photo,
+        deep if format == "TIFF" else photo,
+    ):
+        data = np.frombuffer(saved(source, format), np.uint8)
+        for _ in range(40):
+            damaged = data.copy()
+            positions = random.integers(0, len(data), random.integers(1, 5))
+            damaged[positions] ^= random.integers(1, 256, len(positions)).astype(np.uint8)
+            with contextlib.suppress(Problem):
+                codec.decode(codec.read_header(damaged.tobytes(), ENOUGH), keep_metadata=True)

@@ -1,0 +1,54 @@
+"""Where Triton's kernels run, and what they may touch."""
+
+import importlib.util
+import os
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+_GUARD = 4096
+_HAS_TRITON = importlib.util.find_spec("triton") is not None
+_RUNS_KERNELS = _HAS_TRITON and (torch.cuda.is_available() or os.environ.get("TRITON_INTERPRET") == "1")
+
+# Where they cannot run, test_interpreted.py runs them in a process of its own.
+collect_ignore = (
+    [] if _RUNS_KERNELS else ["test_normalisation.py", "test_style_net.py", "test_architectures_on_cuda.py"]
+)
+
+
+@pytest.fixture
+def device(monkeypatch: pytest.MonkeyPatch) -> torch.device:
+    """CUDA, with float32 to its full precision, or the CPU with Triton's interpreter."""
+    if not torch.cuda.is_available():
+        return torch.device("cpu")
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
+    return torch.device("cuda")
+
+
+@pytest.fixture
+def guard(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Tensor], Tensor]]:
+    """Puts tensors between what is no number, as `new_empty` does from then on; nothing may be written there."""
+    wholes: list[tuple[Tensor, int]] = []
+
+    def allocate(like: Tensor, shape: torch.Size, dtype: torch.dtype) -> Tensor:
+        length = shape.numel()
+        whole = torch.full((length + 2 * _GUARD,), float("nan"), dtype=dtype, device=like.device)
+        wholes.append((whole, length))
+        return whole[_GUARD : _GUARD + length].view(shape)
+
+    plain = Tensor.new_empty
+
+    def new_empty(like: Tensor, *shape: Any, dtype: torch.dtype | None = None, **elsewhere: Any) -> Tensor:
+        if elsewhere:  # not for a kernel, but by the interpreter
+            return plain(like, *shape, dtype=dtype, **elsewhere)
+        sides = shape[0] if isinstance(shape[0], tuple) else shape
+        return allocate(like, torch.Size(sides), dtype or like.dtype)
+
+    monkeypatch.setattr(Tensor, "new_empty", new_empty)
+    yield lambda tensor: allocate(tensor, tensor.shape, tensor.dtype).copy_(tensor)
+    for whole, length in wholes:
+        assert whole[:_GUARD].isnan().all()
+        assert whole[_GUARD + length :].isnan().all()

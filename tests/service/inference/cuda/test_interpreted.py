@@ -1,0 +1,25 @@
+"""Triton takes to its interpreter when it is imported or never, so that this needs a process of its own."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+MODULES = [
+    Path(__file__).with_name(f"test_{name}.py") for name in ("normalisation", "style_net", "architectures_on_cuda")
+]
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="the kernels themselves run here")
+def test_kernels_do_what_they_should_by_the_interpreter() -> None:
+    pytest.importorskip("triton")
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *MODULES]
+
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, env=os.environ | {"TRITON_INTERPRET": "1"}
+    )
+
+    assert done.returncode == 0, done.stdout

@@ -1,0 +1,173 @@
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from typing import Any
+
+import httpx
+import pytest
+
+from model_store.store import Store
+from service.client import Client, DeadlineExceeded
+from service.contract.problems import DeadlineExceeded as DeadlineExceededProblem
+from service.server.limits.deadline import deadline
+from service.server.settings import Settings
+
+Serve = Callable[[Settings, Store], AbstractContextManager[str]]
+PlainPng = Callable[..., bytes]
+Stylize = Callable[..., httpx.Response]
+
+HOURS = 3600 * 1000
+
+
+# The block
+
+
+def run(most_s: float, asked_ms: int | None, work: Callable[[], Any]) -> Any:
+    async def with_deadline() -> Any:
+        async with deadline(most_s, asked_ms):
+            return await work()
+
+    return asyncio.run(with_deadline())
+
+
+async def endless() -> None:
+    await asyncio.Event().wait()
+
+
+async def quick() -> str:
+    return "done"
+
+
+@pytest.mark.parametrize("asked_ms", [None, 1 * HOURS, 10**400])
+def test_what_is_ready_in_time_is_answered(asked_ms: int | None) -> None:
+    assert run(3600, asked_ms, quick) == "done"
+
+
+@pytest.mark.parametrize("asked_ms", [None, 1 * HOURS, 10**400])
+def test_the_server_gives_up_in_its_own_time(asked_ms: int | None) -> None:
+    with pytest.raises(DeadlineExceededProblem, match=r"in 0\.01 s: send a smaller picture"):
+        run(0.01, asked_ms, endless)
+
+
+def test_the_client_may_have_less_time() -> None:
+    with pytest.raises(DeadlineExceededProblem, match=r"in 0\.02 s: allow more by X-Deadline-Ms"):
+        run(3600, 20, endless)
+
+
+def test_what_runs_is_cancelled() -> None:
+    log = []
+
+    async def work() -> None:
+        try:
+            await endless()
+        except asyncio.CancelledError:
+            log.append("cancelled")
+            raise
+
+    with pytest.raises(DeadlineExceededProblem):
+        run(0.01, None, work)
+    assert log == ["cancelled"]
+
+
+def test_a_timeout_of_another_kind_is_passed_on() -> None:
+    async def work() -> None:
+        raise TimeoutError("the store did not answer")
+
+    with pytest.raises(TimeoutError, match="the store"):
+        run(3600, None, work)
+
+
+# Requests
+
+
+def assert_exceeded(response: httpx.Response) -> None:
+    assert response.status_code == 504
+    assert response.json()["type"] == "urn:impasto:problem:deadline-exceeded"
+
+
+def test_what_is_queued_past_its_deadline_is_answered_and_never_computed(
+    serve: Serve, gated_store: Any, plain_png: PlainPng, stylize: Stylize
+) -> None:
+    with serve(Settings(device="cpu"), gated_store) as url, ThreadPoolExecutor(1) as thread:
+        first = thread.submit(stylize, url, plain_png(1))
+        assert gated_store.gate.entered.wait(30)
+        assert_exceeded(stylize(url, plain_png(2), **{"X-Deadline-Ms": "50"}))
+        httpx.get(f"{url}/livez").raise_for_status()  # the event loop went on to take it off the queue
+        gated_store.gate.opened.set()
+        assert first.result().status_code == 200
+        assert stylize(url, plain_png(3)).status_code == 200
+    assert gated_store.gate.seen == [1, 3]
+
+
+def test_who_is_past_the_deadline_frees_the_place(
+    serve: Serve, gated_store: Any, plain_png: PlainPng, stylize: Stylize
+) -> None:
+    with serve(Settings(device="cpu", max_in_flight=1), gated_store) as url:
+        for red in range(3):
+            assert_exceeded(stylize(url, plain_png(red), **{"X-Deadline-Ms": "50"}))
+        gated_store.gate.opened.set()
+
+
+def test_the_server_has_a_deadline_of_its_own(
+    serve: Serve, gated_store: Any, plain_png: PlainPng, stylize: Stylize
+) -> None:
+    with serve(Settings(device="cpu", deadline_s=0.05), gated_store) as url:
+        for headers in ({}, {"X-Deadline-Ms": str(1 * HOURS)}):
+            assert_exceeded(stylize(url, plain_png(1), **headers))
+        gated_store.gate.opened.set()
+
+
+def test_waiting_for_a_model_counts(serve: Serve, slow_store: Any, photo_png: bytes, stylize: Stylize) -> None:
+    with serve(Settings(device="cpu"), slow_store) as url:
+        assert_exceeded(stylize(url, photo_png, **{"X-Deadline-Ms": "50"}))
+        slow_store.opened.set()
+
+
+def test_waiting_for_the_upload_counts(server: str) -> None:
+    address = httpx.URL(server)
+
+    async def stall() -> bytes:
+        reader, writer = await asyncio.open_connection(address.host, address.port)
+        writer.write(b"POST /stylize?style=muse HTTP/1.1\r\nHost: impasto\r\nContent-Length: 1000\r\n")
+        writer.write(b"Content-Type: image/png\r\nX-Deadline-Ms: 50\r\n\r\nonly the beginning")
+        status_line = await reader.readline()
+        writer.close()
+        return status_line
+
+    assert asyncio.run(stall()).startswith(b"HTTP/1.1 504 ")
+
+
+def test_an_answer_in_time_is_not_changed(http: httpx.Client, photo_png: bytes) -> None:
+    hurried, calm = (
+        http.post("/stylize?style=muse", content=photo_png, headers=headers)
+        for headers in ({"X-Deadline-Ms": str(1 * HOURS)}, {})
+    )
+    assert hurried.content == calm.content
+
+
+@pytest.mark.parametrize("rubbish", ["0", "-5", "soon", "", "1.5", "1e3", "nan"])
+@pytest.mark.parametrize("path", ["/stylize?style=muse", "/super-resolve"])
+def test_a_deadline_that_is_no_number_of_milliseconds_is_refused(
+    http: httpx.Client, photo_png: bytes, path: str, rubbish: str
+) -> None:
+    response = http.post(path, content=photo_png, headers={"X-Deadline-Ms": rubbish})
+    assert response.status_code == 422
+    assert response.json()["type"] == "urn:impasto:problem:bad-option"
+    assert "X-Deadline-Ms" in response.json()["detail"]
+
+
+def test_the_deadline_is_documented(http: httpx.Client) -> None:
+    for path in ("/stylize", "/super-resolve"):
+        operation = http.get("/openapi.json").json()["paths"][path]["post"]
+        described = {parameter["name"]: parameter for parameter in operation["parameters"]}
+        assert described["X-Deadline-Ms"]["in"] == "header"
+        assert not described["X-Deadline-Ms"]["required"]
+        assert "Deadline exceeded" in operation["responses"]["504"]["description"]
+
+
+def test_the_client_sets_a_deadline(serve: Serve, gated_store: Any, plain_png: PlainPng) -> None:
+    with serve(Settings(device="cpu"), gated_store) as url, Client(url, deadline=0.05, retries=0) as client:
+        with pytest.raises(DeadlineExceeded, match="smaller picture"):
+            client.stylize(plain_png(1), style="muse")
+        gated_store.gate.opened.set()

@@ -1,0 +1,47 @@
+import asyncio
+
+import pytest
+from starlette.requests import ClientDisconnect, Request
+from starlette.types import Message
+
+from service.server.limits.disconnect import unless_disconnected
+
+
+def request_of_a_client(leaves_after: float) -> Request:
+    """A request whose body was read."""
+
+    async def receive() -> Message:
+        await asyncio.sleep(leaves_after)
+        return {"type": "http.disconnect"}
+
+    return Request({"type": "http"}, receive)
+
+
+async def work(seconds: float, log: list[str]) -> str:
+    try:
+        await asyncio.sleep(seconds)
+    except asyncio.CancelledError:
+        log.append("cancelled")
+        raise
+    return "done"
+
+
+def test_work_is_answered_while_the_client_waits() -> None:
+    log: list[str] = []
+    assert asyncio.run(unless_disconnected(request_of_a_client(leaves_after=60), work(0.01, log))) == "done"
+    assert log == []
+
+
+def test_work_is_given_up_when_the_client_leaves() -> None:
+    log: list[str] = []
+    with pytest.raises(ClientDisconnect):
+        asyncio.run(unless_disconnected(request_of_a_client(leaves_after=0.01), work(60, log)))
+    assert log == ["cancelled"]
+
+
+def test_an_error_of_the_work_is_passed_on() -> None:
+    async def failing() -> None:
+        raise ValueError("broken")
+
+    with pytest.raises(ValueError, match="broken"):
+        asyncio.run(unless_disconnected(request_of_a_client(leaves_after=60), failing()))

@@ -1,0 +1,38 @@
+"""Whatever the OpenAPI document allows, and what it forbids, is answered as it says."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from model_store.store import BUNDLED, Store
+from service.server.limits import api_keys as keys
+from service.server.settings import Settings
+
+Serve = Callable[[Settings, Store], AbstractContextManager[str]]
+
+
+def test_every_answer_is_as_documented_whatever_is_sent(serve: Serve, tmp_path: Path) -> None:
+    """Schemathesis with all of its checks: no 5xx, no undocumented answer, nothing valid refused or invalid taken."""
+    key, entry = keys.make("tests")
+    config = tmp_path / "schemathesis.toml"
+    config.write_text(f'[auth.openapi.key]\nbearer = "{key}"\n')
+    hooks = {"SCHEMATHESIS_HOOKS": "schema_hooks"}
+    path = os.pathsep.join([str(Path(__file__).parent), *sys.path])
+    with serve(Settings(device="cpu", max_pixels=10_000, api_keys=entry), Store(BUNDLED)) as url:
+        done = subprocess.run(
+            [
+                Path(sys.executable).with_name("schemathesis"),
+                *("--config-file", config, "run", f"{url}/openapi.json"),
+                *("--checks=all", "--max-examples=30", "--seed=1", "--continue-on-failure", "--no-color"),
+            ],
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=tmp_path,
+            env=os.environ | hooks | {"PYTHONPATH": path},
+        )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Tested: 8" in done.stdout

@@ -1,0 +1,179 @@
+"""Clients that never end, leave, send on after the answer or read slowly, over real sockets."""
+
+import io
+import json
+import socket
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from http.client import HTTPResponse
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from PIL import Image
+
+from model_store.store import BUNDLED, Store
+from service.server.settings import Settings
+
+Serve = Callable[[Settings, Store], AbstractContextManager[str]]
+PlainPng = Callable[..., bytes]
+Stylize = Callable[..., httpx.Response]
+Until = Callable[[Callable[[], bool]], bool]
+HasAPlace = Callable[[str], bool]
+
+MIB = 1024**2
+
+
+def post(url: str, body: bytes, length: int) -> socket.socket:
+    """Sends a request and leaves the answer unread."""
+    address = httpx.URL(url)
+    connection = socket.create_connection((address.host, address.port), timeout=20)
+    head = f"POST /stylize?style=muse HTTP/1.1\r\nHost: impasto\r\nContent-Type: image/png\r\nContent-Length: {length}"
+    connection.sendall(head.encode() + b"\r\n\r\n" + body)
+    return connection
+
+
+def answer_on(connection: socket.socket) -> tuple[int, dict[str, str], Any]:
+    """Status, headers and problem document of an answer."""
+    answer = HTTPResponse(connection)
+    answer.begin()
+    return answer.status, dict(answer.getheaders()), json.loads(answer.read())
+
+
+# Uploads that do not end
+
+
+def test_an_upload_that_does_not_end_is_refused_in_time(serve: Serve) -> None:
+    hurried = Settings(device="cpu", upload_timeout_s=0.2)
+    with serve(hurried, Store(BUNDLED)) as url, post(url, b"only the beginning", length=1000) as connection:
+        status, _, document = answer_on(connection)
+    assert status == 408
+    assert document["type"] == "urn:impasto:problem:upload-timeout"
+
+
+# Clients that leave
+
+
+def test_a_client_that_leaves_while_it_waits_for_a_model_frees_its_place(
+    serve: Serve, slow_store: Any, photo_png: bytes, until: Until, has_a_place: HasAPlace
+) -> None:
+    with serve(Settings(device="cpu", max_in_flight=1), slow_store) as url:
+        with post(url, photo_png, len(photo_png)):
+            assert slow_store.entered.wait(30)
+            place_while_waiting = has_a_place(url)
+        assert until(lambda: has_a_place(url))
+        slow_store.opened.set()
+    assert not place_while_waiting
+
+
+def test_a_picture_whose_client_left_the_queue_is_never_computed_and_its_pixels_are_free(
+    serve: Serve, gated_store: Any, plain_png: PlainPng, stylize: Stylize, until: Until
+) -> None:
+    room_for_two = Settings(device="cpu", max_pixels_in_flight=4 * 20 * 16)
+    with serve(room_for_two, gated_store) as url, ThreadPoolExecutor(2) as threads:
+        first = threads.submit(stylize, url, plain_png(1))
+        assert gated_store.gate.entered.wait(30)
+        queued = plain_png(2)
+        with post(url, queued, len(queued)):
+            assert until(lambda: stylize_with_little_time(url, plain_png(3)) == 429)
+        assert until(lambda: stylize_with_little_time(url, plain_png(4)) == 504)
+        httpx.get(f"{url}/livez").raise_for_status()  # the event loop went on to take it off the queue
+        gated_store.gate.opened.set()
+        assert first.result().status_code == 200
+        assert stylize(url, plain_png(5)).status_code == 200
+    assert gated_store.gate.seen == [1, 5]
+
+
+def stylize_with_little_time(url: str, picture: bytes) -> int:
+    """429 where there is no room for the picture, 504 where there is and it had to wait."""
+    headers = {"X-Deadline-Ms": "100"}
+    return httpx.post(f"{url}/stylize?style=muse", content=picture, headers=headers).status_code
+
+
+# Answers before the end of the upload
+
+
+def test_who_is_refused_while_sending_knows_at_once_and_may_go_on(
+    serve: Serve, gated_store: Any, plain_png: PlainPng, stylize: Stylize
+) -> None:
+    with serve(Settings(device="cpu", max_in_flight=1), gated_store) as url, ThreadPoolExecutor(1) as thread:
+        first = thread.submit(stylize, url, plain_png(1))
+        assert gated_store.gate.entered.wait(30)
+        with post(url, bytes(MIB), length=20 * MIB) as connection:
+            status, headers, document = answer_on(connection)
+            connection.sendall(bytes(19 * MIB))
+            connection.sendall(b"GET /livez HTTP/1.1\r\nHost: impasto\r\n\r\n")
+            next_status, _, _ = answer_on(connection)
+        gated_store.gate.opened.set()
+        assert first.result().status_code == 200
+    assert (status, next_status) == (429, 200)
+    assert headers["retry-after"] == "1"
+    assert document["type"] == "urn:impasto:problem:busy"
+
+
+def test_who_reads_after_sending_everything_is_told_of_the_refusal(
+    serve: Serve, gated_store: Any, plain_png: PlainPng, stylize: Stylize
+) -> None:
+    with serve(Settings(device="cpu", max_in_flight=1), gated_store) as url, ThreadPoolExecutor(1) as thread:
+        thread.submit(stylize, url, plain_png(1))
+        assert gated_store.gate.entered.wait(30)
+        of_known_length = stylize(url, bytes(20 * MIB))
+        of_unknown_length = httpx.post(f"{url}/stylize?style=muse", content=(bytes(MIB) for _ in range(20)))
+        gated_store.gate.opened.set()
+    assert (of_known_length.status_code, of_unknown_length.status_code) == (429, 429)
+
+
+@pytest.mark.parametrize("framing", ["Content-Length: 20000000", "Transfer-Encoding: chunked"])
+def test_an_upload_without_end_is_cut_off_after_its_refusal(serve: Serve, framing: str) -> None:
+    hurried = Settings(device="cpu", max_upload_bytes=1000, upload_timeout_s=0.2)
+    with serve(hurried, Store(BUNDLED)) as url:
+        address = httpx.URL(url)
+        with socket.create_connection((address.host, address.port), timeout=20) as connection:
+            head = f"POST /stylize?style=muse HTTP/1.1\r\nHost: impasto\r\nContent-Type: image/png\r\n{framing}\r\n\r\n"
+            connection.sendall(head.encode() + b"7d0\r\n" + bytes(2000) + b"\r\n")
+            status, headers, _ = answer_on(connection)
+            assert connection.recv(1) == b""
+    assert (status, headers["connection"]) == (413, "close")
+
+
+# Pixels in flight
+
+
+def test_more_pixels_than_there_is_room_for_are_refused_until_there_is(
+    serve: Serve, gated_store: Any, plain_png: PlainPng, stylize: Stylize
+) -> None:
+    with serve(Settings(device="cpu", max_pixels_in_flight=1000), gated_store) as url, ThreadPoolExecutor(1) as thread:
+        first = thread.submit(stylize, url, plain_png(1, 20, 20))
+        assert gated_store.gate.entered.wait(30)
+        refused = stylize(url, plain_png(2, 16, 16))
+        gated_store.gate.opened.set()
+        assert first.result().status_code == 200
+        accepted = stylize(url, plain_png(3, 40, 40))
+    assert refused.status_code == 429
+    assert "800 pixels are in flight, and 512 more" in refused.json()["detail"]
+    assert 1 <= int(refused.headers["Retry-After"]) <= 60
+    assert accepted.status_code == 200
+
+
+# Clients that read slowly
+
+
+def test_a_client_that_does_not_read_its_answer_holds_no_place(
+    serve: Serve, gated_store: Any, has_a_place: HasAPlace
+) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (1200, 1200, 3), dtype=np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(noise).save(buffer, "PNG", compress_level=0)
+    picture = buffer.getvalue()
+    gated_store.gate.opened.set()
+    one_place = Settings(device="cpu", max_in_flight=1)
+    with serve(one_place, gated_store) as url, post(url, picture, len(picture)) as connection:
+        connection.recv(1, socket.MSG_PEEK)
+        places_free = has_a_place(url)
+        answer = HTTPResponse(connection)
+        answer.begin()
+        read_late = answer.read()
+    assert places_free
+    assert len(read_late) > 4 * MIB

@@ -1,0 +1,1 @@
+"""What nets are compared with: Gatys' optimisation, sparse coding, and reconstructions."""

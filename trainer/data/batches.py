@@ -1,0 +1,188 @@
+"""The batches of a run: a function of the seed and the step alone.
+
+So a resumed run sees what an uninterrupted one would have seen, batches can be prepared ahead of their step, and each
+of several processes can take its part of a batch.
+"""
+
+import os
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from trainer.data.squares import Squares
+from trainer.errors import BadPhotos
+
+_STREAMING_WORKERS = min(16, os.cpu_count() or 1)
+
+
+class Batch(NamedTuple):
+    """What one step is trained on."""
+
+    pictures: Tensor
+    """Float RGB in [0, 1], `(N, 3, S, S)`."""
+    chance: Tensor
+    """A uniform number in [0, 1) for each picture, `(N,)`, for what an objective draws itself."""
+
+
+class View(NamedTuple):
+    """A part of a photo, turned."""
+
+    number: int
+    """Of the photo."""
+    left: int
+    top: int
+    side: int
+    way: int
+    """Quarter turns, 0 to 3; 4 more: mirrored afterwards."""
+
+
+class Views:
+    """Which parts of which photos a step sees; every photo once before any twice.
+
+    Args:
+        photos: how many there are.
+        side: of each photo.
+        batch: views a step.
+        seed: of all draws.
+        smallest: side of the smallest part that is taken, in pixels of the photo.
+        largest: side of the largest; the whole photo if not given.
+        ways: how a part may be turned, as in `View.way`.
+    """
+
+    def __init__(
+        self,
+        photos: int,
+        side: int,
+        batch: int,
+        seed: int,
+        smallest: int,
+        largest: int | None = None,
+        ways: Sequence[int] = (0,),
+    ) -> None:
+        self.batch = batch
+        self._photos, self._side, self._seed = photos, side, seed
+        self._smallest, self._largest = smallest, largest or side
+        self._ways = tuple(ways)
+        self._epoch, self._order = -1, np.empty(0, dtype=np.int64)
+
+    def draw(self, step: int) -> tuple[list[View], list[float]]:
+        """The views of a step, and a uniform number in [0, 1) for each."""
+        draws = np.random.default_rng((self._seed, step))
+        sides = draws.integers(self._smallest, self._largest, self.batch, endpoint=True)
+        corners = draws.random((self.batch, 2))
+        ways = draws.choice(self._ways, self.batch)
+        chances = draws.random(self.batch)
+        views = []
+        for place, (side, (across, down), way) in enumerate(zip(sides.tolist(), corners.tolist(), ways, strict=True)):
+            room = self._side - side + 1
+            number = self._number(step * self.batch + place)
+            views.append(View(number, int(across * room), int(down * room), side, int(way)))
+        return views, chances.tolist()
+
+    def _number(self, position: int) -> int:
+        epoch, place = divmod(position, self._photos)
+        if epoch != self._epoch:
+            self._epoch = epoch
+            self._order = np.random.default_rng((self._seed, epoch, 1)).permutation(self._photos)
+        return int(self._order[place])
+
+
+class Batches:
+    """The batches of a run, or of one process's share in it.
+
+    Photos are decoded once and kept on the device, or decoded by workers whenever they are needed.
+
+    Args:
+        squares: the photos.
+        views: what is seen of them.
+        size_at: side of the pictures of a step, in pixels; views of another side are scaled to it.
+        device: where batches are wanted.
+        keep: decode once; if not given, where the photos fill less than half of what memory is free.
+        share: of which process, and of how many; each takes an equal part of the batch.
+    """
+
+    def __init__(
+        self,
+        squares: Squares,
+        views: Views,
+        size_at: Callable[[int], int],
+        device: torch.device,
+        *,
+        keep: bool | None = None,
+        share: tuple[int, int] = (0, 1),
+    ) -> None:
+        self.is_kept = squares.fits(device) if keep is None else keep
+        self._photos: Squares | Tensor = squares.decode().to(device) if self.is_kept else squares
+        self._views, self._size_at, self._device = views, size_at, device
+        rank, processes = share
+        self._mine = slice(rank * views.batch // processes, (rank + 1) * views.batch // processes)
+
+    def since(self, step: int, steps: int) -> Iterator[Batch]:
+        """The batches from a step on to the last.
+
+        Raises:
+            BadPhotos: photos that are decoded when needed are no longer there.
+        """
+        if self.is_kept:
+            for number in range(step, steps):
+                yield self._on_device(self[number])
+            return
+        is_cuda = self._device.type == "cuda"
+        ahead = DataLoader(
+            _Steps(self),
+            batch_size=None,
+            sampler=range(step, steps),
+            num_workers=_STREAMING_WORKERS,
+            pin_memory=is_cuda,
+            multiprocessing_context="spawn" if is_cuda else "fork",
+            worker_init_fn=_begin_worker,
+        )
+        try:
+            for batch in ahead:
+                yield self._on_device(Batch(*batch))
+        except BadPhotos as error:  # with the traceback of a worker in its text
+            raise BadPhotos("none of the photos can be decoded any more: are they still where they were?") from error
+
+    def __getitem__(self, step: int) -> Batch:
+        """A step's batch, where the photos are."""
+        views, chances = self._views.draw(step)
+        size = self._size_at(step)
+        pictures = torch.stack([_seen(self._photos[view.number], view, size) for view in views[self._mine]])
+        return Batch(pictures, torch.tensor(chances[self._mine]))
+
+    def _on_device(self, batch: Batch) -> Batch:
+        pictures = batch.pictures.to(self._device, non_blocking=True)
+        return Batch(pictures.float() / 255, batch.chance.to(self._device, non_blocking=True))
+
+
+class _Steps(Dataset[Batch]):
+    """Batches as a loader's workers want them."""
+
+    def __init__(self, batches: Batches) -> None:
+        self._batches = batches
+
+    def __getitem__(self, step: int) -> Batch:
+        return self._batches[step]
+
+
+def _begin_worker(_number: int) -> None:
+    """One thread each; Ctrl-C is for the process that trains."""
+    torch.set_num_threads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _seen(photo: Tensor, view: View, size: int) -> Tensor:
+    """A view of a uint8 photo `(3, S, S)`, scaled to `size`."""
+    part = photo[:, view.top : view.top + view.side, view.left : view.left + view.side]
+    part = part.rot90(view.way % 4, (1, 2))
+    part = part.flip(2) if view.way >= 4 else part
+    if view.side == size:
+        return part
+    scaled = F.interpolate(part[None].float(), (size, size), mode="bilinear", antialias=True)
+    return scaled[0].round().clamp(0, 255).byte()

@@ -1,0 +1,218 @@
+"""Squares of one size, cut out of photos: what nets are trained and measured on."""
+
+import hashlib
+import itertools
+import logging
+import math
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from trainer.data.photos import PhotoFile, find_photos, reason, to_tensor
+from trainer.errors import BadPhotos
+
+_TILES_PER_PHOTO = 16
+_log = logging.getLogger(__name__)
+
+Box = tuple[float, float, float, float]
+"""Left, top, right and bottom of a part of an upright photo."""
+
+
+class Square(NamedTuple):
+    """A square part of a photo."""
+
+    photo: PhotoFile
+    box: Box
+
+
+class Squares:
+    """Squares that are decoded when asked for.
+
+    Args:
+        squares: those of one photo after one another.
+        size: their side in pixels; parts of another side are scaled to it.
+    """
+
+    def __init__(self, squares: Sequence[Square], size: int) -> None:
+        self._squares = squares
+        self.size = size
+        self.skipped: dict[str, str] = {}
+        """Why photos could not be decoded, by name, as far as they were asked for."""
+        self._broken: set[bytes] = set()
+
+    def __len__(self) -> int:
+        return len(self._squares)
+
+    def __getitem__(self, number: int) -> Tensor:
+        """One square, uint8 RGB, `(3, S, S)`; if its photo is broken, the next that is not, in its place.
+
+        Raises:
+            BadPhotos: all are broken.
+        """
+        for place in range(number, number + len(self)):
+            square = self._squares[place % len(self)]
+            decoded = self._decode(square.photo, [square.box])
+            if decoded is not None:
+                return decoded[0]
+        raise BadPhotos(f"none of the {len(self._broken)} photos can be decoded: give others")
+
+    def decode(self) -> Tensor:
+        """All squares, uint8 RGB, `(N, 3, S, S)`, as one by one.
+
+        Raises:
+            BadPhotos: all are broken.
+        """
+        squares = torch.empty(len(self), 3, self.size, self.size, dtype=torch.uint8)
+        broken: list[int] = []
+        groups = [(photo, [square.box for square in group]) for photo, group in _by_photo(self._squares)]
+        with ThreadPoolExecutor(os.cpu_count()) as threads:
+            number = 0
+            for (_, boxes), tensors in zip(
+                groups, threads.map(lambda group: self._decode(*group), groups), strict=True
+            ):
+                places = range(number, number + len(boxes))
+                if tensors is None:
+                    broken.extend(places)
+                else:
+                    squares[places.start : places.stop] = torch.stack(tensors)
+                number = places.stop
+        for place in broken:
+            squares[place] = self[place]
+        return squares
+
+    def fits(self, device: torch.device) -> bool:
+        """Whether all of them would fill less than half of the free memory, of a device and of this process's host."""
+        free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+        if device.type == "cuda":
+            free = min(free, torch.cuda.mem_get_info(device)[0])
+        return len(self) * 3 * self.size**2 < free / 2
+
+    @property
+    def sha256(self) -> str:
+        """Of the photos' contents and the boxes; the same photos elsewhere have the same."""
+        digest = hashlib.sha256()
+        for photo, box in self._squares:
+            digest.update(photo.sha256 + repr(box).encode())
+        return digest.hexdigest()
+
+    def _decode(self, photo: PhotoFile, boxes: Sequence[Box]) -> list[Tensor] | None:
+        """The squares of one photo, or None if it is broken."""
+        if photo.sha256 in self._broken:
+            return None
+        try:
+            picture = photo.decode()
+        except Exception as error:  # decoders raise anything on broken files
+            _log.warning("skipped %s: %s", photo.name, reason(error))
+            self.skipped[photo.name] = reason(error)
+            self._broken.add(photo.sha256)
+            return None
+        return [to_tensor(_cut(picture, box, self.size)) for box in boxes]
+
+
+class Photos(NamedTuple):
+    """Squares to train on and squares that training never sees."""
+
+    train: Squares
+    held_out: Tensor
+    """uint8 RGB, `(N, 3, S, S)`: of the first photos by the sha256 of their files, whatever they are called."""
+    skipped: dict[str, str]
+    """Why files were left out before they were decoded, by name."""
+
+    @property
+    def description(self) -> str:
+        """One line for the card."""
+        size = self.train.size
+        return f"{len(self.train)} squares of {size}×{size} from photos, {len(self.held_out)} more held out"
+
+    @property
+    def summary(self) -> str:
+        """One line for the person who trains."""
+        skipped = [*self.skipped, *self.train.skipped]
+        names = ", ".join(skipped[:5]) + (", …" if len(skipped) > 5 else "")
+        return self.description + (f"; skipped {len(skipped)} files: {names}" if skipped else "")
+
+
+def load_crops(sources: Iterable[str | Path], size: int, held_out: int = 0) -> Photos:
+    """The middle square of each photo, scaled to `size` (for style training).
+
+    Args:
+        sources: as for `find_photos`.
+        size: side of the square in pixels.
+        held_out: how many photos to keep from training.
+
+    Raises:
+        BadPhotos: no such source, or no more than `held_out` usable photos in it.
+    """
+
+    def middle(width: int, height: int) -> list[Box]:
+        side = min(width, height)
+        left, top = (width - side) / 2, (height - side) / 2
+        return [(left, top, left + side, top + side)]
+
+    return _load(sources, size, held_out, middle)
+
+
+def load_tiles(sources: Iterable[str | Path], size: int, held_out: int = 0) -> Photos:
+    """Up to 16 squares of `size` cut, unscaled, out of each photo, evenly spread (for super-resolution).
+
+    Arguments and errors as for `load_crops`; photos smaller than a square are skipped.
+    """
+
+    def tiles(width: int, height: int) -> list[Box]:
+        lefts, tops = range(0, width - size + 1, size), range(0, height - size + 1, size)
+        boxes: list[Box] = [(left, top, left + size, top + size) for top in tops for left in lefts]
+        return boxes[:: max(1, math.ceil(len(boxes) / _TILES_PER_PHOTO))]
+
+    return _load(sources, size, held_out, tiles)
+
+
+def _load(sources: Iterable[str | Path], size: int, held_out: int, boxes_in: Callable[[int, int], list[Box]]) -> Photos:
+    sources = list(sources)
+    found = find_photos(sources)
+    usable, skipped = [], dict(found.skipped)
+    for photo in found.photos:
+        boxes = boxes_in(*photo.size)
+        if boxes:
+            usable.append([Square(photo, box) for box in boxes])
+        else:
+            _log.warning("skipped %s: too small", photo.name)
+            skipped[photo.name] = "too small"
+    held: list[Tensor] = []
+    remaining = iter(usable)
+    for tensors in itertools.islice(_decodable(remaining, size, skipped), held_out):
+        held.extend(tensors)
+    train = [square for squares in remaining for square in squares]
+    if not train:
+        names = ", ".join(str(source) for source in sources)
+        raise BadPhotos(
+            f"{names} has {len(usable)} usable photos ({len(skipped)} skipped), and {held_out} are to be held out: "
+            "give it more photos"
+        )
+    squares = torch.stack(held) if held else torch.empty(0, 3, size, size, dtype=torch.uint8)
+    return Photos(Squares(train, size), squares, skipped)
+
+
+def _decodable(photos: Iterator[list[Square]], size: int, skipped: dict[str, str]) -> Iterator[list[Tensor]]:
+    for squares in photos:
+        decoder = Squares(squares, size)
+        try:
+            yield list(decoder.decode())
+        except BadPhotos:
+            skipped.update(decoder.skipped)
+
+
+def _by_photo(squares: Iterable[Square]) -> Iterator[tuple[PhotoFile, Iterator[Square]]]:
+    return itertools.groupby(squares, key=lambda square: square.photo)
+
+
+def _cut(photo: Image.Image, box: Box, size: int) -> Image.Image:
+    left, top, right, bottom = box
+    if right - left == size and (left, top) == (int(left), int(top)):
+        return photo.crop((int(left), int(top), int(right), int(bottom)))
+    return photo.resize((size, size), Image.Resampling.LANCZOS, box)

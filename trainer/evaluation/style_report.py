@@ -1,0 +1,138 @@
+"""What the study of a style net is written as: tables, curves and pictures."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from trainer.baselines.descent import mean_terms
+from trainer.errors import BadOutput
+from trainer.evaluation.reports import Cell, Column, Picture, Table, curves
+from trainer.evaluation.style_study import Start, Study
+from trainer.pictures.contact_sheet import Tile, contact_sheet
+from trainer.pictures.picture_files import save
+
+PAPER_ITERATIONS = (100, 300, 500)
+"""Of table 1 of the paper."""
+
+_STARTS: tuple[Start, ...] = ("noise", "content")
+_TERMS = ("content", "style", "variation", "objective")
+
+
+def tables(studies: Sequence[Study]) -> list[Table]:
+    """The figures of studies at several sizes."""
+    return [_equality(studies), _terms(studies), _style(studies), _speed(studies)]
+
+
+def draw(studies: Sequence[Study], folder: Path) -> list[Picture]:
+    """Draws the curves and the pictures of each size into a folder, as PNG.
+
+    Raises:
+        BadOutput: they cannot be written.
+    """
+    pictures = []
+    for study in studies:
+        falling = {start: list(enumerate(study.curve(start))) for start in _STARTS}
+        level = mean_terms(study.net_on_optimised)["objective"]
+        iterations = len(falling["noise"]) - 1
+        plot, sheet = f"objective-{study.size}.png", f"pictures-{study.size}.png"
+        curves(
+            folder / plot,
+            f"{study.size}×{study.size}, mean over {len(study.pictures)} photos",
+            {f"Gatys from {start}": points for start, points in falling.items()}
+            | {"the net": [(0.0, level), (float(iterations), level)]},
+            ("iteration of L-BFGS", "objective"),
+            logarithmic=True,
+        )
+        save(contact_sheet(_rows(study)), folder / sheet)
+        pictures += [
+            Picture(f"The lowest objective so far at {study.size}×{study.size}", plot),
+            Picture(f"Pictures of {study.size}×{study.size}", sheet),
+        ]
+    return pictures
+
+
+def write_curves(studies: Sequence[Study], folder: Path) -> None:
+    """Writes `curves.json`: by size, by start, the objective of each photo at each iteration.
+
+    Raises:
+        BadOutput: it cannot be written.
+    """
+    objectives = {
+        study.size: {start: [descent.objectives for descent in study.descents[start]] for start in _STARTS}
+        for study in studies
+    }
+    try:
+        (folder / "curves.json").write_text(json.dumps(objectives) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise BadOutput(f"cannot write the curves into {folder}: {error}") from error
+
+
+def _equality(studies: Sequence[Study]) -> Table:
+    def cell(study: Study, start: Start) -> Cell:
+        equal = study.net_equals(start)
+        return f"more than {len(study.curve(start)) - 1}" if equal is None else f"{equal:.1f}"
+
+    columns = [Column("size"), Column("the net's objective", 3)]
+    columns += [Column(f"Gatys from {start} after {len(studies[0].curve(start)) - 1}", 3) for start in _STARTS]
+    columns += [Column(f"the net equals iteration (from {start})") for start in _STARTS]
+    rows = [
+        [
+            study.size,
+            mean_terms(study.net_on_optimised)["objective"],
+            *(study.curve(start)[-1] for start in _STARTS),
+            *(cell(study, start) for start in _STARTS),
+        ]
+        for study in studies
+    ]
+    return Table(f"The objective, mean over {len(studies[0].pictures)} photos", columns, rows)
+
+
+def _terms(studies: Sequence[Study]) -> Table:
+    rows: list[list[Cell]] = []
+    for study in studies:
+        descended = {
+            f"Gatys from {start}": mean_terms([descent.terms for descent in study.descents[start]]) for start in _STARTS
+        }
+        found = {
+            "the photos": study.photos,
+            "the net": study.net,
+            "the net, photos also optimised": mean_terms(study.net_on_optimised),
+            **descended,
+        }
+        rows += [[study.size, name, *(terms[term] for term in _TERMS)] for name, terms in found.items()]
+    return Table("Each term by itself, unweighted", [Column("size"), Column("of"), *_term_columns()], rows)
+
+
+def _term_columns() -> list[Column]:
+    return [Column(term, 4) for term in _TERMS]
+
+
+def _style(studies: Sequence[Study]) -> Table:
+    columns = [Column("size"), Column("photos", 4), Column("stylised", 4)]
+    return Table("Relative style error", columns, [[study.size, *study.style] for study in studies])
+
+
+def _speed(studies: Sequence[Study]) -> Table:
+    columns = [Column("size")]
+    columns += [Column(f"Gatys {count}", 2) for count in PAPER_ITERATIONS]
+    columns += [Column("the net", 4), *(Column(f"faster than {count}", 0) for count in PAPER_ITERATIONS)]
+    rows: list[list[Cell]] = []
+    for study in studies:
+        optimised = [count * study.iteration_seconds for count in PAPER_ITERATIONS]
+        faster = [seconds / study.net_seconds for seconds in optimised]
+        rows.append([study.size, *optimised, study.net_seconds, *faster])
+    return Table("Seconds a picture (table 1 of the paper)", columns, rows)
+
+
+def _rows(study: Study) -> list[list[Tile]]:
+    rows = []
+    for number, (photo, result) in enumerate(study.pictures):
+        objective = study.net_on_optimised[number]["objective"]
+        row = [Tile(photo, "photo"), Tile(result, f"the net: {objective:.3f}")]
+        for start in _STARTS:
+            descent = study.descents[start][number]
+            count = len(descent.objectives) - 1
+            caption = f"Gatys from {start}, {count} iterations: {descent.terms['objective']:.3f}"
+            row.append(Tile(descent.picture, caption))
+        rows.append(row)
+    return rows

@@ -1,0 +1,93 @@
+"""What a style net is trained for, and what Gatys' method optimises a picture for (equation 5 of the paper)."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from model_store.nets import TransformNet
+from trainer.data.batches import Batch, Views
+from trainer.data.squares import Squares
+from trainer.objectives import losses
+from trainer.objectives.loss_networks import LossNetwork, Tap, weigh_taps
+from trainer.recipes import StyleRecipe
+
+_SMALLEST_PART = 0.6
+_MIRRORED = 4
+
+
+class StyleLosses:
+    """Feature reconstruction, style reconstruction and total variation of pictures.
+
+    With relative losses, terms are means over taps; with absolute ones, sums over taps, as published.
+
+    Args:
+        recipe: taps and weights.
+        loss_network: with at least the recipe's taps; where it is, pictures must be.
+        style_picture: float RGB in [0, 1], `(1, 3, H, W)`.
+    """
+
+    def __init__(self, recipe: StyleRecipe, loss_network: LossNetwork, style_picture: Tensor) -> None:
+        self._content_taps = weigh_taps(recipe.content_taps, recipe.loss_networks)
+        self._style_taps = weigh_taps(recipe.style_taps, recipe.loss_networks)
+        self._is_relative = recipe.losses == "relative"
+        self._loss_network = loss_network
+        self.weights: Mapping[str, float] = {
+            "content": recipe.content_weight,
+            "style": recipe.style_weight,
+            "variation": recipe.variation_weight,
+        }
+        with torch.no_grad():
+            features = loss_network(style_picture.to(loss_network.device), self._style_taps)
+        self._style_grams = {tap: losses.gram_matrix(features[tap]) for tap in self._style_taps}
+
+    @torch.no_grad()
+    def content(self, photos: Tensor) -> dict[Tap, Tensor]:
+        """The features of content photos, float RGB in [0, 1], `(N, 3, H, W)`, that pictures are to keep."""
+        features: dict[Tap, Tensor] = self._loss_network(photos, self._content_taps)
+        return features
+
+    def terms(self, pictures: Tensor, content: Mapping[Tap, Tensor]) -> dict[str, Tensor]:
+        """The terms named as in `weights`, scalars, for pictures `(N, 3, H, W)` made of photos with these features."""
+        features = self._loss_network(pictures)
+        feature_loss, style_loss, variation_loss = (
+            (
+                losses.relative_feature_reconstruction,
+                losses.relative_style_reconstruction,
+                losses.mean_squared_variation,
+            )
+            if self._is_relative
+            else (losses.feature_reconstruction, losses.style_reconstruction, losses.total_variation)
+        )
+        reduce = torch.mean if self._is_relative else torch.sum
+        content_terms = [
+            weight * feature_loss(features[tap], content[tap]) for tap, weight in self._content_taps.items()
+        ]
+        style_terms = [
+            weight * style_loss(losses.gram_matrix(features[tap]), self._style_grams[tap])
+            for tap, weight in self._style_taps.items()
+        ]
+        return {
+            "content": reduce(torch.stack(content_terms)),
+            "style": reduce(torch.stack(style_terms)),
+            "variation": variation_loss(pictures),
+        }
+
+
+class StyleObjective:
+    """The losses of a net's pictures of the photos in a batch."""
+
+    def __init__(self, style_losses: StyleLosses) -> None:
+        self.weights = style_losses.weights
+        self._losses = style_losses
+
+    def terms(self, net: TransformNet, batch: Batch) -> dict[str, Tensor]:
+        """The losses as in `StyleLosses.terms`."""
+        return self._losses.terms(net(batch.pictures), self._losses.content(batch.pictures))
+
+
+def parts(recipe: StyleRecipe, photos: Squares) -> Views:
+    """What a run sees of photos: all of each, or with the augmentation `crop` a square of 60 % of its side or more."""
+    smallest = round(_SMALLEST_PART * photos.size) if recipe.augmentation == "crop" else photos.size
+    ways = (0,) if recipe.augmentation == "none" else (0, _MIRRORED)
+    return Views(len(photos), photos.size, recipe.batch, recipe.seed, smallest, ways=ways)

@@ -1,0 +1,1 @@
+"""Pictures that are results: writing them, previews and contact sheets."""

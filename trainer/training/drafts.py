@@ -1,0 +1,129 @@
+"""The card of a trained net, as far as it is known before publishing."""
+
+import getpass
+import platform
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from pydantic import BaseModel, JsonValue
+
+from model_store.card import Draft, Measurement
+from trainer.data.squares import Photos
+from trainer.evaluation.style_study import StyleError
+from trainer.evaluation.super_resolution_study import Comparison
+from trainer.recipes import StyleRecipe, SuperResolutionRecipe
+from trainer.training.training import Training
+
+
+class Origin(NamedTuple):
+    """What the author says of a model, and how it was made."""
+
+    name: str
+    title: str | None
+    author: str | None
+    licence: str
+    command: str
+    """As typed."""
+    training: Training
+    """The run that ended."""
+
+
+def style_draft(recipe: StyleRecipe, picture: Path, photos: Photos, error: StyleError | None, origin: Origin) -> Draft:
+    """The draft for a style net; `error` is its style error on the held-out photos, if there are any."""
+    figures = {} if error is None else {"photos": error.before, "stylised": error.after}
+    data = f"{len(photos.held_out)} held-out photos, {photos.train.size}×{photos.train.size}"
+    networks = _loss_networks(recipe)
+    return Draft(
+        task="stylize",
+        name=origin.name,
+        title=_title(origin),
+        description=f"Style net trained on the picture {picture.name}.",
+        architecture=recipe.architecture,
+        parameters=recipe.parameters,
+        recipe=_recipe(recipe, origin) | {"loss_networks": networks},
+        training_data=photos.description,
+        loss_network=", ".join(map(str, networks)),
+        measurements=tuple(
+            Measurement(name=f"relative style error, {which}", value=round(value, 4), data=data, command=origin.command)
+            for which, value in figures.items()
+        ),
+        licence=origin.licence,
+        author=_author(origin),
+    )
+
+
+def super_resolution_draft(
+    recipe: SuperResolutionRecipe, photos: Photos, scores: Comparison | None, origin: Origin
+) -> Draft:
+    """The draft for a super-resolution net; `scores` are on the held-out tiles, if there are any."""
+    figures = {} if scores is None else {"bicubic": scores.bicubic, "net": scores.net}
+    data = f"{len(photos.held_out)} held-out tiles, Y channel, {recipe.factor}-px border cropped"
+    networks = _loss_networks(recipe) if recipe.sees_features else []
+    return Draft(
+        task="super-resolve",
+        name=origin.name,
+        title=_title(origin),
+        description=f"Enlarges ×{recipe.factor}; trained on losses of {', '.join(_losses(recipe))}.",
+        architecture=recipe.architecture,
+        parameters=recipe.parameters,
+        factor=recipe.factor,
+        recipe=_recipe(recipe, origin) | {"loss_networks": networks},
+        training_data=photos.description,
+        loss_network=", ".join(map(str, networks)) or "none",
+        measurements=tuple(
+            Measurement(name=f"{measure}, {which}", value=value, unit=unit, data=data, command=origin.command)
+            for which, score in figures.items()
+            for measure, value, unit in (("PSNR", round(score.psnr, 2), "dB"), ("SSIM", round(score.ssim, 4), ""))
+        ),
+        licence=origin.licence,
+        author=_author(origin),
+    )
+
+
+def _title(origin: Origin) -> str:
+    return origin.title or origin.name.replace("-", " ").capitalize()
+
+
+def _author(origin: Origin) -> str:
+    if origin.author:
+        return origin.author
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a user without a name, as in containers
+        return "unknown"
+
+
+def _recipe(recipe: BaseModel, origin: Origin) -> dict[str, JsonValue]:
+    training = origin.training
+    on_gpu = training.device.type == "cuda"
+    processor = torch.cuda.get_device_name(training.device) if on_gpu else platform.machine()
+    how: dict[str, JsonValue] = {
+        "precision": training.precision,
+        "processes": training.processes.count,
+        "sha256": dict(training.data),
+        "command": origin.command,
+        "seconds": round(training.seconds, 1),
+        "device": f"{training.device.type} ({processor})",
+        "torch": torch.__version__,
+    }
+    return {**recipe.model_dump(mode="json"), **how}
+
+
+def _loss_networks(recipe: StyleRecipe | SuperResolutionRecipe) -> list[JsonValue]:
+    return [_without_folder(source) for source in recipe.loss_networks]
+
+
+def _losses(recipe: SuperResolutionRecipe) -> list[str]:
+    weights = {
+        "pixel": recipe.pixel_weight,
+        "feature": recipe.feature_weight,
+        "texture": recipe.texture_weight,
+        "grid": recipe.grid_weight,
+    }
+    return [name for name, weight in weights.items() if weight]
+
+
+def _without_folder(source: str) -> str:
+    layout, colon, file = source.partition(":")
+    return f"{layout}{colon}{Path(file).name}"
