@@ -10,6 +10,8 @@ from model_store.errors import BadLabel
 
 Task = Literal["stylize", "super-resolve"]
 TASKS: tuple[Task, ...] = get_args(Task)
+SMALLEST_SIDE = 16
+"""Pixels of the shortest side of a picture that every net takes."""
 
 NAME_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,63}$"
 

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from service.batch.picture_options import with_picture_options
 from service.client.options import Format, MapOptions
+from service.contract.options import PictureOptions, StylizeOptions, SuperResolveOptions
 
 if TYPE_CHECKING:
     from service.batch.batch import Batch
@@ -22,6 +24,8 @@ app.add_typer(keys_app, name="keys")
 _LONGEST_PAUSE_S = 30
 """After which a worker that does not move is replaced; loading torch from a cold disk takes seconds."""
 _INTERRUPTED = 130
+"""The exit code after Ctrl-C."""
+DEFAULT_FORMAT: Format = PictureOptions.model_fields["format"].default
 
 
 def complete_style(incomplete: str) -> list[str]:
@@ -46,8 +50,6 @@ OutputOption = Annotated[
     ),
 ]
 FormatOption = Annotated[Format, typer.Option(help="Of what is made in a folder; auto keeps each picture's.")]
-QualityOption = Annotated[int, typer.Option(min=1, max=100, help="Of JPEG, WebP and AVIF.")]
-KeepMetadataOption = Annotated[bool, typer.Option("--keep-metadata", help="Keep the metadata of the picture.")]
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Make anew what is there already.")]
 ServerOption = Annotated[
     str | None, typer.Option(metavar="URL", help="Have a server do it, instead of this machine's device.")
@@ -118,6 +120,7 @@ def new_key(
 
 
 @app.command()
+@with_picture_options(StylizeOptions)
 def stylize(
     pictures: PicturesArgument,
     output: OutputOption,
@@ -125,68 +128,33 @@ def stylize(
         str,
         typer.Option(help="As listed by impasto models ls, or a blend: a:0.7,b:0.3.", autocompletion=complete_style),
     ],
-    strength: Annotated[float, typer.Option(min=0, max=1, help="From 0, the photo, to 1, the painting.")] = 1.0,
-    size: Annotated[
-        int | None, typer.Option(min=16, help="Pixels of the longest side to which photos are resized before.")
-    ] = None,
-    format: FormatOption = "auto",  # noqa: A002
-    quality: QualityOption = 90,
+    format: FormatOption = DEFAULT_FORMAT,  # noqa: A002
     *,
-    preserve_color: Annotated[bool, typer.Option("--preserve-color", help="Keep the colours of the photo.")] = False,
-    keep_metadata: KeepMetadataOption = False,
     overwrite: OverwriteOption = False,
     server: ServerOption = None,
     api_key: ApiKeyOption = None,
     json: JsonOption = False,
+    options: MapOptions,
 ) -> None:
     """Paint photos in a style. What is there already is skipped, so the same command goes on where one was stopped."""
-    options: MapOptions = {
-        "style": style,
-        "strength": strength,
-        "preserve_color": preserve_color,
-        "size": size,
-        "quality": quality,
-        "keep_metadata": keep_metadata,
-    }
+    options["style"] = style
     _transform(pictures, output, format, options, overwrite=overwrite, server=server, api_key=api_key, as_json=json)
 
 
 @app.command("super-resolve")
+@with_picture_options(SuperResolveOptions)
 def super_resolve(
     pictures: PicturesArgument,
     output: OutputOption,
-    factor: Annotated[int, typer.Option(min=2, help="Of enlargement.")] = 4,
-    fidelity: Annotated[
-        float, typer.Option(min=0, max=1, help="From 1, true to the picture, to 0, sharp with made-up detail.")
-    ] = 1.0,
-    format: FormatOption = "auto",  # noqa: A002
-    quality: QualityOption = 90,
+    format: FormatOption = DEFAULT_FORMAT,  # noqa: A002
     *,
-    blurred: Annotated[
-        bool, typer.Option("--blurred", help="For a picture that is soft because it was blurred before it was shrunk.")
-    ] = False,
-    self_ensemble: Annotated[
-        bool, typer.Option("--self-ensemble", help="About 0.2 dB better, by the mean of eight enlargements.")
-    ] = False,
-    match_histogram: Annotated[
-        bool, typer.Option("--match-histogram", help="Give the answer the picture's distribution of colours.")
-    ] = False,
-    keep_metadata: KeepMetadataOption = False,
     overwrite: OverwriteOption = False,
     server: ServerOption = None,
     api_key: ApiKeyOption = None,
     json: JsonOption = False,
+    options: MapOptions,
 ) -> None:
     """Enlarge pictures. What is there already is skipped, so the same command goes on where one was stopped."""
-    options: MapOptions = {
-        "factor": factor,
-        "fidelity": fidelity,
-        "blurred": blurred,
-        "self_ensemble": self_ensemble,
-        "match_histogram": match_histogram,
-        "quality": quality,
-        "keep_metadata": keep_metadata,
-    }
     _transform(pictures, output, format, options, overwrite=overwrite, server=server, api_key=api_key, as_json=json)
 
 
@@ -227,14 +195,14 @@ def _transform(
 
 async def _run(batch: "Batch", server: str | None, api_key: str | None, options: MapOptions) -> None:
     if server is not None:
-        from service.batch.remote import there
+        from service.batch.remote import remote_painter
 
-        painter = there(server, api_key, options)
+        painter = remote_painter(server, api_key, options)
     else:
         _ask_for_large_pages()
-        from service.batch.local import here
+        from service.batch.local import local_painter
 
-        painter = here(options)
+        painter = local_painter(options)
     async with painter as paint:
         await batch.run(paint)
 

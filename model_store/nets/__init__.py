@@ -10,11 +10,10 @@ from model_store.nets.self_ensemble import SelfEnsemble
 from model_store.nets.srcnn import SRCNN
 from model_store.nets.style_net import StyleNet
 from model_store.nets.super_resolution_net import SuperResolutionNet
-from model_store.nets.transform_net import SMALLEST_SIDE, TransformNet, pad_to_multiple
+from model_store.nets.transform_net import TransformNet, pad_to_multiple
 
 __all__ = [
     "ARCHITECTURES",
-    "SMALLEST_SIDE",
     "SRCNN",
     "Johnson2016StyleNet",
     "Johnson2016SuperResolutionNet",

@@ -3,9 +3,7 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from model_store.card import Task
-
-SMALLEST_SIDE = 16
+from model_store.card import SMALLEST_SIDE, Task
 
 
 class TransformNet(nn.Module):

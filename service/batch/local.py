@@ -9,43 +9,43 @@ from model_store.settings import StoreSettings
 from service.batch.batch import Outcome, Painter
 from service.client.answer import Answer
 from service.client.mapping import map_in_tasks
-from service.client.options import Format, MapOptions
-from service.contract.options import Options, StylizeOptions, SuperResolveOptions
+from service.client.options import MapOptions
+from service.contract.options import Options, RequestedFormat, StylizeOptions, SuperResolveOptions
 from service.contract.problems import DeviceLost
-from service.device.device import capacity_of, choose_device, share_cores
-from service.pipeline.pipeline import Pipeline
-from service.server.settings import Settings
+from service.device.device import choose_device, share_cores
+from service.pipeline.runtime import Runtime
+from service.pipeline.settings import ComputeSettings
 
 _MOST_IN_FLIGHT = 64
 
 
 @asynccontextmanager
-async def here(options: MapOptions) -> AsyncIterator[Painter]:
-    """A painter that computes by itself, and keeps the device and all cores busy.
+async def local_painter(options: MapOptions) -> AsyncIterator[Painter]:
+    """Provide a painter that computes on this machine, and keeps the device and all cores busy.
 
     Args:
-        options: all but the format.
+        options: All but the format.
 
     Raises:
-        Problem: there is no such model, or it cannot be used.
+        Problem: There is no such model, or it cannot be used.
     """
     asked = (StylizeOptions if "style" in options else SuperResolveOptions).model_validate(options)
-    settings = Settings(workers=1)
+    settings = ComputeSettings()
     device = choose_device(settings.device)
     share_cores()
-    capacity = capacity_of(device)
+    runtime = Runtime(StoreSettings().open(), device, settings)
     # Twice what the device computes at once, for the next to be ready, and what is decoded and encoded meanwhile.
-    concurrency = min(2 * capacity.lanes * capacity.batch + settings.codec_threads, _MOST_IN_FLIGHT)
-    pipeline = Pipeline(StoreSettings().open(), device, settings)
+    computed_at_once = runtime.capacity.lanes * runtime.capacity.batch
+    concurrency = min(2 * computed_at_once + settings.codec_threads, _MOST_IN_FLIGHT)
     try:
-        await asyncio.to_thread(pipeline.models.get, asked.task, asked.model)
+        await runtime.models.resolve(asked)
 
-        async def paint(pictures: Sequence[Path], format: Format) -> AsyncGenerator[Outcome, None]:  # noqa: A002
+        async def paint(pictures: Sequence[Path], format: RequestedFormat) -> AsyncGenerator[Outcome, None]:  # noqa: A002
             wanted = asked.model_copy(update={"format": format})
 
             async def attempt(picture: Path) -> Outcome:
                 try:
-                    return await _make(pipeline, wanted, picture)
+                    return await _make(runtime, wanted, picture)
                 except Exception as error:
                     return error
 
@@ -57,11 +57,13 @@ async def here(options: MapOptions) -> AsyncIterator[Painter]:
 
         yield paint
     finally:
-        pipeline.close()
+        runtime.close()
 
 
-async def _make(pipeline: Pipeline, options: Options, picture: Path) -> Answer:
-    data = await asyncio.to_thread(picture.read_bytes)
-    made = await pipeline.run(options, data)
+async def _make(runtime: Runtime, options: Options, picture: Path) -> Answer:
+    upload = await asyncio.to_thread(picture.read_bytes)
+    model = await runtime.models.resolve(options)
+    plan = await runtime.pipeline.inspect(upload, options, model)
+    made = await runtime.pipeline.make(plan)
     timing = {stage.name: 1000 * stage.seconds for stage in made.stages}
     return Answer(made.content, made.media_type, made.model, "", timing, made.frames)

@@ -12,8 +12,8 @@ from service.client.options import Format, MapOptions
 
 
 @asynccontextmanager
-async def there(url: str, api_key: str | None, options: MapOptions) -> AsyncIterator[Painter]:
-    """A painter that asks a server.
+async def remote_painter(url: str, api_key: str | None, options: MapOptions) -> AsyncIterator[Painter]:
+    """Provide a painter that asks a server.
 
     Args:
         url: of the server.

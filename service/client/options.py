@@ -1,16 +1,17 @@
 """The options of the calls: the same names as on the wire, and the same defaults."""
 
 from collections.abc import Mapping
-from typing import Literal, TypedDict
+from typing import TypedDict
 
 from model_store.card import Task
 from model_store.suggestion import did_you_mean
+from service.contract import options
 
 Style = str | Mapping[str, float]
 """A name or `name@version`, or a blend of up to 8: of such names their shares, or the same as text, as in
 `muse:0.7,candy:0.3`; shares are at least 0, and divided by their sum."""
-Format = Literal["auto", "jpeg", "png", "webp", "avif"]
-"""`auto` is the upload's."""
+Format = options.RequestedFormat
+"""The format of an answer; `auto` is the upload's."""
 
 
 class PictureOptions(TypedDict, total=False):
@@ -58,25 +59,23 @@ class MapOptions(StylizeOptions, SuperResolveOptions, total=False):
     """What to paint in; to enlarge if not given."""
 
 
-_PICTURE_DEFAULTS: dict[str, object] = {"format": "auto", "quality": 90, "keep_metadata": False}
-_DEFAULTS: dict[Task, dict[str, object]] = {
-    "stylize": _PICTURE_DEFAULTS | {"style": None, "strength": 1, "preserve_color": False, "size": None},
-    "super-resolve": _PICTURE_DEFAULTS
-    | {"factor": 4, "fidelity": 1, "blurred": False, "self_ensemble": False, "match_histogram": False},
+_OPTIONS: dict[Task, type[options.PictureOptions]] = {
+    "stylize": options.StylizeOptions,
+    "super-resolve": options.SuperResolveOptions,
 }
 
 
-def query_of(task: Task, options: Mapping[str, object]) -> dict[str, str]:
+def query_of(task: Task, given: Mapping[str, object]) -> dict[str, str]:
     """What to send of the options: those that are not the default, which an older server need not know.
 
     Raises:
         TypeError: the task has no such option.
     """
-    defaults = _DEFAULTS[task]
-    for name in options:
+    defaults = {name: field.default for name, field in _OPTIONS[task].model_fields.items()}
+    for name in given:
         if name not in defaults:
             raise TypeError(f"there is no option {name!r} to {task}{did_you_mean(name, defaults)}")
-    return {name: _text(value) for name, value in options.items() if value != defaults[name]}
+    return {name: _text(value) for name, value in given.items() if value != defaults[name]}
 
 
 def _text(value: object) -> str:

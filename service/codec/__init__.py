@@ -3,7 +3,7 @@
 Pictures come out upright, in the RGB of their own profile, 8 bits per channel, with their alpha beside them.
 """
 
-from service.codec.formats import MEDIA_TYPES, NAMES, Format, RequestedFormat, check_room, preferred
+from service.codec.formats import MEDIA_TYPES, NAMES, check_room, preferred
 from service.codec.metadata import Metadata
 from service.codec.picture import Picture
 from service.codec.reading import Header, decode, read_header
@@ -12,11 +12,9 @@ from service.codec.writing import encode
 __all__ = [
     "MEDIA_TYPES",
     "NAMES",
-    "Format",
     "Header",
     "Metadata",
     "Picture",
-    "RequestedFormat",
     "check_room",
     "decode",
     "encode",

@@ -1,14 +1,9 @@
 """The formats that pictures come in and go out in."""
 
 import importlib.util
-from typing import Literal
 
+from service.contract.options import Format, RequestedFormat
 from service.contract.problems import TooLarge
-
-Format = Literal["jpeg", "png", "webp", "avif"]
-"""That we write."""
-RequestedFormat = Literal["auto", Format]
-"""`auto` is the upload's, or what stands for it where that is not written; see `ANSWERS`."""
 
 MEDIA_TYPES: dict[Format, str] = {
     "jpeg": "image/jpeg",

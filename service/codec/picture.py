@@ -4,8 +4,8 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from service.codec.formats import Format
 from service.codec.metadata import Metadata
+from service.contract.options import Format
 
 
 class Picture(NamedTuple):

@@ -11,8 +11,9 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 from torch import Tensor
 
 from service.codec import alpha, colour, metadata, samples
-from service.codec.formats import ANSWERS, NAMES, Format
+from service.codec.formats import ANSWERS, NAMES
 from service.codec.picture import Picture
+from service.contract.options import Format
 from service.contract.problems import BadPicture, TooLarge, UnsupportedFormat
 
 _SIGNATURES = (

@@ -1,74 +1,81 @@
-"""What can be asked for with a picture."""
+"""What can be asked for with a picture: the options of the HTTP API, the SDK, the command line and the playground.
 
-from typing import ClassVar, Self
+Each option, its default and its range are written here once. Nothing heavy is imported, because the SDK needs this
+file without torch.
+"""
 
-from pydantic import BaseModel, ConfigDict, Field
+from typing import ClassVar, Literal
 
-from model_store.card import Task
-from model_store.nets import SMALLEST_SIDE
-from service import codec
-from service.models.blends import blend_for_factor
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from model_store.card import SMALLEST_SIDE, Task
+from model_store.naming import super_resolution_name
+from service.contract.blend import Blend
+from service.contract.problems import BadOption
+
+Format = Literal["jpeg", "png", "webp", "avif"]
+"""The formats in which pictures are answered."""
+RequestedFormat = Literal["auto", Format]
+"""`auto` is the format of the upload, or the one that stands for it where that is not written."""
+
+_HALVED_FACTOR = 2
+"""The factor that is made by a net for twice as much, whose result is then halved."""
 
 
 class PictureOptions(BaseModel):
-    """What every answer with a picture can be asked for."""
+    """The options of every request for a picture."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", frozen=True)
     task: ClassVar[Task]
 
-    format: codec.RequestedFormat = Field(
+    format: RequestedFormat = Field(
         default="auto",
-        description="`auto` is what the header `Accept` prefers; where that is open, the upload's, with PNG for "
-        "TIFF and GIF, and JPEG for HEIC.",
+        description="Format of the answer. `auto` is what the header `Accept` prefers; where that is open, the "
+        "upload's, with PNG for TIFF and GIF, and JPEG for HEIC.",
     )
-    quality: int = Field(default=90, ge=1, le=100, description="Of JPEG, WebP and AVIF.")
+    quality: int = Field(default=90, ge=1, le=100, description="Quality of JPEG, WebP and AVIF.")
     keep_metadata: bool = Field(
         default=False,
-        description="Whether the answer has all of the upload's EXIF and its XMP; else EXIF without the place, the "
-        "maker's notes and serial numbers. It is never turned, and has no thumbnail.",
+        description="Keep all of the upload's EXIF and its XMP. Otherwise the answer has the EXIF without the place, "
+        "the maker's notes and serial numbers. In both cases it is upright, and has no thumbnail.",
     )
 
     @property
-    def model(self) -> str:
-        """The label of a model, or the text of a blend; see `blends.parse`."""
+    def blend(self) -> Blend:
+        """The model, or the blend of models, that makes the picture."""
         raise NotImplementedError
-
-    def accepting(self, accept: str) -> Self:
-        """With the format that the value of a header `Accept` prefers, where none is asked for."""
-        return self.model_copy(update={"format": codec.preferred(accept)}) if self.format == "auto" else self
 
 
 class StylizeOptions(PictureOptions):
-    """Options of `/stylize`."""
+    """The options of painting."""
 
     task = "stylize"
 
-    style: str = Field(
-        max_length=800,
-        description="A name from `GET /models`, as in `muse` or `muse@1`, or a blend of up to 8, each with a share, as "
-        "in `muse:0.7,great-wave:0.3`. Shares are divided by their sum and rounded to hundredths.",
+    style: Blend = Field(
+        description="Name of a style, as in `muse` or `muse@1`, or a blend of up to 8, each with a share, as in "
+        "`muse:0.7,great-wave:0.3`. Shares are divided by their sum and rounded to hundredths.",
     )
     strength: float = Field(
         default=1.0, ge=0, le=1, description="From 0, the photo itself, to 1, all paint; between, a mix of both."
     )
     preserve_color: bool = Field(
         default=False,
-        description="Whether to keep the colours of the photo, and take only light and dark from the paint.",
+        description="Keep the colours of the photo, and take only light and dark from the paint.",
     )
     size: int | None = Field(
         default=None,
         ge=SMALLEST_SIDE,
-        description="Pixels of the longest side to which the upload is resized before it is painted, and which the "
-        "answer has: strokes have one size in pixels, so a smaller picture has larger ones.",
+        description="Pixels of the longest side to which the photo is resized before it is painted, and which the "
+        "answer has. Strokes have one size in pixels, so a smaller picture has larger ones.",
     )
 
     @property
-    def model(self) -> str:
+    def blend(self) -> Blend:
         """The style."""
         return self.style
 
     def resized(self, width: int, height: int) -> tuple[int, int]:
-        """The size of the answer to an upload of this size; no side is 0."""
+        """Return the width and height of the answer to an upload of this size; no side is 0."""
         if self.size is None:
             return width, height
         longest = max(width, height)
@@ -76,7 +83,7 @@ class StylizeOptions(PictureOptions):
 
 
 class SuperResolveOptions(PictureOptions):
-    """Options of `/super-resolve`."""
+    """The options of enlarging."""
 
     task = "super-resolve"
 
@@ -84,12 +91,7 @@ class SuperResolveOptions(PictureOptions):
         default=4,
         ge=2,
         le=64,
-        description="Of enlargement: 2 (enlarged ×4, then halved), 4, 8, or another if there is a model for it.",
-    )
-    blurred: bool = Field(
-        default=False,
-        description="Whether the upload is soft because it was blurred before it was shrunk, as photos of many cameras "
-        "are; there must be a model for it.",
+        description="Factor of enlargement: 2 (enlarged ×4, then halved), 4, 8, or another for which there is a model.",
     )
     fidelity: float = Field(
         default=1.0,
@@ -98,21 +100,35 @@ class SuperResolveOptions(PictureOptions):
         description="From 1, true to the upload, to 0, sharp with made-up detail: the share of the net `xFACTOR-pixel` "
         "in its blend with `xFACTOR-feature`, for which there must be a model; rounded to hundredths.",
     )
+    blurred: bool = Field(
+        default=False,
+        description="The upload is soft because it was blurred before it was shrunk, as photos of many cameras are; "
+        "there must be a model for it.",
+    )
     self_ensemble: bool = Field(
         default=False,
-        description="Whether to take the mean over the upload's eight turns and mirrorings: about 0.2 dB better, and "
-        "eight times the work.",
+        description="Take the mean over the upload's eight turns and mirrorings: about 0.2 dB better, and eight times "
+        "the work.",
     )
     match_histogram: bool = Field(
         default=False,
-        description="Whether to give the answer the distribution of colours of the upload, channel by channel.",
+        description="Give the answer the distribution of colours of the upload, channel by channel.",
     )
 
+    @model_validator(mode="after")
+    def _blurred_pictures_have_one_net(self) -> "SuperResolveOptions":
+        if self.blurred and self.fidelity != 1:
+            raise BadOption("blurred pictures are enlarged at fidelity 1 only: leave out blurred or fidelity")
+        return self
+
     @property
-    def model(self) -> str:
-        """The net, or the blend of two, for the factor; 2 has that of 4."""
-        factor = 4 if self.factor == 2 else self.factor
-        return blend_for_factor(factor, blurred=self.blurred, fidelity=self.fidelity)
+    def blend(self) -> Blend:
+        """The net for the factor, or the blend of the two between which the fidelity lies."""
+        factor = 2 * self.factor if self.factor == _HALVED_FACTOR else self.factor
+        if self.blurred:
+            return Blend.of(super_resolution_name(factor, "pixel-blurred"))
+        pixel, feature = super_resolution_name(factor, "pixel"), super_resolution_name(factor, "feature")
+        return Blend.mix([(pixel, self.fidelity), (feature, 1 - self.fidelity)])
 
 
 Options = StylizeOptions | SuperResolveOptions

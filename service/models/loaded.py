@@ -1,8 +1,8 @@
 """The nets in use: loaded from the store on first use, blended, kept up to date, and dropped for want of memory."""
 
+import asyncio
 import logging
 import math
-import re
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
@@ -12,14 +12,15 @@ import torch
 
 from model_store.card import Task, parse_label
 from model_store.errors import BadLabel, DamagedModel, ModelNotFound, UnknownArchitecture
+from model_store.naming import factors_of, kind_of
 from model_store.nets import SelfEnsemble, TransformNet
 from model_store.nets.interpolation import interpolate
 from model_store.store import Model, Store
 from model_store.suggestion import did_you_mean
+from service.contract.blend import Blend, Part
 from service.contract.observer import Observer
+from service.contract.options import Options
 from service.contract.problems import BadOption, DamagedWeights, Problem, Unavailable, UnknownModel
-from service.models import blends
-from service.models.blends import Part
 from service.models.cache import Cache
 
 _log = logging.getLogger(__name__)
@@ -86,30 +87,33 @@ class Models:
         """What could not be made the last time, which is in the log."""
         self._store_fails = False
 
-    def get(self, task: Task, text: str) -> Loaded:
-        """The net of a model or a blend; blocks while it is made.
+    def get(self, task: Task, blend: Blend) -> Loaded:
+        """Return the net of a model or a blend; block while it is made.
 
         Equal blends are one object, however they are written, and so are the names of one model.
 
         Args:
-            task: what it is for.
-            text: see `blends.parse`.
+            task: What the net is for.
+            blend: The models, and their shares.
 
         Raises:
-            BadOption: the text is not one of a blend, or its models cannot be blended.
+            BadOption: The models cannot be blended.
             UnknownModel: a part of it is not there.
             DamagedWeights: it is, but it cannot be used.
             Unavailable: there is not enough memory on the device, or the store cannot be reached.
         """
-        parts = blends.parse(text)
         try:
-            return self._get(task, parts)
+            return self._get(task, blend.parts)
         except torch.OutOfMemoryError:
             self.shrink()
             raise Unavailable("there is not enough memory for this model now: try later", 10) from None
         except OSError as error:
-            _log.error("cannot load %s/%r: %s", task, text, error)
+            _log.error("cannot load %s/%s: %s", task, blend, error)
             raise Unavailable("this model cannot be loaded now: try later", 10) from error
+
+    async def resolve(self, options: Options) -> Loaded:
+        """Return the net that a request's options name, without blocking the event loop; see `get`."""
+        return await asyncio.to_thread(self.get, options.task, options.blend)
 
     def refresh(self) -> None:
         """Looks once for new versions of the names in use.
@@ -265,9 +269,8 @@ def _bytes_of(net: TransformNet) -> int:
 def _say_what_there_is(task: Task, label: str, known: Sequence[str]) -> str:
     if task == "stylize":
         return f"there is no style {label!r}{did_you_mean(label, known)}; known: {', '.join(known) or 'none'}"
-    kind = label.partition("@")[0].partition("-")[2]
-    matches = (re.fullmatch(rf"x([1-9][0-9]*)-{re.escape(kind)}", name) for name in known)
-    factors = sorted(int(match[1]) for match in matches if match)
+    kind = kind_of(label)
+    factors = [] if kind is None else factors_of(kind, known)
     listed = ", ".join(map(str, factors)) or "none"
     if kind == "pixel-blurred":
         return f"there is no net {label} for blurred pictures; known factors: {listed}; or leave blurred out"

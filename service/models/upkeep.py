@@ -8,6 +8,7 @@ from contextlib import suppress
 from model_store.card import TASKS, Task, parse_label
 from model_store.errors import BadLabel, ImpastoError
 from model_store.store import Store
+from service.contract.blend import Blend
 from service.models.loaded import Models
 
 _log = logging.getLogger(__name__)
@@ -42,7 +43,7 @@ class Upkeep:
             if self._closing.is_set():
                 return
             try:
-                self._models.get(task, label)
+                self._models.get(task, Blend.of(label))
             except Exception as error:
                 _log.error("%s/%s is not preloaded: %s", task, label, error)
         self.is_ready = True

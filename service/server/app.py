@@ -12,20 +12,21 @@ from starlette.middleware.cors import CORSMiddleware
 from model_store.settings import StoreSettings
 from model_store.store import Store
 from service.device.device import choose_device, share_cores
-from service.models.upkeep import parse_preload
-from service.pipeline.pipeline import Answer, Pipeline
+from service.models.upkeep import Upkeep, parse_preload
+from service.pipeline.answer import Answer
+from service.pipeline.runtime import Runtime
 from service.server import error_handlers, openapi
 from service.server.limits import api_keys
 from service.server.limits.admission import Admission
 from service.server.limits.authorization import authorize
 from service.server.limits.coalescing import Coalescing
-from service.server.middleware.access_log import QUIET_ROUTES, AccessMiddleware
+from service.server.middleware.access_log import QUIET_ROUTES, AccessLogMiddleware
 from service.server.middleware.body_limit import BodyLimitMiddleware
-from service.server.middleware.conditional_get import CachingMiddleware
+from service.server.middleware.conditional_get import ConditionalGetMiddleware
 from service.server.middleware.request_id import RequestIdMiddleware
 from service.server.routes import health, live, models, pictures, playground
 from service.server.settings import Settings
-from service.server.state import Parts
+from service.server.state import State
 from service.server.telemetry.metrics import Metrics
 
 _HEADERS_IN = ("Authorization", "If-None-Match", "X-Deadline-Ms", "X-Request-ID")
@@ -53,13 +54,24 @@ def create_app(settings: Settings | None = None, store: Store | None = None) -> 
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         share_cores(settings.workers)
         metrics = Metrics(device)
-        pipeline = Pipeline(store, device, settings, metrics)
-        pipeline.start(preload)
-        admission = Admission(settings.max_in_flight, pipeline.max_pixels_in_flight, metrics)
-        in_flight = Coalescing[Answer](metrics.request_coalesced)
-        app.state.parts = Parts(settings, known_keys, store, pipeline, admission, in_flight, metrics)
+        runtime = Runtime(store, device, settings, settings.workers, metrics)
+        upkeep = Upkeep(runtime.models, preload, settings.store_refresh_s)
+        max_pixels = settings.max_pixels_in_flight or runtime.capacity.pixels_in_flight
+        app.state.server = State(
+            settings=settings,
+            keys=known_keys,
+            store=store,
+            models=runtime.models,
+            upkeep=upkeep,
+            engine=runtime.engine,
+            pipeline=runtime.pipeline,
+            admission=Admission(settings.max_in_flight, max_pixels, metrics),
+            in_flight=Coalescing[Answer](metrics.request_coalesced),
+            metrics=metrics,
+        )
         yield
-        await run_in_threadpool(pipeline.close)
+        await run_in_threadpool(upkeep.close)
+        await run_in_threadpool(runtime.close)
         metrics.close()
 
     app = FastAPI(
@@ -85,7 +97,7 @@ def create_app(settings: Settings | None = None, store: Store | None = None) -> 
     for router in for_known_keys:
         app.include_router(router, **guard)
     app.add_middleware(BodyLimitMiddleware, limit=settings.max_upload_bytes, drain_s=settings.upload_timeout_s)
-    app.add_middleware(CachingMiddleware)
+    app.add_middleware(ConditionalGetMiddleware)
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,
@@ -94,7 +106,7 @@ def create_app(settings: Settings | None = None, store: Store | None = None) -> 
             allow_headers=_HEADERS_IN,
             expose_headers=_HEADERS_OUT,
         )
-    app.add_middleware(AccessMiddleware)
+    app.add_middleware(AccessLogMiddleware)
     app.add_middleware(RequestIdMiddleware)
     error_handlers.install(app)
     openapi.install(app, settings.max_pictures_per_request)

@@ -9,8 +9,9 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from service.contract.problems import MEDIA_TYPE, BadOption, InternalError, Problem, ProblemDocument
-from service.server.middleware.conditional_get import NO_STORE
+from service.server.cache_control import NO_STORE
 from service.server.middleware.request_id import HEADER as REQUEST_ID_HEADER
+from service.server.telemetry.record import RequestRecord
 from service.server.upload import NO_FETCHING
 
 _CLIENT_CLOSED_REQUEST = 499
@@ -31,8 +32,9 @@ def install(app: FastAPI) -> None:
 
 async def _problem(request: Request, error: Exception) -> Response:
     assert isinstance(error, Problem)  # noqa: S101
-    request.state.problem = error.name
-    return _answer(error.document(request.state.request_id), error.headers)
+    record = RequestRecord.of(request)
+    record.problem = error.name
+    return _answer(error.document(record.id), error.headers)
 
 
 async def _bad_option(request: Request, error: Exception) -> Response:
@@ -64,7 +66,7 @@ async def _http_exception(request: Request, error: Exception) -> Response:
         title=title,
         status=error.status_code,
         detail=f"{request.method} {request.url.path}: {error.detail.rstrip('.')}; see /docs for what there is",
-        request_id=request.state.request_id,
+        request_id=RequestRecord.of(request).id,
     )
     return _answer(document, headers)
 

@@ -1,11 +1,16 @@
-"""What the routes work with."""
+"""What the routes of one app work with."""
 
-from typing import Annotated, NamedTuple
+from typing import Annotated, NamedTuple, cast
 
-from fastapi import Depends, Request
+from fastapi import Depends
+from starlette.requests import HTTPConnection
 
 from model_store.store import Store
-from service.pipeline.pipeline import Answer, Pipeline
+from service.engine.engine import Engine
+from service.models.loaded import Models
+from service.models.upkeep import Upkeep
+from service.pipeline.answer import Answer
+from service.pipeline.pipeline import Pipeline
 from service.server.limits.admission import Admission
 from service.server.limits.api_keys import Key
 from service.server.limits.coalescing import Coalescing
@@ -13,22 +18,30 @@ from service.server.settings import Settings
 from service.server.telemetry.metrics import Metrics
 
 
-class Parts(NamedTuple):
-    """One for each app."""
+class State(NamedTuple):
+    """The state of one app; `app.state.server`."""
 
     settings: Settings
     keys: tuple[Key, ...]
-    """Empty where everybody may call."""
+    """The API keys that may call; empty where everybody may."""
     store: Store
+    models: Models
+    upkeep: Upkeep
+    engine: Engine
     pipeline: Pipeline
     admission: Admission
     in_flight: Coalescing[Answer]
+    """The pictures that are being made, by the ETag of their answer."""
     metrics: Metrics
 
+    @classmethod
+    def of(cls, connection: HTTPConnection) -> "State":
+        """Return the state of the app that serves a request or a WebSocket."""
+        return cast("State", connection.app.state.server)
 
-async def _parts(request: Request) -> Parts:
-    parts: Parts = request.app.state.parts
-    return parts
+
+async def _state(connection: HTTPConnection) -> State:
+    return State.of(connection)
 
 
-PartsDependency = Annotated[Parts, Depends(_parts)]
+StateDependency = Annotated[State, Depends(_state)]

@@ -1,12 +1,12 @@
 """`impasto evaluate gallery`."""
 
-import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from model_store.naming import factors_of, super_resolution_name
 from trainer.commands.options import DeviceOption, choose_device
 
 if TYPE_CHECKING:
@@ -75,8 +75,8 @@ def _open(store: "Store", task: "Task", labels: Iterable[str], device: "torch.de
 
 def _pairs(names: list[str]) -> list[tuple[str, str]]:
     """`x4-pixel` and `x4-feature`, and so on, by factor."""
-    factors = sorted(int(match[1]) for name in names if (match := re.fullmatch(r"x(\d+)-pixel", name)))
-    return [(f"x{factor}-pixel", f"x{factor}-feature") for factor in factors if f"x{factor}-feature" in names]
+    both = sorted(set(factors_of("pixel", names)) & set(factors_of("feature", names)))
+    return [(super_resolution_name(factor, "pixel"), super_resolution_name(factor, "feature")) for factor in both]
 
 
 def _load(paths: list[Path], size: int, factor: int, device: "torch.device") -> "list[Photo]":

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from model_store.naming import super_resolution_name
 from trainer.commands import run as runs
 from trainer.commands.options import DeviceOption, PhotosOption, choose_device
 from trainer.commands.recipe_options import changed, with_recipe_options
@@ -98,14 +99,14 @@ def train_super_resolution(
     runs.publish(draft, net, shown, store, folder)
 
 
-def _name(recipe: SuperResolutionRecipe, loss: str) -> str:
+def _name(recipe: SuperResolutionRecipe, loss: Literal["pixel", "feature"]) -> str:
     """What the net is called if nothing else is said; the service looks for nets of the pixel loss by these names."""
     match recipe.architecture, loss, recipe.degradation:
         case "srcnn", _, _:
-            return f"x{recipe.factor}-srcnn"
+            return super_resolution_name(recipe.factor, "srcnn")
         case _, "pixel", "blur":
-            return f"x{recipe.factor}-pixel-blurred"
-    return f"x{recipe.factor}-{loss}"
+            return super_resolution_name(recipe.factor, "pixel-blurred")
+    return super_resolution_name(recipe.factor, loss)
 
 
 def _choose(named: str, loss: str, started: "Start | None", changes: dict[str, Any]) -> SuperResolutionRecipe:

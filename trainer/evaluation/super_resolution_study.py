@@ -13,7 +13,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from model_store.nets import SMALLEST_SIDE, TransformNet, bicubic, histogram
+from model_store.card import SMALLEST_SIDE
+from model_store.nets import TransformNet, bicubic, histogram
 from trainer.data.degradation import degrade
 from trainer.data.photos import load_picture, reason
 from trainer.errors import BadPhotos

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from model_store.nets import SMALLEST_SIDE, TransformNet
+from model_store.card import SMALLEST_SIDE
+from model_store.nets import TransformNet
 from trainer.data.batches import Batch, Views
 from trainer.data.degradation import LARGEST_SIGMA, PAPER_SIGMA, degrade
 from trainer.data.squares import Squares

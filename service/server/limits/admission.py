@@ -9,7 +9,7 @@ may be four live connections for each place; they hold one only while a frame is
 import math
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -92,23 +92,21 @@ class Admission:
             self._connections -= 1
 
     @contextmanager
-    def hold_pixels(self) -> Iterator[Callable[[int], None]]:
-        """Holds the pixels of one picture as long as it is worked on.
+    def hold_pixels(self, pixels: int) -> Iterator[None]:
+        """Hold the pixels of one picture as long as it is worked on.
 
-        Its value takes them, and raises `Busy` when there is no room for them.
+        Args:
+            pixels: Pixels of the upload and of what is made of it.
+
+        Raises:
+            Busy: There is no room for them.
         """
-        taken = 0
-
-        def take(pixels: int) -> None:
-            nonlocal taken
-            self._take(pixels)
-            taken += pixels
-
+        self._take(pixels)
         try:
-            yield take
-            self._remember(taken)
+            yield
+            self._remember(pixels)
         finally:
-            self._pixels -= taken
+            self._pixels -= pixels
 
     def _take(self, pixels: int) -> None:
         if self._pixels and self._pixels + pixels > self._most_pixels:

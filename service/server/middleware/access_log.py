@@ -7,9 +7,8 @@ from typing import Any
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.contract.problems import InternalError
-from service.pipeline.pipeline import Answer
-from service.server.limits.api_keys import Key
-from service.server.state import Parts
+from service.server.telemetry.metrics import Metrics
+from service.server.telemetry.record import RequestRecord
 
 QUIET_ROUTES = frozenset({"/livez", "/readyz", "/metrics"})
 """What machines ask for again and again; logged at DEBUG and not traced."""
@@ -19,7 +18,7 @@ _LONGEST_PATH = 200
 _log = logging.getLogger(__name__)
 
 
-class AccessMiddleware:
+class AccessLogMiddleware:
     """Measures requests, and tells the app's metrics and the log."""
 
     def __init__(self, app: ASGIApp) -> None:
@@ -49,29 +48,28 @@ class AccessMiddleware:
         try:
             await self._app(scope, receive_counted, send_counted)
         except Exception:
-            scope["state"]["problem"] = InternalError.name
+            RequestRecord.in_scope(scope).problem = InternalError.name
             raise
         finally:
             _tell(scope, status, received, sent, time.perf_counter() - started)
 
 
 def _tell(scope: Scope, status: int, received: int, sent: int, seconds: float) -> None:
-    parts: Parts = scope["app"].state.parts
+    metrics: Metrics = scope["app"].state.server.metrics
+    record = RequestRecord.in_scope(scope)
     route = getattr(scope.get("route"), "path", _NO_ROUTE)
-    problem = scope["state"].get("problem")
-    key: Key | None = scope["state"].get("key")
-    parts.metrics.request_answered(route, status, problem, seconds)
+    metrics.request_answered(route, status, record.problem, seconds)
 
     fields: dict[str, Any] = {"method": scope["method"], "route": route, "status": status}
-    if key is not None:
-        parts.metrics.key_used(key.name, status)
-        fields["key"] = key.name
+    if record.key is not None:
+        metrics.key_used(record.key.name, status)
+        fields["key"] = record.key.name
     if scope["path"] != route:
         fields["path"] = scope["path"][:_LONGEST_PATH]
-    if problem is not None:
-        fields["problem"] = problem
+    if record.problem is not None:
+        fields["problem"] = record.problem
     fields |= {"bytes_in": received, "bytes_out": sent, "seconds": round(seconds, 4)}
-    answer: Answer | None = scope["state"].get("answer")
+    answer = record.answer
     if answer is not None:
         fields |= {"model": answer.model, "size": f"{answer.width}x{answer.height}", "batch": answer.batch}
         fields |= {f"{stage.name}_ms": round(stage.seconds * 1000, 1) for stage in answer.stages}

@@ -1,24 +1,13 @@
-"""What caches may keep: the values of `Cache-Control`, and answers without content for who has it already."""
-
-from typing import Final
+"""Answers without content for clients that have it already: 304 to a known ETag, and HEAD as GET without a body."""
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.server import etag
-
-NO_STORE: Final = "no-store"
-"""Of what is true only now."""
-ASK_AGAIN: Final = "no-cache"
-"""Of what may change: kept, and used after asking with its ETag."""
-OF_ONE_CLIENT: Final = "private, no-cache"
-"""Of pictures. Caches do not keep answers to POST; a client may, and asks again with the ETag: that costs the
-upload and not the work."""
-FOREVER: Final = "max-age=31536000, immutable"
-"""Of versions of models. Not `public`: an answer to who had a key is not for everybody behind the same proxy."""
+from service.server.cache_control import NO_STORE
 
 
-class CachingMiddleware:
+class ConditionalGetMiddleware:
     """Answers HEAD as GET without the content, and gives GET an ETag of the content, and 304 where that is known.
 
     Content that may not be kept, that comes in pieces, or that has an ETag already is left as it is.

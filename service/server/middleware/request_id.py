@@ -8,13 +8,14 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.contract.request_id import current
+from service.server.telemetry.record import RequestRecord
 
 HEADER = "X-Request-ID"
 _ACCEPTED = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 
 class RequestIdMiddleware:
-    """Puts the id in `request.state.request_id`, in `current`, on the trace and in the answer's headers."""
+    """Puts the id in a new record of the request, in `current`, on the trace and in the answer's headers."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -26,7 +27,7 @@ class RequestIdMiddleware:
             return
         given = Headers(scope=scope).get(HEADER, "")
         request_id = given if _ACCEPTED.fullmatch(given) else uuid.uuid4().hex
-        scope.setdefault("state", {})["request_id"] = request_id
+        RequestRecord.begin(scope, request_id)
         current.set(request_id)  # and not reset: the server logs errors in this context after we are done
         trace.get_current_span().set_attribute("impasto.request_id", request_id)
 

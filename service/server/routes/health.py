@@ -3,9 +3,9 @@
 from fastapi import APIRouter, Request, Response
 
 from service.contract import problems
-from service.server.middleware.conditional_get import NO_STORE
+from service.server.cache_control import NO_STORE
 from service.server.openapi import METRICS_ANSWERS, json_answers, problem_answers
-from service.server.state import PartsDependency
+from service.server.state import StateDependency
 
 router = APIRouter(tags=["health"])
 """For everybody."""
@@ -16,10 +16,10 @@ metrics_router = APIRouter(tags=["health"])
     "/livez",
     responses=json_answers({"status": "live"}) | problem_answers(problems.InternalError, problems.DeviceLost),
 )
-async def livez(parts: PartsDependency, response: Response) -> dict[str, str]:
+async def livez(state: StateDependency, response: Response) -> dict[str, str]:
     """Whether this process can still serve; if not, restart it."""
     response.headers["Cache-Control"] = NO_STORE
-    if not parts.pipeline.engine.is_alive:
+    if not state.engine.is_alive:
         raise problems.DeviceLost("the device is lost: restart the server")
     return {"status": "live"}
 
@@ -29,16 +29,16 @@ async def livez(parts: PartsDependency, response: Response) -> dict[str, str]:
     responses=json_answers({"status": "ready"})
     | problem_answers(problems.InternalError, problems.Unavailable, problems.DeviceLost),
 )
-async def readyz(parts: PartsDependency, response: Response) -> dict[str, str]:
+async def readyz(state: StateDependency, response: Response) -> dict[str, str]:
     """Whether to send requests here."""
-    await livez(parts, response)
-    if not parts.pipeline.is_ready:
+    await livez(state, response)
+    if not state.upkeep.is_ready:
         raise problems.Unavailable("the server is starting and loads models: wait until it is ready", 1)
     return {"status": "ready"}
 
 
 @metrics_router.get("/metrics", response_class=Response, responses=METRICS_ANSWERS)
-def metrics(request: Request, parts: PartsDependency) -> Response:
+def metrics(request: Request, state: StateDependency) -> Response:
     """What Prometheus scrapes."""
-    content, media_type = parts.metrics.render(request.headers.get("Accept", ""))
+    content, media_type = state.metrics.render(request.headers.get("Accept", ""))
     return Response(content, headers={"Content-Type": media_type, "Cache-Control": NO_STORE, "Vary": "Accept"})

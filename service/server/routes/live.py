@@ -33,13 +33,12 @@ from service.contract.problems import (
     InternalError,
     Problem,
     TooLarge,
-    Unauthorized,
     Unavailable,
 )
-from service.pipeline.pipeline import Answer
-from service.server.limits import api_keys as keys
-from service.server.limits.deadline import deadline
-from service.server.state import Parts
+from service.pipeline.answer import Answer
+from service.server.admitted import admitted, make_picture
+from service.server.limits.authorization import key_of
+from service.server.state import State
 
 MOST_FRAME_BYTES = 2 * 1024**2
 _CLOSE_CODES = 4000
@@ -101,12 +100,12 @@ class NewestFrame:
 class _Session:
     """One connection."""
 
-    def __init__(self, websocket: WebSocket, parts: Parts) -> None:
+    def __init__(self, websocket: WebSocket, state: State) -> None:
         self._websocket = websocket
-        self._parts = parts
-        self._key = _key_of(websocket, parts)
+        self._state = state
+        self._key = key_of(websocket, state.keys) if state.keys else None
         self._options = _read_options(dict(websocket.query_params))
-        self._status = LiveStatus(style=self._options.style)
+        self._status = LiveStatus(style=str(self._options.style))
         self._newest = NewestFrame()
         self._told = 0.0
 
@@ -117,15 +116,13 @@ class _Session:
             WebSocketDisconnect: it did.
             Problem: nothing more can be painted.
         """
-        tasks = [asyncio.ensure_future(self._receive()), asyncio.ensure_future(self._paint())]
         try:
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._receive())
+                group.create_task(self._paint())
+        except BaseExceptionGroup as failures:
+            raise failures.exceptions[0] from None  # whichever of the two ended first; the other was cancelled
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
             _log.info("live painting ended: %d frames painted, %d dropped", self._status.painted, self._status.dropped)
 
     async def _receive(self) -> None:
@@ -149,7 +146,7 @@ class _Session:
         if not isinstance(changes, dict):
             raise BadOption('a text message is a JSON object of options, as in {"style": "muse"}')
         self._options = _read_options({**self._options.model_dump(exclude_unset=True), **changes})
-        self._status.style = self._options.style
+        self._status.style = str(self._options.style)
         await self._tell()
 
     async def _paint(self) -> None:
@@ -164,7 +161,6 @@ class _Session:
                 self._status.refused = problem.detail
                 await self._tell()
                 continue
-            self._parts.metrics.picture_made("stylize", answer)
             self._status.painted += 1
             self._status.refused, self._status.model = None, answer.model
             self._status.stages = {stage.name: round(stage.seconds * 1000, 1) for stage in answer.stages}
@@ -173,29 +169,13 @@ class _Session:
             await self._websocket.send_bytes(answer.content)
 
     async def _answer(self, frame: bytes) -> Answer:
-        parts, options = self._parts, self._options
-        async with deadline(parts.settings.deadline_s, None):
-            with parts.admission.admit(self._key), parts.metrics.in_flight(), parts.admission.hold_pixels() as take:
-                return await parts.pipeline.run(options, frame, take)
+        state, options = self._state, self._options
+        async with admitted(state, self._key):
+            return await make_picture(state, frame, options, await state.models.resolve(options))
 
     async def _tell(self) -> None:
         self._told = time.monotonic()
         await self._websocket.send_text(self._status.model_dump_json())
-
-
-def _key_of(websocket: WebSocket, parts: Parts) -> keys.Key | None:
-    """The client's key, where the server has any.
-
-    Raises:
-        Unauthorized: there is none, or it is not one of this server's.
-    """
-    if not parts.keys:
-        return None
-    scheme, _, text = websocket.headers.get("Authorization", "").partition(" ")
-    key = keys.find(parts.keys, text) if scheme.lower() == "bearer" else None
-    if key is None:
-        raise Unauthorized("this server asks for an API key: send it as the header 'Authorization: Bearer KEY'")
-    return key
 
 
 @router.websocket("/stylize/live")
@@ -205,10 +185,10 @@ async def stylize_live(websocket: WebSocket) -> None:
     request_id.current.set(connection_id)
     # Accepted before anything is looked at: of a refused handshake a browser tells its page nothing.
     await websocket.accept()
-    parts: Parts = websocket.app.state.parts
+    state = State.of(websocket)
     try:
-        session = _Session(websocket, parts)
-        with parts.admission.connect():
+        session = _Session(websocket, state)
+        with state.admission.connect():
             await session.run()
     except WebSocketDisconnect:
         return

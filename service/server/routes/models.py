@@ -11,9 +11,9 @@ from model_store.card import TASKS, Card, Task, parse_label
 from model_store.errors import BadLabel, DamagedModel, ModelNotFound
 from service.contract import problems
 from service.models.loaded import Models
-from service.server.middleware.conditional_get import ASK_AGAIN, FOREVER
+from service.server.cache_control import ASK_AGAIN, FOREVER
 from service.server.openapi import CARD_ANSWERS, CARDS_ANSWERS, PREVIEW_ANSWERS
-from service.server.state import PartsDependency
+from service.server.state import StateDependency
 
 router = APIRouter(tags=["models"])
 preview_router = APIRouter(tags=["models"])
@@ -39,27 +39,27 @@ class ListedModel(Card):
 
 
 @router.get("/models", responses=CARDS_ANSWERS)
-def models(parts: PartsDependency, response: Response) -> list[ListedModel]:
+def models(state: StateDependency, response: Response) -> list[ListedModel]:
     """The cards of all models, each in its newest version, and which version is served."""
     response.headers["Cache-Control"] = ASK_AGAIN
-    return [_listed(card, parts.pipeline.models) for card in parts.store.cards()]
+    return [_listed(card, state.models) for card in state.store.cards()]
 
 
 @router.get("/models/{task}/{name}", responses=CARD_ANSWERS)
-def model(parts: PartsDependency, task: KnownTask, name: ModelName, response: Response) -> Card:
+def model(state: StateDependency, task: KnownTask, name: ModelName, response: Response) -> Card:
     """The card of one model."""
     with _as_problems():
         name, version = parse_label(name)
         response.headers["Cache-Control"] = _kept(version)
-        return parts.store.card(task, name, version)
+        return state.store.card(task, name, version)
 
 
 @preview_router.get("/models/{task}/{name}/preview", response_class=Response, responses=PREVIEW_ANSWERS)
-def preview(parts: PartsDependency, task: KnownTask, name: ModelName) -> Response:
+def preview(state: StateDependency, task: KnownTask, name: ModelName) -> Response:
     """A small picture that shows what a model does."""
     with _as_problems():
         name, version = parse_label(name)
-        picture = parts.store.preview(task, name, version)
+        picture = state.store.preview(task, name, version)
     if picture is None:
         raise problems.UnknownModel(f"{task}/{name} has no preview")
     return Response(picture, media_type="image/jpeg", headers={"Cache-Control": _kept(version)})

@@ -1,19 +1,32 @@
-"""The routes that take pictures."""
+"""The routes that take pictures and answer with pictures: `/stylize` and `/super-resolve`."""
 
-from typing import Annotated
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Annotated, NamedTuple
 
 from fastapi import APIRouter, Header, Query, Request, Response
 from pydantic import Field
 from pydantic.json_schema import SkipJsonSchema
 
-from service.contract.options import StylizeOptions, SuperResolveOptions
+from service import codec
+from service.contract.options import Options, StylizeOptions, SuperResolveOptions
+from service.contract.problems import MEDIA_TYPE as PROBLEM
+from service.contract.problems import BadPicture, Busy, Problem, Unavailable
+from service.models.loaded import Loaded
+from service.pipeline.answer import Answer, Stage
+from service.server import archive, etag
+from service.server.admitted import admitted, make_picture
+from service.server.cache_control import OF_ONE_CLIENT
 from service.server.limits.deadline import HEADER as DEADLINE_HEADER
+from service.server.limits.disconnect import unless_disconnected
 from service.server.openapi import PICTURE_BODY, TRANSFORM_ANSWERS
-from service.server.routes.transformation import transform
-from service.server.state import PartsDependency
+from service.server.state import State, StateDependency
+from service.server.telemetry import tracing
+from service.server.telemetry.record import RequestRecord
+from service.server.upload import FIELD, Upload, read_uploads
 
 router = APIRouter(tags=["pictures"])
-
 
 DeadlineMs = Annotated[
     Annotated[int, Field(gt=0)] | SkipJsonSchema[None],
@@ -29,20 +42,168 @@ DeadlineMs = Annotated[
 @router.post("/stylize", response_class=Response, responses=TRANSFORM_ANSWERS, openapi_extra=PICTURE_BODY)
 async def stylize(
     request: Request,
-    parts: PartsDependency,
+    state: StateDependency,
     options: Annotated[StylizeOptions, Query()],
     deadline_ms: DeadlineMs = None,
 ) -> Response:
-    """Paints a photo in a style; the answer has the photo's size."""
-    return await transform(request, parts, deadline_ms, options)
+    """Paint a photo in a style; the answer has the photo's size."""
+    return await _serve(request, state, deadline_ms, options)
 
 
 @router.post("/super-resolve", response_class=Response, responses=TRANSFORM_ANSWERS, openapi_extra=PICTURE_BODY)
 async def super_resolve(
     request: Request,
-    parts: PartsDependency,
+    state: StateDependency,
     options: Annotated[SuperResolveOptions, Query()],
     deadline_ms: DeadlineMs = None,
 ) -> Response:
-    """Enlarges a picture by a whole factor."""
-    return await transform(request, parts, deadline_ms, options)
+    """Enlarge a picture by a whole factor."""
+    return await _serve(request, state, deadline_ms, options)
+
+
+class _Picture(NamedTuple):
+    """One picture of a request."""
+
+    upload: Upload
+    etag: str
+    """ETag of the picture's answer."""
+
+
+async def _serve(request: Request, state: State, deadline_ms: int | None, options: Options) -> Response:
+    """Admit a request, read its pictures, make them and answer.
+
+    A request with several pictures has one deadline. The first picture holds the place of the request, each other one
+    a place of its own; where there is none, or no room for its pixels, a picture waits for the rest of its request.
+
+    Raises:
+        Problem: See `service.contract.problems`; that of one picture among several is part of the answer instead.
+    """
+    settings = state.settings
+    if options.format == "auto":
+        preferred = codec.preferred(request.headers.get("Accept", ""))
+        options = options.model_copy(update={"format": preferred})
+    try:
+        async with admitted(state, RequestRecord.of(request).key, deadline_ms):
+            uploads = await read_uploads(request, settings.upload_timeout_s, settings.max_pictures_per_request)
+            return await unless_disconnected(request, _answer(request, state, options, uploads))
+    except asyncio.CancelledError:  # the server stops, and its grace is over
+        raise Unavailable("the server is shutting down: try another", 5) from None
+
+
+async def _answer(request: Request, state: State, options: Options, uploads: Sequence[Upload]) -> Response:
+    model = await state.models.resolve(options)
+    pictures = await asyncio.to_thread(_name_answers, uploads, model, options)
+    if len(pictures) == 1:
+        return await _answer_with_one(request, state, options, model, pictures[0])
+    return await _answer_with_all(request, state, options, model, pictures)
+
+
+async def _answer_with_one(
+    request: Request, state: State, options: Options, model: Loaded, picture: _Picture
+) -> Response:
+    if _is_known(request, picture.etag):
+        return _not_modified(picture.etag, model)
+    answer = await _make(state, options, model, picture)
+    RequestRecord.of(request).answer = answer
+    tracing.record(answer)
+    headers = {"ETag": picture.etag, "Server-Timing": _timing(answer.stages), **_common_headers(model)}
+    if answer.frames > 1:
+        headers["X-Frames"] = str(answer.frames)
+    return Response(answer.content, media_type=answer.media_type, headers=headers)
+
+
+async def _answer_with_all(
+    request: Request, state: State, options: Options, model: Loaded, pictures: Sequence[_Picture]
+) -> Response:
+    media_type = archive.MULTIPART if archive.MULTIPART in request.headers.get("Accept", "") else archive.ZIP
+    named = [f"{picture.etag} {picture.upload.name}" for picture in pictures]
+    etag_of_all = etag.weak(etag.of_content("\n".join([media_type, *named]).encode()))
+    if _is_known(request, etag_of_all):
+        return _not_modified(etag_of_all, model)
+    record = RequestRecord.of(request)
+    answers = await _make_all(state, options, model, pictures, record)
+    made = [answer for answer in answers if isinstance(answer, Answer)]
+    entries = _entries(pictures, answers, record.id)
+    headers = {"Server-Timing": _timing(stage for answer in made for stage in answer.stages), **_common_headers(model)}
+    if len(made) == len(answers):  # else there may be more another time
+        headers["ETag"] = etag_of_all
+    if media_type == archive.MULTIPART:
+        boundary = etag.opaque(etag_of_all)
+        headers["Content-Type"] = f"{media_type}; boundary={boundary}"
+        return Response(archive.multipart(entries, boundary), headers=headers)
+    return Response(await asyncio.to_thread(archive.zipped, entries), media_type=media_type, headers=headers)
+
+
+async def _make_all(
+    state: State, options: Options, model: Loaded, pictures: Sequence[_Picture], record: RequestRecord
+) -> list[Answer | Problem]:
+    async def try_to_make(picture: _Picture) -> Answer | Problem:
+        try:
+            return await _make(state, options, model, picture)
+        except Problem as problem:
+            return problem
+
+    async def try_in_a_place_of_its_own(picture: _Picture) -> Answer | Problem:
+        try:
+            with state.admission.admit(record.key), state.metrics.in_flight():
+                return await try_to_make(picture)
+        except Busy as problem:
+            return problem
+
+    first, *others = pictures
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(try_to_make(first))]
+        tasks += [group.create_task(try_in_a_place_of_its_own(picture)) for picture in others]
+    return [
+        await try_to_make(picture) if isinstance(task.result(), Busy) else task.result()
+        for picture, task in zip(pictures, tasks, strict=True)
+    ]
+
+
+async def _make(state: State, options: Options, model: Loaded, picture: _Picture) -> Answer:
+    """Make a picture, or wait for another request that makes the same."""
+    data = picture.upload.data
+    if not data:
+        raise BadPicture(f"there is no picture in the request: send one as multipart field '{FIELD}' or as the body")
+    return await state.in_flight.run(picture.etag, lambda: make_picture(state, data, options, model))
+
+
+def _name_answers(uploads: Iterable[Upload], model: Loaded, options: Options) -> list[_Picture]:
+    return [_Picture(upload, etag.of_picture(upload.data, model.digest, options)) for upload in uploads]
+
+
+def _entries(pictures: Sequence[_Picture], answers: Sequence[Answer | Problem], request_id: str) -> list[archive.Entry]:
+    suffixes = (
+        archive.suffix_of(answer.media_type) if isinstance(answer, Answer) else ".problem.json" for answer in answers
+    )
+    names = archive.file_names([picture.upload.name for picture in pictures], suffixes)
+    entries = []
+    for name, picture, answer in zip(names, pictures, answers, strict=True):
+        if isinstance(answer, Answer):
+            headers = {"ETag": picture.etag, "X-Model": answer.model}
+            entries.append(archive.Entry(name, answer.media_type, answer.content, headers))
+        else:
+            document = answer.document(request_id).model_dump_json().encode()
+            entries.append(archive.Entry(name, PROBLEM, document, answer.headers))
+    return entries
+
+
+def _is_known(request: Request, tag: str) -> bool:
+    return etag.is_known(request.headers.getlist("If-None-Match"), tag)
+
+
+def _not_modified(tag: str, model: Loaded) -> Response:
+    """Return a 304, which is for GET; our POST changes nothing either, and clients save the work and the answer."""
+    return Response(status_code=304, headers={"ETag": tag, **_common_headers(model)})
+
+
+def _common_headers(model: Loaded) -> dict[str, str]:
+    return {"X-Model": model.label, "Cache-Control": OF_ONE_CLIENT, "Vary": "Accept"}
+
+
+def _timing(stages: Iterable[Stage]) -> str:
+    """Return the header `Server-Timing`; the stages of several pictures are added up."""
+    seconds: defaultdict[str, float] = defaultdict(float)
+    for stage in stages:
+        seconds[stage.name] += stage.seconds
+    return ", ".join(f"{name};dur={each * 1000:.1f}" for name, each in seconds.items())

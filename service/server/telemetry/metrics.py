@@ -17,7 +17,7 @@ from prometheus_client.registry import Collector
 
 from model_store.card import Task
 from service.contract.observer import Observer
-from service.pipeline.pipeline import Answer
+from service.pipeline.answer import Answer
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 _PICTURES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64)

@@ -7,7 +7,7 @@ import time
 
 from opentelemetry import trace
 
-from service.pipeline.pipeline import Answer
+from service.pipeline.answer import Answer
 
 _tracer = trace.get_tracer("impasto")
 

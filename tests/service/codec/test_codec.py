@@ -12,7 +12,8 @@ import torch
 from PIL import Image, ImageCms
 
 from service import codec
-from service.codec import Format, Picture, alpha, colour, encode
+from service.codec import Picture, alpha, colour, encode
+from service.contract.options import Format
 from service.contract.problems import BadPicture, Problem, TooLarge, UnsupportedFormat
 
 PHOTOS = Path(__file__).parents[2] / "pictures"

@@ -5,7 +5,7 @@ from PIL import Image
 from PIL.ExifTags import GPS, IFD, Base
 
 from service import codec
-from service.codec import Format
+from service.contract.options import Format
 
 XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf tiff:Orientation="6" dc:title="Boat"/></x:xmpmeta>'
 FORMATS = ["jpeg", "png", "webp", "avif"]

@@ -11,6 +11,7 @@ import torch
 from model_store.card import Card
 from model_store.nets import TransformNet
 from model_store.store import Store
+from service.contract.blend import Blend
 from service.contract.problems import BadOption, DamagedWeights, Unavailable, UnknownModel
 from service.models.loaded import Loaded, Models
 
@@ -24,7 +25,7 @@ def models(store: Store) -> Models:
 
 def test_a_net_is_loaded_ready_for_use(models: Models, publish: Publish) -> None:
     publish("stylize", "tiny")
-    label, _, net, _ = models.get("stylize", "tiny")
+    label, _, net, _ = models.get("stylize", Blend.parse("tiny"))
     assert label == "tiny@1"
     assert not net.training
     assert net(torch.rand(1, 3, 16, 20)).shape == (1, 3, 16, 20)
@@ -36,7 +37,7 @@ def test_a_net_is_loaded_once_however_many_ask_at_the_same_time(models: Models, 
 
     def get(_: int) -> int:
         together.wait()
-        return id(models.get("stylize", "tiny").net)
+        return id(models.get("stylize", Blend.parse("tiny")).net)
 
     with ThreadPoolExecutor(8) as threads:
         assert len(set(threads.map(get, range(8)))) == 1
@@ -45,45 +46,45 @@ def test_a_net_is_loaded_once_however_many_ask_at_the_same_time(models: Models, 
 def test_a_version_can_be_asked_for(models: Models, publish: Publish) -> None:
     publish("stylize", "tiny")
     publish("stylize", "tiny")
-    assert models.get("stylize", "tiny").label == "tiny@2"
-    assert models.get("stylize", "tiny@1").label == "tiny@1"
+    assert models.get("stylize", Blend.parse("tiny")).label == "tiny@2"
+    assert models.get("stylize", Blend.parse("tiny@1")).label == "tiny@1"
 
 
 def test_a_name_and_its_newest_version_are_one_net(models: Models, publish: Publish) -> None:
     publish("stylize", "tiny")
-    assert models.get("stylize", "tiny").net is models.get("stylize", "tiny@1").net
+    assert models.get("stylize", Blend.parse("tiny")).net is models.get("stylize", Blend.parse("tiny@1")).net
 
 
 def test_an_unknown_style_is_refused_with_those_there_are(models: Models, publish: Publish) -> None:
     publish("stylize", "tiny")
     publish("stylize", "other")
     with pytest.raises(UnknownModel, match=r"'nope'.*known: other, tiny"):
-        models.get("stylize", "nope")
+        models.get("stylize", Blend.parse("nope"))
 
 
 def test_an_unknown_version_is_refused_with_those_there_are(models: Models, publish: Publish) -> None:
     publish("stylize", "tiny")
     with pytest.raises(UnknownModel, match=r"'tiny@7'.*known: tiny@1"):
-        models.get("stylize", "tiny@7")
+        models.get("stylize", Blend.parse("tiny@7"))
 
 
 @pytest.mark.parametrize("label", ["", "tiny@", "tiny@0", "tiny@x", "@1", "../tiny", "stylize/tiny", "TINY", "tiny\n"])
 def test_what_does_not_name_a_style_is_refused_as_unknown(models: Models, publish: Publish, label: str) -> None:
     publish("stylize", "tiny")
     with pytest.raises(UnknownModel):
-        models.get("stylize", label)
+        models.get("stylize", Blend.parse(label))
 
 
 def test_an_unknown_factor_is_refused_with_those_there_are(models: Models, publish: Publish) -> None:
     publish("super-resolve", "x2-pixel")
     with pytest.raises(UnknownModel, match=r"known factors: 2$"):
-        models.get("super-resolve", "x3-pixel")
+        models.get("super-resolve", Blend.parse("x3-pixel"))
 
 
 def test_only_factors_that_can_be_asked_for_are_listed(models: Models, publish: Publish) -> None:
     publish("super-resolve", "x2-pixel-experiment")
     with pytest.raises(UnknownModel, match=r"known factors: none$"):
-        models.get("super-resolve", "x2-pixel")
+        models.get("super-resolve", Blend.parse("x2-pixel"))
 
 
 def test_a_factor_without_a_net_for_blurred_pictures_is_refused_with_those_that_have_one(
@@ -92,9 +93,9 @@ def test_a_factor_without_a_net_for_blurred_pictures_is_refused_with_those_that_
     for name in ("x2-pixel", "x4-pixel-blurred", "x16-pixel-blurred"):
         publish("super-resolve", name)
     with pytest.raises(UnknownModel, match=r"blurred pictures; known factors: 4, 16; or leave blurred out$"):
-        models.get("super-resolve", "x2-pixel-blurred")
+        models.get("super-resolve", Blend.parse("x2-pixel-blurred"))
     with pytest.raises(UnknownModel, match=r"known factors: 2$"):
-        models.get("super-resolve", "x4-pixel")
+        models.get("super-resolve", Blend.parse("x4-pixel"))
 
 
 def test_fidelity_without_a_net_for_it_is_refused_with_the_factors_that_have_one(
@@ -103,21 +104,21 @@ def test_fidelity_without_a_net_for_it_is_refused_with_the_factors_that_have_one
     for name in ("x2-pixel", "x4-pixel", "x4-feature"):
         publish("super-resolve", name)
     with pytest.raises(UnknownModel, match=r"x2-feature for fidelity below 1; known factors: 4; or leave .* out$"):
-        models.get("super-resolve", "x2-pixel:0.5,x2-feature:0.5")
+        models.get("super-resolve", Blend.parse("x2-pixel:0.5,x2-feature:0.5"))
 
 
 def test_a_self_ensemble_is_one_net_around_the_one_that_was_loaded(models: Models, publish: Publish) -> None:
     publish("super-resolve", "x2-pixel")
-    first, again = (models.get("super-resolve", label) for label in ("x2-pixel", "x2-pixel@1"))
+    first, again = (models.get("super-resolve", Blend.parse(label)) for label in ("x2-pixel", "x2-pixel@1"))
     assert again.self_ensemble is first.self_ensemble
     assert first.self_ensemble.net is first.net
 
 
 def test_a_style_published_after_a_failed_lookup_is_found(models: Models, publish: Publish) -> None:
     with pytest.raises(UnknownModel, match="known: none"):
-        models.get("stylize", "tiny")
+        models.get("stylize", Blend.parse("tiny"))
     publish("stylize", "tiny")
-    assert models.get("stylize", "tiny").label == "tiny@1"
+    assert models.get("stylize", Blend.parse("tiny")).label == "tiny@1"
 
 
 def test_changed_weights_are_refused_by_name(models: Models, publish: Publish, tmp_path: Path) -> None:
@@ -125,14 +126,14 @@ def test_changed_weights_are_refused_by_name(models: Models, publish: Publish, t
     weights = tmp_path / "stylize" / "tiny" / "1" / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1] + b"?")
     with pytest.raises(DamagedWeights, match="stylize/tiny@1"):
-        models.get("stylize", "tiny")
+        models.get("stylize", Blend.parse("tiny"))
 
 
 def test_an_unreadable_card_is_refused_by_name(models: Models, publish: Publish, tmp_path: Path) -> None:
     publish("stylize", "tiny")
     (tmp_path / "stylize" / "tiny" / "1" / "card.json").write_text("{}")
     with pytest.raises(DamagedWeights, match="stylize/tiny@1"):
-        models.get("stylize", "tiny")
+        models.get("stylize", Blend.parse("tiny"))
 
 
 def test_restored_weights_are_taken(models: Models, publish: Publish, tmp_path: Path) -> None:
@@ -141,9 +142,9 @@ def test_restored_weights_are_taken(models: Models, publish: Publish, tmp_path: 
     good = weights.read_bytes()
     weights.write_bytes(b"")
     with pytest.raises(DamagedWeights):
-        models.get("stylize", "tiny")
+        models.get("stylize", Blend.parse("tiny"))
     weights.write_bytes(good)
-    assert models.get("stylize", "tiny").label == "tiny@1"
+    assert models.get("stylize", Blend.parse("tiny")).label == "tiny@1"
 
 
 # Blends
@@ -156,8 +157,8 @@ def three(publish: Publish) -> dict[str, Card]:
 
 
 def test_a_blend_has_the_mean_of_the_weights(models: Models, three: dict[str, Card]) -> None:
-    label, digest, net, self_ensemble = models.get("stylize", "a:3,b:1")
-    first, second = (models.get("stylize", name).net.state_dict() for name in "ab")
+    label, digest, net, self_ensemble = models.get("stylize", Blend.parse("a:3,b:1"))
+    first, second = (models.get("stylize", Blend.parse(name)).net.state_dict() for name in "ab")
     for key, mean in net.state_dict().items():
         torch.testing.assert_close(mean, 0.75 * first[key] + 0.25 * second[key])
     assert not net.training
@@ -169,18 +170,18 @@ def test_a_blend_has_the_mean_of_the_weights(models: Models, three: dict[str, Ca
 @pytest.mark.parametrize("same", ["a:.5,b:.5", "b:7,a:7", "a@1:1,b:1", "a:0.501,b:0.499", "c:0,a:1,b:1"])
 @pytest.mark.usefixtures("three")
 def test_equal_blends_written_differently_are_one_net(models: Models, same: str) -> None:
-    assert models.get("stylize", same) is models.get("stylize", "a:1,b:1")
+    assert models.get("stylize", Blend.parse(same)) is models.get("stylize", Blend.parse("a:1,b:1"))
 
 
 @pytest.mark.usefixtures("three")
 def test_blends_of_other_shares_or_parts_differ_in_digest(models: Models) -> None:
     texts = ["a", "a:0.5,b:0.5", "a:0.51,b:0.49", "a:0.49,b:0.51", "a:0.5,c:0.5", "a:1,b:1,c:1"]
-    assert len({models.get("stylize", text).digest for text in texts}) == len(texts)
+    assert len({models.get("stylize", Blend.parse(text)).digest for text in texts}) == len(texts)
 
 
 @pytest.mark.usefixtures("three")
 def test_the_whole_share_is_the_net_itself(models: Models) -> None:
-    assert models.get("stylize", "a:1,b:0") is models.get("stylize", "a")
+    assert models.get("stylize", Blend.parse("a:1,b:0")) is models.get("stylize", Blend.parse("a"))
 
 
 @pytest.mark.usefixtures("three")
@@ -189,7 +190,7 @@ def test_a_blend_is_made_once_however_many_ask_at_the_same_time(models: Models) 
 
     def get(_: int) -> Loaded:
         together.wait()
-        return models.get("stylize", "a:1,b:1")
+        return models.get("stylize", Blend.parse("a:1,b:1"))
 
     with ThreadPoolExecutor(8) as threads:
         first, *others = threads.map(get, range(8))
@@ -200,8 +201,8 @@ def test_a_blend_is_made_once_however_many_ask_at_the_same_time(models: Models) 
 def test_a_blend_is_of_the_weights_as_published_however_nets_are_prepared(store: Store) -> None:
     models = Models(store, torch.device("cpu"), prepare=lambda net: Prepared(net.half()))
     for name in "ab":
-        models.get("stylize", name)
-    blend = models.get("stylize", "a:1,b:1").net
+        models.get("stylize", Blend.parse(name))
+    blend = models.get("stylize", Blend.parse("a:1,b:1")).net
     first, second = (store.open("stylize", name).net.state_dict() for name in "ab")
     for key, mean in blend.net.state_dict().items():
         assert torch.equal(mean, (0.5 * first[key] + 0.5 * second[key]).half())
@@ -214,7 +215,7 @@ def test_parts_of_blends_are_read_once_for_many_shares(store: Store, monkeypatch
     monkeypatch.setattr(store, "open", lambda *key: (opened.append(key), really_open(*key))[1])
     models = Models(store, torch.device("cpu"))
     for share in range(1, 6):
-        models.get("stylize", f"a:{share},b:1")
+        models.get("stylize", Blend.parse(f"a:{share},b:1"))
     assert sorted(opened) == [("stylize", "a", 1), ("stylize", "b", 1)]
 
 
@@ -222,22 +223,22 @@ def test_parts_of_blends_are_read_once_for_many_shares(store: Store, monkeypatch
 @pytest.mark.usefixtures("three")
 def test_a_model_named_twice_is_refused(models: Models, text: str) -> None:
     with pytest.raises(BadOption, match="twice"):
-        models.get("stylize", text)
+        models.get("stylize", Blend.parse(text))
 
 
 @pytest.mark.usefixtures("three")
 def test_a_part_that_is_not_there_is_refused_with_those_there_are(models: Models) -> None:
     with pytest.raises(UnknownModel, match=r"'nope'; known: a, b, c"):
-        models.get("stylize", "a:1,nope:1")
+        models.get("stylize", Blend.parse("a:1,nope:1"))
 
 
 @pytest.mark.usefixtures("three")
 def test_nets_of_other_sizes_cannot_be_blended(models: Models, publish: Publish) -> None:
     publish("stylize", "wide", width=8)
     with pytest.raises(BadOption, match=r"a@1:0\.5,wide@1:0\.5 cannot be blended.*widths"):
-        models.get("stylize", "a:1,wide:1")
+        models.get("stylize", Blend.parse("a:1,wide:1"))
     publish("stylize", "wide")
-    assert models.get("stylize", "a:1,wide@2:1").label == "a@1:0.5,wide@2:0.5"
+    assert models.get("stylize", Blend.parse("a:1,wide@2:1")).label == "a@1:0.5,wide@2:0.5"
 
 
 # Preparation and memory
@@ -260,56 +261,56 @@ def test_each_net_is_prepared_once_before_it_is_used(store: Store) -> None:
         return prepared[-1]
 
     models = Models(store, torch.device("cpu"), prepare=prepare)
-    single, blend = (models.get("stylize", text) for text in ("a", "a:1,b:1"))
-    models.get("stylize", "a")
+    single, blend = (models.get("stylize", Blend.parse(text)) for text in ("a", "a:1,b:1"))
+    models.get("stylize", Blend.parse("a"))
     assert prepared == [single.net, blend.net]
     assert single.self_ensemble.net is single.net
 
 
 def size_of_a_net(models: Models) -> int:
-    return sum(tensor.nbytes for tensor in models.get("stylize", "a").net.state_dict().values())
+    return sum(tensor.nbytes for tensor in models.get("stylize", Blend.parse("a")).net.state_dict().values())
 
 
 @pytest.mark.usefixtures("three")
 def test_the_least_recently_used_net_is_dropped_where_there_is_no_room(store: Store, models: Models) -> None:
     models = Models(store, torch.device("cpu"), most_bytes=2 * size_of_a_net(models))
-    first, second = (models.get("stylize", text) for text in ("a", "a:1,c:1"))
-    assert models.get("stylize", "a") is first
-    third = models.get("stylize", "c")
-    assert models.get("stylize", "a") is first
-    assert models.get("stylize", "c") is third
-    assert models.get("stylize", "a:1,c:1") is not second
+    first, second = (models.get("stylize", Blend.parse(text)) for text in ("a", "a:1,c:1"))
+    assert models.get("stylize", Blend.parse("a")) is first
+    third = models.get("stylize", Blend.parse("c"))
+    assert models.get("stylize", Blend.parse("a")) is first
+    assert models.get("stylize", Blend.parse("c")) is third
+    assert models.get("stylize", Blend.parse("a:1,c:1")) is not second
     assert [models.is_loaded("stylize", name, 1) for name in "abc"] == [False, False, True]
 
 
 @pytest.mark.usefixtures("three")
 def test_parts_of_a_blend_take_no_room_on_the_device(store: Store, models: Models) -> None:
     models = Models(store, torch.device("cpu"), most_bytes=2 * size_of_a_net(models))
-    single = models.get("stylize", "a")
-    models.get("stylize", "b:1,c:1")
-    assert models.get("stylize", "a") is single
+    single = models.get("stylize", Blend.parse("a"))
+    models.get("stylize", Blend.parse("b:1,c:1"))
+    assert models.get("stylize", Blend.parse("a")) is single
 
 
 @pytest.mark.usefixtures("three")
 def test_one_net_is_kept_even_where_there_is_no_room(store: Store) -> None:
     models = Models(store, torch.device("cpu"), most_bytes=1)
-    single = models.get("stylize", "a")
-    assert models.get("stylize", "a") is single
-    models.get("stylize", "b")
-    assert models.get("stylize", "a") is not single
+    single = models.get("stylize", Blend.parse("a"))
+    assert models.get("stylize", Blend.parse("a")) is single
+    models.get("stylize", Blend.parse("b"))
+    assert models.get("stylize", Blend.parse("a")) is not single
 
 
 @pytest.mark.usefixtures("three")
 def test_shrinking_keeps_the_net_used_last_and_those_that_requests_hold(models: Models) -> None:
-    held, last = models.get("stylize", "a"), models.get("stylize", "b")
-    dropped = weakref.ref(models.get("stylize", "c").net)
-    assert models.get("stylize", "b") is last
+    held, last = models.get("stylize", Blend.parse("a")), models.get("stylize", Blend.parse("b"))
+    dropped = weakref.ref(models.get("stylize", Blend.parse("c")).net)
+    assert models.get("stylize", Blend.parse("b")) is last
     models.shrink()
     gc.collect()
     assert dropped() is None
     assert held.net(torch.rand(1, 3, 16, 20)).shape == (1, 3, 16, 20)
-    assert models.get("stylize", "b") is last
-    assert models.get("stylize", "a") is not held
+    assert models.get("stylize", Blend.parse("b")) is last
+    assert models.get("stylize", Blend.parse("a")) is not held
 
 
 @pytest.mark.usefixtures("three")
@@ -322,8 +323,8 @@ def test_a_net_that_finds_no_memory_makes_room_for_the_next_try(store: Store) ->
         return net
 
     models = Models(store, torch.device("cpu"), prepare=prepare)
-    models.get("stylize", "a")
+    models.get("stylize", Blend.parse("a"))
     with pytest.raises(Unavailable, match="try later") as refused:
-        models.get("stylize", "b")
+        models.get("stylize", Blend.parse("b"))
     assert refused.value.retry_after
-    assert models.get("stylize", "b").label == "b@1"
+    assert models.get("stylize", Blend.parse("b")).label == "b@1"

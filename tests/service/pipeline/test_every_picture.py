@@ -20,8 +20,10 @@ from service import codec
 from service.codec import colour
 from service.codec.formats import ANSWERS
 from service.contract.options import StylizeOptions
-from service.pipeline.pipeline import Pipeline
-from service.server.settings import Settings
+from service.pipeline.runtime import Runtime
+from service.pipeline.settings import ComputeSettings
+
+from .making import make
 
 HEIF = importlib.import_module("pillow_heif") if "HEIF" in ANSWERS else None
 PHOTOS = Path(__file__).parents[2] / "pictures"
@@ -400,16 +402,16 @@ def test_a_picture_is_read_as_the_reference_has_it(case: Case) -> None:
 
 
 @pytest.fixture(scope="module")
-def pipeline() -> Iterator[Pipeline]:
+def runtime() -> Iterator[Runtime]:
     """With the bundled styles."""
-    pipeline = Pipeline(Store(BUNDLED), torch.device("cpu"), Settings())
-    yield pipeline
-    pipeline.close()
+    runtime = Runtime(Store(BUNDLED), torch.device("cpu"), ComputeSettings())
+    yield runtime
+    runtime.close()
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
-def test_a_strength_of_0_gives_the_photo_back(pipeline: Pipeline, case: Case) -> None:
-    answer = asyncio.run(pipeline.run(StylizeOptions(style="muse", strength=0, format="png"), case.data))
+def test_a_strength_of_0_gives_the_photo_back(runtime: Runtime, case: Case) -> None:
+    answer = asyncio.run(make(runtime, StylizeOptions(style="muse", strength=0, format="png"), case.data))
     image = Image.open(io.BytesIO(answer.content))
     assert image.getexif().get(0x0112, 1) == 1
     profile = image.info.get("icc_profile")

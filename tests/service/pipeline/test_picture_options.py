@@ -15,21 +15,24 @@ from model_store.store import Store
 from service.codec import preferred
 from service.contract.options import Options, StylizeOptions, SuperResolveOptions
 from service.contract.problems import BadPicture, TooLarge
-from service.pipeline.pipeline import Answer, Pipeline
-from service.server.settings import Settings
+from service.pipeline.answer import Answer
+from service.pipeline.runtime import Runtime
+from service.pipeline.settings import ComputeSettings
+
+from .making import make
 
 Publish = Callable[..., Card]
 
 
 @pytest.fixture
-def pipeline(store: Store, publish: Publish) -> Iterator[Pipeline]:
+def runtime(store: Store, publish: Publish) -> Iterator[Runtime]:
     """With styles `one` and `two` and a net for ×4, for up to 60,000 pixels."""
     publish("stylize", "one")
     publish("stylize", "two")
     publish("super-resolve", "x4-pixel", factor=4)
-    pipeline = Pipeline(store, torch.device("cpu"), Settings(max_pixels=60_000))
-    yield pipeline
-    pipeline.close()
+    runtime = Runtime(store, torch.device("cpu"), ComputeSettings(max_pixels=60_000))
+    yield runtime
+    runtime.close()
 
 
 def saved(image: Image.Image, format: str = "png", **options: object) -> bytes:  # noqa: A002
@@ -38,12 +41,12 @@ def saved(image: Image.Image, format: str = "png", **options: object) -> bytes: 
     return buffer.getvalue()
 
 
-def answer(pipeline: Pipeline, options: Options, data: bytes) -> Answer:
-    return asyncio.run(pipeline.run(options, data))
+def answer(runtime: Runtime, options: Options, data: bytes) -> Answer:
+    return asyncio.run(make(runtime, options, data))
 
 
-def painted(pipeline: Pipeline, data: bytes, **options: object) -> Image.Image:
-    return Image.open(io.BytesIO(answer(pipeline, StylizeOptions(style="one", **options), data).content))
+def painted(runtime: Runtime, data: bytes, **options: object) -> Image.Image:
+    return Image.open(io.BytesIO(answer(runtime, StylizeOptions(style="one", **options), data).content))
 
 
 def levels(image: Image.Image) -> np.ndarray:
@@ -54,31 +57,31 @@ def levels(image: Image.Image) -> np.ndarray:
 
 
 def test_strength_is_smooth_between_the_photo_and_the_painting(
-    pipeline: Pipeline, photo_png: bytes, photo: Image.Image
+    runtime: Runtime, photo_png: bytes, photo: Image.Image
 ) -> None:
-    none, some, full = (levels(painted(pipeline, photo_png, strength=strength)) for strength in (0, 0.25, 1))
+    none, some, full = (levels(painted(runtime, photo_png, strength=strength)) for strength in (0, 0.25, 1))
     assert np.array_equal(none, levels(photo))
     assert np.abs(some - (0.75 * none + 0.25 * full)).max() <= 0.51
-    assert np.array_equal(full, levels(painted(pipeline, photo_png)))
+    assert np.array_equal(full, levels(painted(runtime, photo_png)))
 
 
-def test_no_strength_asks_nothing_of_the_net(pipeline: Pipeline, photo_png: bytes) -> None:
+def test_no_strength_asks_nothing_of_the_net(runtime: Runtime, photo_png: bytes) -> None:
     photo, paint = (
-        answer(pipeline, StylizeOptions(style="one:1,two:1", strength=strength), photo_png) for strength in (0, 1)
+        answer(runtime, StylizeOptions(style="one:1,two:1", strength=strength), photo_png) for strength in (0, 1)
     )
     assert (photo.batch, paint.batch) == (0, 1)
     assert photo.model == paint.model == "one@1:0.5,two@1:0.5"
 
 
-def test_colours_are_those_of_the_photo_where_that_is_asked_for(pipeline: Pipeline, photo: Image.Image) -> None:
+def test_colours_are_those_of_the_photo_where_that_is_asked_for(runtime: Runtime, photo: Image.Image) -> None:
     grey_png = saved(photo.convert("L"))
-    assert np.ptp(levels(painted(pipeline, grey_png)), axis=-1).max() > 0
-    assert np.ptp(levels(painted(pipeline, grey_png, preserve_color=True)), axis=-1).max() == 0
+    assert np.ptp(levels(painted(runtime, grey_png)), axis=-1).max() > 0
+    assert np.ptp(levels(painted(runtime, grey_png, preserve_color=True)), axis=-1).max() == 0
 
 
-def test_a_jpeg_comes_back_within_its_own_error(pipeline: Pipeline, photo: Image.Image) -> None:
+def test_a_jpeg_comes_back_within_its_own_error(runtime: Runtime, photo: Image.Image) -> None:
     data = saved(photo, "jpeg", quality=95)
-    again = painted(pipeline, data, strength=0, quality=95)
+    again = painted(runtime, data, strength=0, quality=95)
     assert again.format == "JPEG"
     assert np.abs(levels(again) - levels(Image.open(io.BytesIO(data)))).mean() < 1.5
 
@@ -88,74 +91,74 @@ def test_a_jpeg_comes_back_within_its_own_error(pipeline: Pipeline, photo: Image
 
 @pytest.mark.parametrize(("size", "expected"), [(24, (24, 16)), (48, (48, 32)), (96, (96, 64))])
 def test_the_longest_side_is_the_size_asked_for(
-    pipeline: Pipeline, photo_png: bytes, size: int, expected: tuple[int, int]
+    runtime: Runtime, photo_png: bytes, size: int, expected: tuple[int, int]
 ) -> None:
-    assert painted(pipeline, photo_png, size=size).size == expected
+    assert painted(runtime, photo_png, size=size).size == expected
 
 
 @pytest.mark.parametrize("format", ["png", "jpeg", "tiff"])
-def test_a_turned_upload_is_resized_as_it_is_seen(pipeline: Pipeline, photo: Image.Image, format: str) -> None:  # noqa: A002
+def test_a_turned_upload_is_resized_as_it_is_seen(runtime: Runtime, photo: Image.Image, format: str) -> None:  # noqa: A002
     exif = Image.Exif()
     exif[0x0112] = 6
     large = photo.resize((192, 128))
-    resized = painted(pipeline, saved(large, format, exif=exif), size=48, strength=0, format="png")
+    resized = painted(runtime, saved(large, format, exif=exif), size=48, strength=0, format="png")
     reference = photo.rotate(-90, expand=True)
     assert resized.size == reference.size
     assert np.abs(levels(resized)[4:-4, 4:-4] - levels(reference)[4:-4, 4:-4]).mean() < 4
 
 
-def test_resizing_mixes_colours_as_far_as_they_are_visible(pipeline: Pipeline) -> None:
+def test_resizing_mixes_colours_as_far_as_they_are_visible(runtime: Runtime) -> None:
     image = Image.new("RGBA", (96, 64), (0, 200, 0, 255))
     image.paste((255, 0, 255, 0), (0, 0, 47, 64))
-    resized = painted(pipeline, saved(image), size=33, strength=0)
+    resized = painted(runtime, saved(image), size=33, strength=0)
     red, green, _, alpha = np.moveaxis(levels(resized), -1, 0)
     assert red[alpha > 8].max() <= 8
     assert green[alpha > 8].min() >= 190
     assert (alpha[:, 0].max(), alpha[:, -1].min()) == (0, 255)
 
 
-def test_a_size_that_leaves_too_little_is_refused(pipeline: Pipeline) -> None:
+def test_a_size_that_leaves_too_little_is_refused(runtime: Runtime) -> None:
     with pytest.raises(BadPicture, match="16×4"):
-        painted(pipeline, saved(Image.new("RGB", (80, 20))), size=16)
+        painted(runtime, saved(Image.new("RGB", (80, 20))), size=16)
 
 
-def test_a_size_that_asks_for_too_much_is_refused_before_it_is_computed(pipeline: Pipeline, photo_png: bytes) -> None:
+def test_a_size_that_asks_for_too_much_is_refused_before_it_is_computed(runtime: Runtime, photo_png: bytes) -> None:
     with pytest.raises(TooLarge, match="60,000"):
-        painted(pipeline, photo_png, size=10**6)
+        painted(runtime, photo_png, size=10**6)
 
 
 # Factors
 
 
-def test_twice_is_half_of_four_times(pipeline: Pipeline, photo_png: bytes) -> None:
+def test_twice_is_half_of_four_times(runtime: Runtime, photo_png: bytes) -> None:
     twice, fourfold = (
-        Image.open(io.BytesIO(answer(pipeline, SuperResolveOptions(factor=factor), photo_png).content))
+        Image.open(io.BytesIO(answer(runtime, SuperResolveOptions(factor=factor), photo_png).content))
         for factor in (2, 4)
     )
     assert (twice.size, fourfold.size) == ((96, 64), (192, 128))
     assert np.abs(levels(twice) - levels(fourfold.resize(twice.size, Image.Resampling.BICUBIC))).max() <= 1
 
 
-def test_a_mask_is_enlarged_twice_too(pipeline: Pipeline, photo: Image.Image) -> None:
+def test_a_mask_is_enlarged_twice_too(runtime: Runtime, photo: Image.Image) -> None:
     image = photo.copy()
     image.putalpha(Image.fromarray(np.linspace(0, 255, 48).astype(np.uint8)[None].repeat(32, axis=0)))
-    twice = Image.open(io.BytesIO(answer(pipeline, SuperResolveOptions(factor=2), saved(image)).content))
+    twice = Image.open(io.BytesIO(answer(runtime, SuperResolveOptions(factor=2), saved(image)).content))
     assert (twice.mode, twice.size) == ("RGBA", (96, 64))
     mask = image.getchannel("A").resize((96, 64), Image.Resampling.BICUBIC)
     assert np.array_equal(levels(twice.getchannel("A")), levels(mask))
 
 
-def test_the_pixels_limited_are_those_that_the_net_computes(pipeline: Pipeline) -> None:
+def test_the_pixels_limited_are_those_that_the_net_computes(runtime: Runtime) -> None:
     with pytest.raises(TooLarge, match="256×256"):
-        answer(pipeline, SuperResolveOptions(factor=2), saved(Image.new("RGB", (64, 64))))
+        answer(runtime, SuperResolveOptions(factor=2), saved(Image.new("RGB", (64, 64))))
 
 
-def test_no_hidden_colour_reaches_an_enlargement(pipeline: Pipeline) -> None:
+def test_no_hidden_colour_reaches_an_enlargement(runtime: Runtime) -> None:
     green = Image.new("RGBA", (32, 24), (0, 200, 0, 255))
     hidden = green.copy()
     hidden.paste((255, 0, 255, 0), (0, 0, 16, 24))
     green.paste((0, 200, 0, 0), (0, 0, 16, 24))
-    a, b = (answer(pipeline, SuperResolveOptions(factor=4), saved(image)).content for image in (green, hidden))
+    a, b = (answer(runtime, SuperResolveOptions(factor=4), saved(image)).content for image in (green, hidden))
     assert a == b
 
 
@@ -164,9 +167,9 @@ def test_no_hidden_colour_reaches_an_enlargement(pipeline: Pipeline) -> None:
 
 @pytest.mark.parametrize(("upload", "expected"), [("tiff", "PNG"), ("gif", "PNG"), ("jpeg", "JPEG"), ("webp", "WEBP")])
 def test_auto_is_the_format_of_the_upload_or_what_stands_for_it(
-    pipeline: Pipeline, photo: Image.Image, upload: str, expected: str
+    runtime: Runtime, photo: Image.Image, upload: str, expected: str
 ) -> None:
-    assert painted(pipeline, saved(photo, upload)).format == expected
+    assert painted(runtime, saved(photo, upload)).format == expected
 
 
 # Profiles
@@ -183,45 +186,45 @@ def exchanged_primaries(srgb: bytes) -> bytes:
     return srgb.replace(b"rXYZ", b"----").replace(b"bXYZ", b"rXYZ").replace(b"----", b"bXYZ")
 
 
-def test_the_profile_of_the_upload_is_that_of_the_answer(pipeline: Pipeline, photo: Image.Image, srgb: bytes) -> None:
-    assert painted(pipeline, saved(photo, icc_profile=srgb)).info["icc_profile"] == srgb
-    assert "icc_profile" not in painted(pipeline, saved(photo)).info
+def test_the_profile_of_the_upload_is_that_of_the_answer(runtime: Runtime, photo: Image.Image, srgb: bytes) -> None:
+    assert painted(runtime, saved(photo, icc_profile=srgb)).info["icc_profile"] == srgb
+    assert "icc_profile" not in painted(runtime, saved(photo)).info
 
 
 def test_another_profile_does_not_change_what_no_strength_gives_back(
-    pipeline: Pipeline, photo: Image.Image, exchanged_primaries: bytes
+    runtime: Runtime, photo: Image.Image, exchanged_primaries: bytes
 ) -> None:
-    again = painted(pipeline, saved(photo, icc_profile=exchanged_primaries), strength=0)
+    again = painted(runtime, saved(photo, icc_profile=exchanged_primaries), strength=0)
     assert again.info["icc_profile"] == exchanged_primaries
     assert np.array_equal(levels(again), levels(photo))
 
 
 def test_the_net_sees_srgb_and_the_painting_is_brought_back(
-    pipeline: Pipeline, photo: Image.Image, exchanged_primaries: bytes
+    runtime: Runtime, photo: Image.Image, exchanged_primaries: bytes
 ) -> None:
     as_seen = Image.fromarray(np.asarray(photo)[..., ::-1].copy())
-    in_profile = painted(pipeline, saved(photo, icc_profile=exchanged_primaries))
-    assert np.abs(levels(in_profile)[..., ::-1] - levels(painted(pipeline, saved(as_seen)))).mean() < 2
+    in_profile = painted(runtime, saved(photo, icc_profile=exchanged_primaries))
+    assert np.abs(levels(in_profile)[..., ::-1] - levels(painted(runtime, saved(as_seen)))).mean() < 2
 
 
 def test_an_enlargement_keeps_colours_that_srgb_does_not_have(
-    pipeline: Pipeline, photo: Image.Image, srgb: bytes
+    runtime: Runtime, photo: Image.Image, srgb: bytes
 ) -> None:
     options = SuperResolveOptions(factor=4)
     wide = srgb.replace(b"rXYZ", b"----").replace(b"gXYZ", b"rXYZ").replace(b"----", b"gXYZ")
     plainly, in_profile = (
-        Image.open(io.BytesIO(answer(pipeline, options, data).content))
+        Image.open(io.BytesIO(answer(runtime, options, data).content))
         for data in (saved(photo), saved(photo, icc_profile=wide))
     )
     assert np.array_equal(levels(plainly), levels(in_profile))
     assert in_profile.info["icc_profile"] == wide
 
 
-def test_what_is_not_rgb_is_answered_in_srgb_that_says_so(pipeline: Pipeline, photo: Image.Image, srgb: bytes) -> None:
+def test_what_is_not_rgb_is_answered_in_srgb_that_says_so(runtime: Runtime, photo: Image.Image, srgb: bytes) -> None:
     lab = ImageCms.createProfile("LAB")
     picture = ImageCms.profileToProfile(photo, ImageCms.createProfile("sRGB"), lab, outputMode="LAB")
     data = saved(picture, "tiff", icc_profile=ImageCms.ImageCmsProfile(lab).tobytes())
-    again = painted(pipeline, data, strength=0)
+    again = painted(runtime, data, strength=0)
     assert ImageCms.getProfileDescription(ImageCms.ImageCmsProfile(io.BytesIO(again.info["icc_profile"]))).strip() == (
         ImageCms.getProfileDescription(ImageCms.ImageCmsProfile(io.BytesIO(srgb))).strip()
     )

@@ -15,6 +15,7 @@ import torch
 from model_store.card import Card
 from model_store.nets import TransformNet
 from model_store.store import Store
+from service.contract.blend import Blend
 from service.contract.problems import BadOption, Unavailable, UnknownModel
 from service.models.loaded import Loaded, Models
 from service.server.settings import Settings
@@ -40,28 +41,28 @@ def damage(root: Path, place: str) -> bytes:
 
 def test_a_name_stands_for_a_new_version_after_the_next_look(models: Models, publish: Publish) -> None:
     publish("stylize", "tiny")
-    models.get("stylize", "tiny")
+    models.get("stylize", Blend.parse("tiny"))
     publish("stylize", "tiny")
-    assert models.get("stylize", "tiny").label == "tiny@1"
+    assert models.get("stylize", Blend.parse("tiny")).label == "tiny@1"
     assert models.served_version("stylize", "tiny") == 1
     models.refresh()
-    assert models.get("stylize", "tiny").label == "tiny@2"
-    assert models.get("stylize", "tiny@1").label == "tiny@1"
+    assert models.get("stylize", Blend.parse("tiny")).label == "tiny@2"
+    assert models.get("stylize", Blend.parse("tiny@1")).label == "tiny@1"
     assert models.served_version("stylize", "tiny") == 2
 
 
 def test_a_look_without_news_leaves_every_net_as_it_is(models: Models, publish: Publish) -> None:
     publish("stylize", "tiny")
-    loaded = models.get("stylize", "tiny")
+    loaded = models.get("stylize", Blend.parse("tiny"))
     models.refresh()
-    assert models.get("stylize", "tiny") is loaded
+    assert models.get("stylize", Blend.parse("tiny")) is loaded
 
 
 def test_names_that_are_not_in_use_are_not_loaded(models: Models, publish: Publish) -> None:
     for name in ("used", "unused", "unused"):
         publish("stylize", name)
-    models.get("stylize", "used")
-    models.get("stylize", "unused@1")
+    models.get("stylize", Blend.parse("used"))
+    models.get("stylize", Blend.parse("unused@1"))
     models.refresh()
     assert not models.is_loaded("stylize", "unused", 2)
 
@@ -78,31 +79,31 @@ def test_no_request_waits_for_a_new_version(store: Store, publish: Publish) -> N
     models = Models(store, CPU, prepare=prepare)
     publish("stylize", "tiny")
     publish("stylize", "other")
-    old, old_blend = (models.get("stylize", text) for text in ("tiny", "tiny:1,other:1"))
+    old, old_blend = (models.get("stylize", Blend.parse(text)) for text in ("tiny", "tiny:1,other:1"))
     publish("stylize", "tiny")
     loading.clear()
     go_on.clear()
     with ThreadPoolExecutor(1) as thread:
         look = thread.submit(models.refresh)
         assert loading.wait(30)
-        assert models.get("stylize", "tiny") is old
-        assert models.get("stylize", "tiny:1,other:1") is old_blend
+        assert models.get("stylize", Blend.parse("tiny")) is old
+        assert models.get("stylize", Blend.parse("tiny:1,other:1")) is old_blend
         go_on.set()
         look.result()
     go_on.clear()  # from now on nothing can be loaded
-    assert models.get("stylize", "tiny").label == "tiny@2"
-    assert models.get("stylize", "tiny:1,other:1").label == "other@1:0.5,tiny@2:0.5"
+    assert models.get("stylize", Blend.parse("tiny")).label == "tiny@2"
+    assert models.get("stylize", Blend.parse("tiny:1,other:1")).label == "other@1:0.5,tiny@2:0.5"
 
 
 def test_blends_of_a_name_follow_and_those_of_a_version_do_not(models: Models, publish: Publish) -> None:
     for name in ("tiny", "other"):
         publish("stylize", name)
     by_name, by_version = "tiny:0.7,other:0.3", "tiny@1:0.7,other:0.3"
-    assert models.get("stylize", by_name) is models.get("stylize", by_version)
+    assert models.get("stylize", Blend.parse(by_name)) is models.get("stylize", Blend.parse(by_version))
     publish("stylize", "tiny")
     models.refresh()
-    assert models.get("stylize", by_name).label == "tiny@2:0.7,other@1:0.3"
-    assert models.get("stylize", by_version).label == "tiny@1:0.7,other@1:0.3"
+    assert models.get("stylize", Blend.parse(by_name)).label == "tiny@2:0.7,other@1:0.3"
+    assert models.get("stylize", Blend.parse(by_version)).label == "tiny@1:0.7,other@1:0.3"
 
 
 def test_a_blend_that_a_new_version_is_too_wide_for_is_refused_and_the_name_goes_on(
@@ -110,31 +111,31 @@ def test_a_blend_that_a_new_version_is_too_wide_for_is_refused_and_the_name_goes
 ) -> None:
     for name in ("tiny", "other"):
         publish("stylize", name)
-    models.get("stylize", "tiny:1,other:1")
+    models.get("stylize", Blend.parse("tiny:1,other:1"))
     publish("stylize", "tiny", width=8)
     models.refresh()
-    assert models.get("stylize", "tiny").label == "tiny@2"
+    assert models.get("stylize", Blend.parse("tiny")).label == "tiny@2"
     with pytest.raises(BadOption, match=r"tiny@2:0\.5 cannot be blended"):
-        models.get("stylize", "tiny:1,other:1")
+        models.get("stylize", Blend.parse("tiny:1,other:1"))
 
 
 def test_a_request_that_runs_keeps_its_net(models: Models, publish: Publish) -> None:
     publish("stylize", "tiny")
-    held = models.get("stylize", "tiny")
+    held = models.get("stylize", Blend.parse("tiny"))
     picture = torch.rand(1, 3, 16, 20)
     before = held.net(picture)
     publish("stylize", "tiny")
     models.refresh()
-    models.get("stylize", "tiny")
+    models.get("stylize", Blend.parse("tiny"))
     models.shrink()
     assert torch.equal(held.net(picture), before)
 
 
 def test_the_old_version_is_the_first_to_leave(store: Store, models: Models, publish: Publish) -> None:
     publish("stylize", "tiny")
-    size = sum(tensor.nbytes for tensor in models.get("stylize", "tiny").net.state_dict().values())
+    size = sum(tensor.nbytes for tensor in models.get("stylize", Blend.parse("tiny")).net.state_dict().values())
     models = Models(store, CPU, most_bytes=size)
-    models.get("stylize", "tiny")
+    models.get("stylize", Blend.parse("tiny"))
     publish("stylize", "tiny")
     models.refresh()
     assert [models.is_loaded("stylize", "tiny", version) for version in (1, 2)] == [False, True]
@@ -144,26 +145,26 @@ def test_a_damaged_version_is_logged_once_and_the_old_one_goes_on_until_it_is_re
     models: Models, publish: Publish, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     publish("stylize", "tiny")
-    old = models.get("stylize", "tiny")
+    old = models.get("stylize", Blend.parse("tiny"))
     publish("stylize", "tiny")
     good = damage(tmp_path, "stylize/tiny/2")
     for _ in range(3):
         models.refresh()
-        assert models.get("stylize", "tiny") is old
+        assert models.get("stylize", Blend.parse("tiny")) is old
     assert [record.levelno for record in caplog.records if "stylize/tiny@2" in record.message] == [logging.ERROR]
     (tmp_path / "stylize" / "tiny" / "2" / "model.safetensors").write_bytes(good)
     models.refresh()
-    assert models.get("stylize", "tiny").label == "tiny@2"
+    assert models.get("stylize", Blend.parse("tiny")).label == "tiny@2"
 
 
 def test_the_newest_version_that_is_whole_is_taken(models: Models, publish: Publish, tmp_path: Path) -> None:
     publish("stylize", "tiny")
-    models.get("stylize", "tiny")
+    models.get("stylize", Blend.parse("tiny"))
     for _ in range(2):
         publish("stylize", "tiny")
     damage(tmp_path, "stylize/tiny/3")
     models.refresh()
-    assert models.get("stylize", "tiny").label == "tiny@2"
+    assert models.get("stylize", Blend.parse("tiny")).label == "tiny@2"
 
 
 def test_a_version_that_cannot_be_prepared_is_logged_once_and_the_old_one_goes_on(
@@ -180,10 +181,10 @@ def test_a_version_that_cannot_be_prepared_is_logged_once_and_the_old_one_goes_o
     models = Models(store, CPU, prepare=prepare)
     for _ in range(2):
         publish("stylize", "tiny")
-        old = models.get("stylize", "tiny")
+        old = models.get("stylize", Blend.parse("tiny"))
     for _ in range(2):
         models.refresh()
-    assert models.get("stylize", "tiny") is old
+    assert models.get("stylize", Blend.parse("tiny")) is old
     assert [record.message for record in caplog.records] == ["cannot load stylize/tiny@2: no kernel for this"]
 
 
@@ -193,10 +194,10 @@ def test_a_damaged_model_does_not_keep_others_from_their_new_versions(
     for _ in range(2):
         for name in ("first", "second"):
             publish("stylize", name)
-            models.get("stylize", name)
+            models.get("stylize", Blend.parse(name))
     damage(tmp_path, "stylize/first/2")
     models.refresh()
-    assert [models.get("stylize", name).label for name in ("first", "second")] == ["first@1", "second@2"]
+    assert [models.get("stylize", Blend.parse(name)).label for name in ("first", "second")] == ["first@1", "second@2"]
 
 
 class CutOffStore(Store):
@@ -216,18 +217,18 @@ def test_what_is_loaded_goes_on_while_the_store_cannot_be_reached(
     store = CutOffStore(tmp_path)
     models = Models(store, CPU)
     publish("stylize", "tiny")
-    old = models.get("stylize", "tiny")
+    old = models.get("stylize", Blend.parse("tiny"))
     publish("stylize", "tiny")
     store.is_cut_off = True
     for _ in range(3):
         models.refresh()
-        assert models.get("stylize", "tiny") is old
+        assert models.get("stylize", Blend.parse("tiny")) is old
     assert [record.levelno for record in caplog.records if "no route" in record.message] == [logging.WARNING]
     with pytest.raises(Unavailable, match="try later"):
-        models.get("stylize", "other")
+        models.get("stylize", Blend.parse("other"))
     store.is_cut_off = False
     models.refresh()
-    assert models.get("stylize", "tiny").label == "tiny@2"
+    assert models.get("stylize", Blend.parse("tiny")).label == "tiny@2"
 
 
 @pytest.fixture
@@ -236,23 +237,23 @@ def removed(models: Models, publish: Publish, tmp_path: Path) -> Loaded:
     publish("stylize", "tiny")
     publish("stylize", "other")
     publish("stylize", "tiny")
-    loaded = models.get("stylize", "tiny")
+    loaded = models.get("stylize", Blend.parse("tiny"))
     shutil.rmtree(tmp_path / "stylize" / "tiny" / "2")
     return loaded
 
 
 def test_a_version_removed_from_the_store_goes_on_while_it_is_loaded(models: Models, removed: Loaded) -> None:
     models.refresh()
-    assert models.get("stylize", "tiny") is removed
+    assert models.get("stylize", Blend.parse("tiny")) is removed
 
 
 @pytest.mark.usefixtures("removed")
 def test_a_name_whose_version_is_gone_stands_for_the_newest_that_is_left(models: Models) -> None:
-    models.get("stylize", "other")
+    models.get("stylize", Blend.parse("other"))
     models.shrink()
-    assert models.get("stylize", "tiny").label == "tiny@1"
+    assert models.get("stylize", Blend.parse("tiny")).label == "tiny@1"
     with pytest.raises(UnknownModel, match="known: tiny@1"):
-        models.get("stylize", "tiny@2")
+        models.get("stylize", Blend.parse("tiny@2"))
 
 
 def test_requests_over_http_go_on_while_a_new_version_takes_over(

@@ -22,22 +22,20 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 def answer(admission: Admission, pixels: int, clock: Clock, seconds: float) -> None:
     """Admits and answers a request with so many pixels, in so many seconds."""
-    with admission.hold_pixels() as take:
-        take(pixels)
+    with admission.hold_pixels(pixels):
         clock.now += seconds
 
 
 def fail(admission: Admission, pixels: int) -> None:
     """Admits a request with so many pixels, which comes to nothing."""
-    with suppress(ValueError), admission.hold_pixels() as take:
-        take(pixels)
+    with suppress(ValueError), admission.hold_pixels(pixels):
         raise ValueError("broken")
 
 
 def retry_after(admission: Admission, pixels: int) -> int:
     """What one request more with so many pixels is told."""
-    with pytest.raises(Busy) as refusal, admission.admit(), admission.hold_pixels() as take:
-        take(pixels)
+    with pytest.raises(Busy) as refusal, admission.admit(), admission.hold_pixels(pixels):
+        pass
     assert refusal.value.retry_after is not None
     assert f"again in {refusal.value.retry_after} s" in refusal.value.detail
     return refusal.value.retry_after
@@ -100,52 +98,44 @@ def test_a_key_has_as_many_places_as_it_may_and_others_have_theirs() -> None:
 
 def test_as_many_pixels_as_the_limit_are_admitted_and_no_more() -> None:
     admission = Admission(10, 1000)
-    with admission.hold_pixels() as take, admission.hold_pixels() as take_too:
-        take(600)
-        take_too(400)
-        with (
-            pytest.raises(Busy, match="1,000 pixels are in flight, and 1 more"),
-            admission.hold_pixels() as take_one,
-        ):
-            take_one(1)
+    with ExitStack() as held:
+        held.enter_context(admission.hold_pixels(600))
+        held.enter_context(admission.hold_pixels(400))
+        with pytest.raises(Busy, match="1,000 pixels are in flight, and 1 more"), admission.hold_pixels(1):
+            pass
 
 
 def test_one_picture_is_always_admitted_alone() -> None:
     admission = Admission(10, 1000)
-    with admission.hold_pixels() as take:
-        take(5000)
-        with pytest.raises(Busy), admission.hold_pixels() as take_too:
-            take_too(1)
+    with admission.hold_pixels(5000), pytest.raises(Busy), admission.hold_pixels(1):
+        pass
 
 
 def test_pixels_are_free_again_after_an_answer() -> None:
     admission = Admission(10, 1000)
-    with admission.hold_pixels() as take_other:
-        take_other(1)
+    with admission.hold_pixels(1):
         for _ in range(3):
-            with admission.hold_pixels() as take:
-                take(999)
+            with admission.hold_pixels(999):
+                pass
 
 
 def test_pixels_are_free_again_after_an_error() -> None:
     admission = Admission(10, 1000)
-    with admission.hold_pixels() as take_other:
-        take_other(1)
+    with admission.hold_pixels(1):
         for _ in range(3):
             fail(admission, 999)
-        with admission.hold_pixels() as take:
-            take(999)
+        with admission.hold_pixels(999):
+            pass
 
 
 def test_being_refused_takes_no_pixels() -> None:
     admission = Admission(10, 1000)
-    with admission.hold_pixels() as take:
-        take(500)
+    with admission.hold_pixels(500):
         for _ in range(3):
-            with pytest.raises(Busy), admission.hold_pixels() as take_too:
-                take_too(501)
-        with admission.hold_pixels() as take_less:
-            take_less(500)
+            with pytest.raises(Busy), admission.hold_pixels(501):
+                pass
+        with admission.hold_pixels(500):
+            pass
 
 
 # When to come back
@@ -153,38 +143,32 @@ def test_being_refused_takes_no_pixels() -> None:
 
 def test_who_is_refused_before_anything_was_answered_may_come_back_soon() -> None:
     admission = Admission(1, 1000)
-    with admission.hold_pixels() as take:
-        take(1000)
+    with admission.hold_pixels(1000):
         assert retry_after(admission, 1) == 1
 
 
 def test_who_is_refused_waits_as_long_as_the_pixels_in_flight_take(clock: Clock) -> None:
     admission = Admission(10, 1000)
     answer(admission, 200, clock, seconds=2)
-    with admission.hold_pixels() as take, admission.hold_pixels() as take_too:
-        take(300)
+    with admission.hold_pixels(300):
         assert retry_after(admission, 701) == 3
-        take_too(700)
-        assert retry_after(admission, 1) == 10
+        with admission.hold_pixels(700):
+            assert retry_after(admission, 1) == 10
 
 
 @pytest.mark.parametrize("pixels", [100, 400])
 def test_a_refusal_for_want_of_places_counts_pixels_too(clock: Clock, pixels: int) -> None:
     admission = Admission(1, 1000)
     answer(admission, 100, clock, seconds=2)
-    with admission.admit(), admission.hold_pixels() as take:
-        take(pixels)
+    with admission.admit(), admission.hold_pixels(pixels):
         assert retry_after(admission, 0) == pixels // 50
 
 
 def test_requests_that_are_answered_side_by_side_count_once(clock: Clock) -> None:
     admission = Admission(3, 1000)
-    with admission.hold_pixels() as first, admission.hold_pixels() as second:
-        first(100)
-        second(100)
+    with admission.hold_pixels(100), admission.hold_pixels(100):
         clock.now += 4
-    with admission.hold_pixels() as take:
-        take(500)
+    with admission.hold_pixels(500):
         assert retry_after(admission, 501) == 10
 
 
@@ -193,8 +177,7 @@ def test_idle_time_does_not_count_as_slowness(clock: Clock) -> None:
     answer(admission, 100, clock, seconds=1)
     clock.now += 3600
     answer(admission, 100, clock, seconds=1)
-    with admission.hold_pixels() as take:
-        take(500)
+    with admission.hold_pixels(500):
         assert retry_after(admission, 501) == 5
 
 
@@ -202,8 +185,7 @@ def test_what_failed_does_not_count_as_work_done(clock: Clock) -> None:
     admission = Admission(10, 1000)
     answer(admission, 100, clock, seconds=1)
     fail(admission, 1000)
-    with admission.hold_pixels() as take:
-        take(500)
+    with admission.hold_pixels(500):
         assert retry_after(admission, 501) == 5
 
 
@@ -212,8 +194,7 @@ def test_old_answers_are_forgotten(clock: Clock) -> None:
     answer(admission, 100, clock, seconds=3600)
     for _ in range(100):
         answer(admission, 100, clock, seconds=1)
-    with admission.hold_pixels() as take:
-        take(500)
+    with admission.hold_pixels(500):
         assert retry_after(admission, 501) == 5
 
 
@@ -223,6 +204,5 @@ def test_nobody_is_sent_away_for_less_than_a_second_or_more_than_a_minute(
 ) -> None:
     admission = Admission(10, 1000)
     answer(admission, 100, clock, seconds)
-    with admission.hold_pixels() as take:
-        take(1000)
+    with admission.hold_pixels(1000):
         assert retry_after(admission, 1) == told

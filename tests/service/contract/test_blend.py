@@ -1,29 +1,30 @@
 import pytest
 
+from service.contract.blend import Blend, Part
+from service.contract.options import SuperResolveOptions
 from service.contract.problems import BadOption
-from service.models.blends import Part, blend_for_factor, parse
 
 
 @pytest.mark.parametrize("text", ["muse", "muse@2"])
 def test_a_label_alone_is_the_whole(text: str) -> None:
-    assert parse(text) == [Part(text, 1.0)]
+    assert Blend.parse(text) == Blend((Part(text, 1.0),))
 
 
 @pytest.mark.parametrize("text", ["a:0.7,b@2:0.3", "a:7,b@2:3", "a:.7,b@2:.3", "a:70e-2,b@2:3e-1", "a:0.703,b@2:0.297"])
 def test_shares_are_divided_by_their_sum_and_rounded_to_hundredths(text: str) -> None:
-    assert parse(text) == [Part("a", 0.7), Part("b@2", 0.3)]
+    assert Blend.parse(text).parts == (Part("a", 0.7), Part("b@2", 0.3))
 
 
 @pytest.mark.parametrize("text", ["a:1,b:0", "b:0.001,a:1", "a:5"])
 def test_parts_whose_share_rounds_to_0_are_left_out(text: str) -> None:
-    assert parse(text) == [Part("a", 1.0)]
+    assert Blend.parse(text).parts == (Part("a", 1.0),)
 
 
 def test_a_blend_has_up_to_eight_parts() -> None:
     pieces = [f"{letter}:1" for letter in "abcdefghi"]
-    assert [part.label for part in parse(",".join(pieces[:8]))] == list("abcdefgh")
+    assert [part.label for part in Blend.parse(",".join(pieces[:8])).parts] == list("abcdefgh")
     with pytest.raises(BadOption, match="at most 8 parts, not 9"):
-        parse(",".join(pieces))
+        Blend.parse(",".join(pieces))
 
 
 @pytest.mark.parametrize(
@@ -44,7 +45,7 @@ def test_a_blend_has_up_to_eight_parts() -> None:
 )
 def test_what_is_no_blend_is_refused(text: str, says: str) -> None:
     with pytest.raises(BadOption, match=says):
-        parse(text)
+        Blend.parse(text)
 
 
 @pytest.mark.parametrize(
@@ -58,13 +59,22 @@ def test_what_is_no_blend_is_refused(text: str, says: str) -> None:
     ],
 )
 def test_fidelity_is_the_share_of_the_pixel_loss(fidelity: float, parts: list[Part]) -> None:
-    assert parse(blend_for_factor(4, fidelity=fidelity)) == parts
+    assert list(SuperResolveOptions(factor=4, fidelity=fidelity).blend.parts) == parts
 
 
 def test_the_net_for_blurred_pictures_has_a_name_of_its_own() -> None:
-    assert parse(blend_for_factor(4, blurred=True)) == [Part("x4-pixel-blurred", 1.0)]
+    assert SuperResolveOptions(factor=4, blurred=True).blend == Blend.of("x4-pixel-blurred")
 
 
 def test_blurred_pictures_are_enlarged_at_full_fidelity_only() -> None:
     with pytest.raises(BadOption, match="leave out blurred or fidelity"):
-        blend_for_factor(4, blurred=True, fidelity=0.9)
+        SuperResolveOptions(factor=4, blurred=True, fidelity=0.9)
+
+
+@pytest.mark.parametrize("text", ["muse", "muse@2", "muse:0.7,candy@1:0.3"])
+def test_a_blend_is_written_as_it_is_read(text: str) -> None:
+    assert str(Blend.parse(text)) == text
+
+
+def test_a_factor_of_2_is_made_by_the_net_for_4() -> None:
+    assert SuperResolveOptions(factor=2).blend == Blend.of("x4-pixel")

@@ -1,0 +1,49 @@
+"""Pictures made for clients, within the limits of the server; for HTTP requests and live connections alike."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from service.contract.options import Options
+from service.models.loaded import Loaded
+from service.pipeline.answer import Answer
+from service.server.limits.api_keys import Key
+from service.server.limits.deadline import deadline
+from service.server.state import State
+
+
+@asynccontextmanager
+async def admitted(state: State, key: Key | None, deadline_ms: int | None = None) -> AsyncIterator[None]:
+    """Hold a place for the work of one client until its deadline.
+
+    Args:
+        state: The app's.
+        key: The API key that the client gave, if any.
+        deadline_ms: Milliseconds that the client waits, if it says so.
+
+    Raises:
+        Busy: All places are taken.
+        DeadlineExceeded: The work was not done in time.
+    """
+    async with deadline(state.settings.deadline_s, deadline_ms):
+        with state.admission.admit(key), state.metrics.in_flight():
+            yield
+
+
+async def make_picture(state: State, upload: bytes, options: Options, model: Loaded) -> Answer:
+    """Inspect an upload, admit it by the pixels of its plan, and make its picture.
+
+    Args:
+        state: The app's.
+        upload: The bytes of a picture.
+        options: What is asked for.
+        model: The net that the options name.
+
+    Raises:
+        Busy: Too many pixels are in flight.
+        Problem: See `Pipeline.inspect` and `Pipeline.make`.
+    """
+    plan = await state.pipeline.inspect(upload, options, model)
+    with state.admission.hold_pixels(plan.pixels):
+        answer = await state.pipeline.make(plan)
+    state.metrics.picture_made(options.task, answer)
+    return answer

@@ -1,0 +1,20 @@
+"""What belongs to the app begins and ends with it."""
+
+import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+
+import httpx
+
+from model_store.store import BUNDLED, Store
+from service.server.settings import Settings
+
+Serve = Callable[[Settings, Store], AbstractContextManager[str]]
+
+
+def test_the_look_for_new_versions_ends_with_the_app(serve: Serve) -> None:
+    before = set(threading.enumerate())
+    with serve(Settings(device="cpu"), Store(BUNDLED)) as url:
+        assert httpx.get(f"{url}/readyz").is_success
+        (upkeep,) = (thread for thread in set(threading.enumerate()) - before if thread.name == "upkeep")
+    assert not upkeep.is_alive()
