@@ -15,7 +15,7 @@ from service.client.options import Format, MapOptions
 from service.contract.options import PictureOptions, StylizeOptions, SuperResolveOptions
 
 if TYPE_CHECKING:
-    from service.batch.batch import Batch
+    from service.batch.batch import BatchRun
 
 app = typer.Typer()
 keys_app = typer.Typer(help="API keys of a server.", no_args_is_help=True)
@@ -170,15 +170,15 @@ def _transform(
     as_json: bool,
 ) -> None:
     """Makes all pictures; 1 is the exit code if some failed, and 130 if it was interrupted."""
-    from service.batch.batch import Batch
-    from service.batch.plan import plan
-    from service.batch.report import JsonReport, TextReport
+    from service.batch.batch import BatchRun
+    from service.batch.reporters import JsonReporter, TextReporter
+    from service.batch.work_list import list_work
 
     try:
-        todo = plan(pictures, output, format)
+        todo = list_work(pictures, output, format)
     except FileNotFoundError as error:
         raise typer.BadParameter(str(error)) from error
-    batch = Batch(todo.jobs, JsonReport(todo, sys.stdout) if as_json else TextReport(todo), overwrite=overwrite)
+    batch = BatchRun(todo.jobs, JsonReporter(todo, sys.stdout) if as_json else TextReporter(todo), overwrite=overwrite)
     interrupted = False
     try:
         if batch.waiting:
@@ -193,7 +193,7 @@ def _transform(
         raise typer.Exit(1)
 
 
-async def _run(batch: "Batch", server: str | None, api_key: str | None, options: MapOptions) -> None:
+async def _run(batch: "BatchRun", server: str | None, api_key: str | None, options: MapOptions) -> None:
     if server is not None:
         from service.batch.remote import remote_painter
 

@@ -1,4 +1,4 @@
-"""Makes the pictures of a plan: what is there already is left as it is, and what fails stops no other."""
+"""Makes the pictures of a work list: what is there already is left as it is, and what fails stops no other."""
 
 import asyncio
 import os
@@ -9,7 +9,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from service.batch.plan import Job
+from service.batch.work_list import PictureJob
 from service.client.answer import Answer
 from service.client.options import Format
 
@@ -31,23 +31,23 @@ class Summary(NamedTuple):
     seconds: float
 
 
-class Report(Protocol):
+class Reporter(Protocol):
     """Is told what happens."""
 
-    def skipped(self, job: Job) -> None:
+    def skipped(self, job: PictureJob) -> None:
         """The file is there already."""
 
     def started(self, waiting: int) -> None:
         """So many files are to be made."""
 
-    def finished(self, job: Job, outcome: Outcome) -> None:
+    def finished(self, job: PictureJob, outcome: Outcome) -> None:
         """The file was made, or was not."""
 
     def ended(self, summary: Summary) -> None:
         """Nothing more happens."""
 
 
-class Batch:
+class BatchRun:
     """Jobs and what became of them.
 
     Args:
@@ -56,7 +56,7 @@ class Batch:
         overwrite: whether to make what is there already anew.
     """
 
-    def __init__(self, jobs: Sequence[Job], report: Report, *, overwrite: bool = False) -> None:
+    def __init__(self, jobs: Sequence[PictureJob], report: Reporter, *, overwrite: bool = False) -> None:
         self._report = report
         self._started = time.perf_counter()
         self._made = self._failed = 0
@@ -88,7 +88,7 @@ class Batch:
         self._report.ended(summary)
         return summary
 
-    async def _finish(self, job: Job, outcome: Outcome) -> None:
+    async def _finish(self, job: PictureJob, outcome: Outcome) -> None:
         if isinstance(outcome, Answer):
             try:
                 await asyncio.to_thread(_write, job.output, outcome.content)
@@ -101,7 +101,7 @@ class Batch:
         self._report.finished(job, outcome)
 
 
-def _format(job: Job) -> Format:
+def _format(job: PictureJob) -> Format:
     return job.format
 
 

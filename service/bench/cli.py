@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 if TYPE_CHECKING:
-    from service.bench.plan import Kind
+    from service.bench.workload import Kind
 
 app = typer.Typer()
 
@@ -51,12 +51,12 @@ def bench(
     """
     from rich.console import Console
 
-    from service.bench.plan import Plan
     from service.bench.processes import BenchError, measure
     from service.bench.progress_line import ProgressLine
     from service.bench.report import show
+    from service.bench.workload import Workload
 
-    plan = Plan(
+    workload = Workload(
         kinds=_kinds(style, factor, size, picture, format),
         order=order,
         concurrency=concurrency,
@@ -68,7 +68,7 @@ def bench(
         api_key=api_key,
     )
     with ProgressLine() as line:
-        report = measure(url, plan, line)
+        report = measure(url, workload, line)
     if json:
         typer.echo(report.model_dump_json(indent=2))
     else:
@@ -84,7 +84,7 @@ def _kinds(
     files: list[Path] | None,
     format: PictureFormat,  # noqa: A002
 ) -> "tuple[Kind, ...]":
-    from service.bench import pictures, plan
+    from service.bench import pictures, workload
 
     if styles and factor:
         raise typer.BadParameter("give --style or --factor, not both")
@@ -95,8 +95,8 @@ def _kinds(
     else:
         chosen = [pictures.make(*_parse_size(size), format) for size in sizes or ["256"]]
     if factor:
-        return plan.super_resolve(factor, chosen)
-    return plan.stylize(styles or ["muse"], chosen)
+        return workload.super_resolve(factor, chosen)
+    return workload.stylize(styles or ["muse"], chosen)
 
 
 def _parse_size(text: str) -> tuple[int, int]:

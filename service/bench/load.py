@@ -1,4 +1,4 @@
-"""Sends what a plan says from one event loop, closed or open, and counts what comes back."""
+"""Sends what a workload says from one event loop, closed or open, and counts what comes back."""
 
 import asyncio
 import json
@@ -10,8 +10,8 @@ from typing import Self
 import aiohttp
 from yarl import URL
 
-from service.bench.plan import Deck, Plan, Request
-from service.bench.tally import Progress, Tally
+from service.bench.tally import LoadProgress, Tally
+from service.bench.workload import Deck, Request, Workload
 
 _TIMEOUT_S = 60
 _PAUSE_S = 0.1
@@ -25,13 +25,13 @@ class Load:
 
     Args:
         url: of the server.
-        plan: what is sent.
+        workload: what is sent.
     """
 
-    def __init__(self, url: str, plan: Plan) -> None:
+    def __init__(self, url: str, workload: Workload) -> None:
         self.tally = Tally()
-        self._plan = plan
-        self._urls = {kind.path: URL(url.rstrip("/") + kind.path, encoded=True) for kind in plan.kinds}
+        self._workload = workload
+        self._urls = {kind.path: URL(url.rstrip("/") + kind.path, encoded=True) for kind in workload.kinds}
         self._is_warm_up = True
         self._started = time.perf_counter()
         self._session: aiohttp.ClientSession
@@ -40,7 +40,7 @@ class Load:
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEP_ALIVE_S),
             timeout=aiohttp.ClientTimeout(total=_TIMEOUT_S),
-            headers={"User-Agent": "impasto-bench"} | _authorization(self._plan.api_key),
+            headers={"User-Agent": "impasto-bench"} | _authorization(self._workload.api_key),
         )
         return self
 
@@ -50,18 +50,18 @@ class Load:
         await self._session.close()
 
     @property
-    def progress(self) -> Progress:
+    def progress(self) -> LoadProgress:
         """How far it is now."""
         tally = self.tally
         failed = tally.other_answers.total() + tally.transport_errors.total()
         elapsed = time.perf_counter() - self._started
-        return Progress(self._is_warm_up, elapsed, len(tally.good), len(tally.shed), failed, tally.in_flight)
+        return LoadProgress(self._is_warm_up, elapsed, len(tally.good), len(tally.shed), failed, tally.in_flight)
 
     async def warm_up(self) -> None:
         """Sends what is not counted, and waits for its answers."""
         try:
-            if self._plan.warm_up:
-                await self._run(self._plan.warming_up())
+            if self._workload.warm_up:
+                await self._run(self._workload.warming_up())
         finally:
             self.tally = Tally()
             self._is_warm_up = False
@@ -69,37 +69,37 @@ class Load:
     async def measure(self) -> None:
         """Sends what is counted, and waits for its answers; where it is cancelled, the tally says what came so far."""
         try:
-            await self._run(self._plan)
+            await self._run(self._workload)
         finally:
             self.tally.seconds = time.perf_counter() - self._started
 
-    async def _run(self, plan: Plan) -> None:
+    async def _run(self, workload: Workload) -> None:
         self._started = time.perf_counter()
-        if plan.rate is None:
-            await self._run_closed(plan)
+        if workload.rate is None:
+            await self._run_closed(workload)
         else:
-            await self._run_open(plan)
+            await self._run_open(workload)
 
-    async def _run_closed(self, plan: Plan) -> None:
-        deck = Deck(plan)
+    async def _run_closed(self, workload: Workload) -> None:
+        deck = Deck(workload)
         sent = 0
 
         async def client() -> None:
             nonlocal sent
-            while (progress := plan.progress(time.perf_counter() - self._started, sent)) < 1:
+            while (progress := workload.progress(time.perf_counter() - self._started, sent)) < 1:
                 sent += 1
                 if not await self._send(deck.deal(progress), time.perf_counter()):
                     await asyncio.sleep(_PAUSE_S)
 
         async with asyncio.TaskGroup() as clients:
-            for _ in range(plan.concurrency):
+            for _ in range(workload.concurrency):
                 clients.create_task(client())
 
-    async def _run_open(self, plan: Plan) -> None:
-        deck = Deck(plan)
+    async def _run_open(self, workload: Workload) -> None:
+        deck = Deck(workload)
         async with asyncio.TaskGroup() as requests:
-            for sent, offset in enumerate(plan.arrivals()):
-                progress = plan.progress(offset, sent)
+            for sent, offset in enumerate(workload.arrivals()):
+                progress = workload.progress(offset, sent)
                 if progress >= 1:
                     break
                 planned = self._started + offset

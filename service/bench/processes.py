@@ -13,9 +13,9 @@ from urllib.parse import urlsplit
 
 from model_store.errors import ImpastoError
 from service.bench.load import Load
-from service.bench.plan import Plan
-from service.bench.report import Report
-from service.bench.tally import Progress, Tally
+from service.bench.report import LoadReport
+from service.bench.tally import LoadProgress, Tally
+from service.bench.workload import Workload
 
 _REPORTS_EVERY_S = 0.25
 _GO, _STOP = "go", "stop"
@@ -29,12 +29,12 @@ class _Ready(NamedTuple):
     """Said by a process before it warms up and before it measures; it goes on when all have said so."""
 
 
-def measure(url: str, plan: Plan, watch: Callable[[Progress], None] = lambda _: None) -> Report:
-    """Sends what the plan says and sums up what came back. SIGINT (Ctrl-C) ends it early, with what came so far.
+def measure(url: str, workload: Workload, watch: Callable[[LoadProgress], None] = lambda _: None) -> LoadReport:
+    """Sends what the workload says and sums up what came back. SIGINT (Ctrl-C) ends it early, with what came so far.
 
     Args:
         url: of the server, as in `http://localhost:8000`.
-        plan: what is sent when.
+        workload: what is sent when.
         watch: told several times a second how far it is.
 
     Raises:
@@ -43,9 +43,9 @@ def measure(url: str, plan: Plan, watch: Callable[[Progress], None] = lambda _: 
     _check_that_somebody_listens(url)
     context = multiprocessing.get_context("spawn")
     connections, processes = [], []
-    for index in range(plan.processes):
+    for index in range(workload.processes):
         ours, theirs = context.Pipe()
-        process = context.Process(target=_work, args=(theirs, url, plan.share(index)), daemon=True)
+        process = context.Process(target=_work, args=(theirs, url, workload.share(index)), daemon=True)
         process.start()
         theirs.close()
         connections.append(ours)
@@ -58,7 +58,7 @@ def measure(url: str, plan: Plan, watch: Callable[[Progress], None] = lambda _: 
             connection.close()
         for process in processes:
             process.join()
-    return Report.of(url, plan, tally)
+    return LoadReport.of(url, workload, tally)
 
 
 def _check_that_somebody_listens(url: str) -> None:
@@ -72,10 +72,10 @@ def _check_that_somebody_listens(url: str) -> None:
         raise BenchError(f"nobody listens at {url} ({error}): start a server with `impasto serve`") from error
 
 
-def _gather(connections: Sequence[Connection], watch: Callable[[Progress], None]) -> Tally:
+def _gather(connections: Sequence[Connection], watch: Callable[[LoadProgress], None]) -> Tally:
     """Lets the processes begin together, and waits for what they counted."""
     total, pending, ready = Tally(), set(connections), 0
-    latest: dict[Connection, Progress] = {}
+    latest: dict[Connection, LoadProgress] = {}
     while pending:
         for connection in wait(pending):
             assert isinstance(connection, Connection)  # noqa: S101
@@ -86,7 +86,7 @@ def _gather(connections: Sequence[Connection], watch: Callable[[Progress], None]
             if isinstance(message, Tally):
                 total.merge(message)
                 pending.remove(connection)
-            elif isinstance(message, Progress):
+            elif isinstance(message, LoadProgress):
                 latest[connection] = message
                 watch(_sum(list(latest.values())))
             else:
@@ -96,9 +96,9 @@ def _gather(connections: Sequence[Connection], watch: Callable[[Progress], None]
     return total
 
 
-def _sum(parts: Sequence[Progress]) -> Progress:
+def _sum(parts: Sequence[LoadProgress]) -> LoadProgress:
     is_warm_up, elapsed, *counts = zip(*parts, strict=True)
-    return Progress(any(is_warm_up), max(elapsed), *map(sum, counts))
+    return LoadProgress(any(is_warm_up), max(elapsed), *map(sum, counts))
 
 
 def _tell(connections: Sequence[Connection], word: str) -> None:
@@ -125,14 +125,14 @@ def _at_first_interrupt(act: Callable[[], None]) -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-def _work(connection: Connection, url: str, plan: Plan) -> None:
+def _work(connection: Connection, url: str, workload: Workload) -> None:
     """The life of a process that sends requests."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all; the parent says when to stop
     with suppress(BrokenPipeError):
-        connection.send(asyncio.run(_load(connection, url, plan)))
+        connection.send(asyncio.run(_load(connection, url, workload)))
 
 
-async def _load(connection: Connection, url: str, plan: Plan) -> Tally:
+async def _load(connection: Connection, url: str, workload: Workload) -> Tally:
     loop, task, go = asyncio.get_running_loop(), asyncio.current_task(), asyncio.Event()
     assert task is not None  # noqa: S101
 
@@ -158,7 +158,7 @@ async def _load(connection: Connection, url: str, plan: Plan) -> Tally:
             await asyncio.sleep(_REPORTS_EVERY_S)
 
     loop.add_reader(connection.fileno(), listen)
-    async with Load(url, plan) as load:
+    async with Load(url, workload) as load:
         try:
             await all_are_ready()
             reports = asyncio.create_task(report(load))

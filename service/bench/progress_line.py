@@ -7,7 +7,7 @@ from typing import Self
 from rich.console import Console
 from rich.live import Live
 
-from service.bench.tally import Progress
+from service.bench.tally import LoadProgress
 
 _RECENT_S = 3.0
 
@@ -17,7 +17,7 @@ class ProgressLine:
 
     def __init__(self) -> None:
         self._live = Live(console=Console(stderr=True), transient=True)
-        self._recent: deque[Progress] = deque()
+        self._recent: deque[LoadProgress] = deque()
 
     def __enter__(self) -> Self:
         self._live.start()
@@ -28,11 +28,11 @@ class ProgressLine:
     ) -> None:
         self._live.stop()
 
-    def __call__(self, progress: Progress) -> None:
+    def __call__(self, progress: LoadProgress) -> None:
         """Shows it."""
         self._live.update(self.describe(progress))
 
-    def describe(self, progress: Progress) -> str:
+    def describe(self, progress: LoadProgress) -> str:
         """The line, with the rate since the oldest progress of the last seconds."""
         if self._recent and self._recent[0].is_warm_up != progress.is_warm_up:
             self._recent.clear()

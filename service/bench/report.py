@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from service.bench.plan import Order, Plan
 from service.bench.tally import Tally
+from service.bench.workload import Order, Workload
 
 _REST = "rest"
 
@@ -47,7 +47,7 @@ class Stage(BaseModel):
         return cls(mean=column.mean(), p95=np.percentile(column, 95, method="inverted_cdf"))
 
 
-class Report(BaseModel):
+class LoadReport(BaseModel):
     """One measurement. `sent` is `answered`, the transport errors and the abandoned together."""
 
     url: str
@@ -88,17 +88,17 @@ class Report(BaseModel):
     """By the server's `Server-Timing`; the last, `rest`, is what is left to the whole time since sending."""
 
     @classmethod
-    def of(cls, url: str, plan: Plan, tally: Tally) -> Self:
+    def of(cls, url: str, workload: Workload, tally: Tally) -> Self:
         """Sums up what was counted."""
         seconds = tally.seconds or math.inf
         stages = tally.stages | ({_REST: tally.rest} if tally.rest else {})
         return cls(
             url=url,
-            kinds=[kind.name for kind in plan.kinds],
-            order=plan.order,
-            concurrency=plan.concurrency if plan.rate is None else None,
-            rate=plan.rate,
-            processes=plan.processes,
+            kinds=[kind.name for kind in workload.kinds],
+            order=workload.order,
+            concurrency=workload.concurrency if workload.rate is None else None,
+            rate=workload.rate,
+            processes=workload.processes,
             interrupted=tally.interrupted,
             seconds=tally.seconds,
             sent=tally.sent,
@@ -108,7 +108,7 @@ class Report(BaseModel):
             pictures_per_s=len(tally.good) / seconds,
             megapixels_per_s=tally.good_pixels / 1e6 / seconds,
             latency_ms=Percentiles.of(tally.good),
-            late_ms=Percentiles.of(tally.late) if plan.rate is not None else None,
+            late_ms=Percentiles.of(tally.late) if workload.rate is not None else None,
             shed=len(tally.shed),
             shed_share=len(tally.shed) / max(1, tally.answered),
             shed_ms=Percentiles.of(tally.shed),
@@ -128,7 +128,7 @@ class Report(BaseModel):
         return f"no picture came back from {self.url}: {'; '.join(reasons) or 'nothing was sent'}"
 
 
-def show(report: Report, console: Console) -> None:
+def show(report: LoadReport, console: Console) -> None:
     """Prints a report as tables."""
     paced = f"{report.rate:g} requests/s" if report.rate is not None else f"{report.concurrency} clients"
     kinds = report.kinds[0] if len(report.kinds) == 1 else f"{len(report.kinds)} kinds {report.order}"
@@ -154,7 +154,7 @@ def show(report: Report, console: Console) -> None:
         console.print(f"{report.abandoned} were not waited for")
 
 
-def _percentile_table(report: Report) -> Table:
+def _percentile_table(report: LoadReport) -> Table:
     rows = {"good answers": report.latency_ms, "429": report.shed_ms, "sent late": report.late_ms}
     table = Table("ms", *Percentiles.model_fields, box=None, header_style="bold")
     for name, percentiles in rows.items():
@@ -163,7 +163,7 @@ def _percentile_table(report: Report) -> Table:
     return table
 
 
-def _stage_table(report: Report) -> Table:
+def _stage_table(report: LoadReport) -> Table:
     table = Table("stage, ms", *Stage.model_fields, box=None, header_style="bold")
     for name, stage in report.stages_ms.items():
         table.add_row(name, f"{stage.mean:.1f}", f"{stage.p95:.1f}")

@@ -8,7 +8,7 @@ from typing import NamedTuple
 _STAGE = re.compile(r"([\w-]+)(?:;(?!dur=)[^;,]*)*;dur=([0-9.]+)")
 
 
-class Progress(NamedTuple):
+class LoadProgress(NamedTuple):
     """How far a measurement is."""
 
     is_warm_up: bool

@@ -8,7 +8,7 @@ from service.codec.metadata import Metadata
 from service.contract.options import Format
 
 
-class Picture(NamedTuple):
+class DecodedPicture(NamedTuple):
     """Upright pixels, and what else a file says of them."""
 
     pixels: Tensor

@@ -10,9 +10,9 @@ import torch
 from PIL import Image, ImageFile, UnidentifiedImageError
 from torch import Tensor
 
-from service.codec import alpha, colour, metadata, samples
+from service.codec import alpha, bit_depth, colour, metadata
 from service.codec.formats import ANSWERS, NAMES
-from service.codec.picture import Picture
+from service.codec.picture import DecodedPicture
 from service.contract.options import Format
 from service.contract.problems import BadPicture, TooLarge, UnsupportedFormat
 
@@ -81,7 +81,7 @@ def read_header(data: bytes, max_pixels: int) -> Header:
     return Header(image, data, ANSWERS[image.format or ""], frames)
 
 
-def decode(header: Header, size: tuple[int, int] | None = None, *, keep_metadata: bool = False) -> Picture:
+def decode(header: Header, size: tuple[int, int] | None = None, *, keep_metadata: bool = False) -> DecodedPicture:
     """Decodes the picture of a header; the first frame of an animation.
 
     Args:
@@ -96,7 +96,7 @@ def decode(header: Header, size: tuple[int, int] | None = None, *, keep_metadata
     try:
         if size not in (None, image.size):
             image.draft(None, (size[0] * _DRAFT_GAP, size[1] * _DRAFT_GAP))
-        loaded = samples.load(image, header.data)
+        loaded = bit_depth.load(image, header.data)
         turn = _TRANSPOSITIONS.get(metadata.orientation_of(image))
         mask = loaded.getchannel("A") if loaded.mode in ("LA", "RGBA") else None
         opaque = loaded.convert(loaded.mode[:-1]) if mask else loaded
@@ -110,7 +110,7 @@ def decode(header: Header, size: tuple[int, int] | None = None, *, keep_metadata
     pixels = cast("Tensor", pixels)
     if transparency is not None:
         pixels = alpha.without_hidden_colours(pixels, transparency)
-    return Picture(pixels, transparency, header.format, profile, said)
+    return DecodedPicture(pixels, transparency, header.format, profile, said)
 
 
 def _open(data: bytes, max_pixels: int) -> ImageFile.ImageFile:

@@ -7,14 +7,14 @@ from typing import Any
 from PIL import Image, PngImagePlugin
 
 from service.codec.formats import check_room
-from service.codec.picture import Picture
+from service.codec.picture import DecodedPicture
 
 _LARGEST_SEGMENT = 65_000
 """Bytes of EXIF or XMP that a JPEG has room for."""
 _log = logging.getLogger(__name__)
 
 
-def encode(picture: Picture, quality: int) -> bytes:
+def encode(picture: DecodedPicture, quality: int) -> bytes:
     """Writes a picture in its format, with its profile and metadata.
 
     Args:
@@ -41,7 +41,7 @@ def encode(picture: Picture, quality: int) -> bytes:
     return buffer.getvalue()
 
 
-def _said(picture: Picture) -> dict[str, Any]:
+def _said(picture: DecodedPicture) -> dict[str, Any]:
     """What is written beside the pixels."""
     said = {"icc_profile": picture.profile, **picture.metadata._asdict()}
     options = {name: content for name, content in said.items() if content is not None}

@@ -109,7 +109,7 @@ class Pipeline:
         return await asyncio.get_running_loop().run_in_executor(self._threads, lambda: context.run(work, *args))
 
 
-def _decode(plan: Plan) -> tuple[codec.Picture, Tensor]:
+def _decode(plan: Plan) -> tuple[codec.DecodedPicture, Tensor]:
     """Return the upload, and the pixels that the net is to see.
 
     Styles are made for sRGB. Enlarging is done in the colours of the upload, so that none of them is lost.
@@ -119,7 +119,7 @@ def _decode(plan: Plan) -> tuple[codec.Picture, Tensor]:
     return photo, colour.to_srgb(seen, photo.profile) if isinstance(plan.options, StylizeOptions) else seen
 
 
-def _encode(output: Tensor, photo: codec.Picture, plan: Plan) -> bytes:
+def _encode(output: Tensor, photo: codec.DecodedPicture, plan: Plan) -> bytes:
     """Return the bytes of the answer, made of the output of the net."""
     options, mask = plan.options, photo.alpha
     if isinstance(options, StylizeOptions):

@@ -19,7 +19,7 @@ import aiohttp
 from servers import OURS, Server, environment_of, options_for, publish, running
 
 from service.bench import pictures
-from service.bench.plan import Kind, stylize
+from service.bench.workload import Kind, stylize
 
 STYLES = ("muse", "candy", "udnie")
 SIZES = ((32, 32), (48, 32), (64, 48), (80, 80))

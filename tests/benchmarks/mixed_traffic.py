@@ -13,8 +13,8 @@ import sys
 from servers import OURS, environment_of, options_for, publish, running
 
 from service.bench import pictures
-from service.bench.plan import Order, Plan, stylize
 from service.bench.processes import measure
+from service.bench.workload import Order, Workload, stylize
 
 STYLES = ("muse", "candy", "the-scream", "udnie", "mosaic")
 SHAPES = ((1, 1), (4, 3), (3, 4), (16, 9))
@@ -34,7 +34,7 @@ def main() -> None:
     kinds = stylize(STYLES, [pictures.make(*sides(options.size, *shape), "jpeg") for shape in SHAPES])
     if options.requests % len(kinds):
         parser.error(f"--requests must be a multiple of {len(kinds)}, for both orders to have the same requests")
-    plan = Plan(
+    workload = Workload(
         kinds=kinds,
         requests=options.requests,
         concurrency=options.clients,
@@ -44,10 +44,10 @@ def main() -> None:
     rates: dict[Order, list[float]] = {order: [] for order in ORDERS}
     not_good = 0
     with running(OURS, environment_of(options)) as server:
-        measure(server.url, plan.model_copy(update={"requests": 2 * len(kinds)}))
+        measure(server.url, workload.model_copy(update={"requests": 2 * len(kinds)}))
         for _ in range(options.rounds):
             for order in ORDERS:
-                report = measure(server.url, plan.model_copy(update={"order": order}))
+                report = measure(server.url, workload.model_copy(update={"order": order}))
                 rates[order].append(report.pictures_per_s)
                 not_good += report.sent - report.good
                 print(f"{order:6} {report.pictures_per_s:.2f} pictures/s", file=sys.stderr)

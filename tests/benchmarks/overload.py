@@ -17,9 +17,9 @@ from typing import Any
 from servers import OURS, Server, environment_of, options_for, publish, running
 
 from service.bench import pictures
-from service.bench.plan import Plan, stylize
 from service.bench.processes import measure
 from service.bench.report import Report
+from service.bench.workload import Workload, stylize
 
 
 class MemoryWatch:
@@ -57,7 +57,7 @@ def main() -> None:
     options = parser.parse_args()
 
     kinds = stylize(["muse"], [pictures.make(options.size, options.size, "jpeg")])
-    peak_plan = Plan(
+    peak_plan = Workload(
         kinds=kinds,
         concurrency=options.clients,
         duration=options.peak_duration,
@@ -68,7 +68,7 @@ def main() -> None:
     with running(OURS, environment_of(options)) as server:
         for _ in range(options.rounds):
             peak = measure(server.url, peak_plan).pictures_per_s
-            plan = Plan(
+            workload = Workload(
                 kinds=kinds,
                 rate=options.times * peak,
                 duration=options.duration,
@@ -77,7 +77,7 @@ def main() -> None:
             )
             before = server.resident_mib()
             with MemoryWatch(server) as memory:
-                report = measure(server.url, plan)
+                report = measure(server.url, workload)
             mib = {"before": before, "most_during": memory.most_mib, "after": server.resident_mib()}
             rounds.append(summary(peak, report, options.duration) | {"resident_mib": mib})
             print(f"peak {peak:.2f}/s, goodput {rounds[-1]['goodput_pictures_per_s']:.2f}/s", file=sys.stderr)

@@ -18,9 +18,9 @@ from typing import Any
 from servers import HANDWRITTEN, LITSERVE, OURS, environment_of, options_for, publish, running
 
 from service.bench import pictures
-from service.bench.plan import Plan, stylize
 from service.bench.processes import measure
 from service.bench.report import Report
+from service.bench.workload import Workload, stylize
 
 Turns = dict[int, dict[str, list[Report]]]
 """Reports by clients and by server."""
@@ -48,14 +48,14 @@ def main() -> None:
         for program, environment in ((OURS, environment_of(options)), (HANDWRITTEN, {}), (litserve, {})):
             with running(program, environment) as server:
                 for clients in options.clients:
-                    plan = Plan(
+                    workload = Workload(
                         kinds=kinds,
                         concurrency=clients,
                         duration=options.duration,
                         warm_up=options.warm_up,
                         processes=min(options.processes, clients),
                     )
-                    report = measure(server.url, plan)
+                    report = measure(server.url, workload)
                     turns[clients][program.name].append(report)
                     print(f"{program.name:12} {clients:3} clients  {report.pictures_per_s:.2f}/s", file=sys.stderr)
     publish(options, {"by_clients": {clients: compare(reports) for clients, reports in turns.items()}})

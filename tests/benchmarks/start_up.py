@@ -14,7 +14,7 @@ import httpx
 from servers import OURS, environment_of, options_for, publish, running
 
 from service.bench import pictures
-from service.bench.plan import stylize
+from service.bench.workload import stylize
 
 
 def main() -> None:

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from service.batch.batch import Batch, Outcome, Summary
-from service.batch.plan import Job
+from service.batch.batch import BatchRun, Outcome, Summary
+from service.batch.work_list import PictureJob
 from service.client.answer import Answer
 from service.client.options import Format
 
@@ -19,13 +19,13 @@ class Notes:
         self.waiting = -1
         self.ended_: list[Summary] = []
 
-    def skipped(self, job: Job) -> None:
+    def skipped(self, job: PictureJob) -> None:
         self.skipped_.append(job.output.name)
 
     def started(self, waiting: int) -> None:
         self.waiting = waiting
 
-    def finished(self, job: Job, outcome: Outcome) -> None:
+    def finished(self, job: PictureJob, outcome: Outcome) -> None:
         self.finished_[job.output.name] = outcome.model if isinstance(outcome, Answer) else str(outcome)
 
     def ended(self, summary: Summary) -> None:
@@ -43,13 +43,13 @@ async def paint(pictures: Sequence[Path], format: Format) -> AsyncGenerator[Outc
         yield Answer(f"{picture.name} as {format}".encode(), f"image/{format}", "muse@1", "", {})
 
 
-def jobs(folder: Path, *names: str) -> list[Job]:
-    return [Job(Path("photos", name), folder / "out" / name) for name in names]
+def jobs(folder: Path, *names: str) -> list[PictureJob]:
+    return [PictureJob(Path("photos", name), folder / "out" / name) for name in names]
 
 
 def test_pictures_are_made_in_folders_that_are_made_too(tmp_path: Path) -> None:
     notes = Notes()
-    batch = Batch(jobs(tmp_path, "a.jpg", "b.png", "2024/c.jpeg"), notes)
+    batch = BatchRun(jobs(tmp_path, "a.jpg", "b.png", "2024/c.jpeg"), notes)
     asyncio.run(batch.run(paint))
     assert (tmp_path / "out/a.jpg").read_text() == "a.jpg as jpeg"
     assert (tmp_path / "out/b.png").read_text() == "b.png as png"
@@ -61,7 +61,7 @@ def test_pictures_are_made_in_folders_that_are_made_too(tmp_path: Path) -> None:
 
 def test_one_bad_picture_is_told_and_the_rest_goes_on(tmp_path: Path) -> None:
     notes = Notes()
-    batch = Batch(jobs(tmp_path, "a.jpg", "bad.jpg", "c.jpg"), notes)
+    batch = BatchRun(jobs(tmp_path, "a.jpg", "bad.jpg", "c.jpg"), notes)
     asyncio.run(batch.run(paint))
     assert batch.end()._replace(seconds=0) == Summary(made=2, skipped=0, failed=1, left=0, seconds=0)
     assert notes.finished_["bad.jpg"] == "it is bad"
@@ -71,7 +71,7 @@ def test_one_bad_picture_is_told_and_the_rest_goes_on(tmp_path: Path) -> None:
 def test_a_picture_that_cannot_be_written_is_told_and_the_rest_goes_on(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out/2024").touch()
-    batch = Batch(jobs(tmp_path, "2024/a.jpg", "b.jpg"), Notes())
+    batch = BatchRun(jobs(tmp_path, "2024/a.jpg", "b.jpg"), Notes())
     asyncio.run(batch.run(paint))
     assert batch.end()._replace(seconds=0) == Summary(made=1, skipped=0, failed=1, left=0, seconds=0)
 
@@ -81,7 +81,7 @@ def test_what_is_there_already_is_made_again_only_when_asked_for(tmp_path: Path,
     (tmp_path / "out").mkdir()
     (tmp_path / "out/a.jpg").write_text("old")
     notes = Notes()
-    batch = Batch(jobs(tmp_path, "a.jpg", "b.jpg"), notes, overwrite=overwrite)
+    batch = BatchRun(jobs(tmp_path, "a.jpg", "b.jpg"), notes, overwrite=overwrite)
     asyncio.run(batch.run(paint))
     assert (tmp_path / "out/a.jpg").read_text() == ("a.jpg as jpeg" if overwrite else "old")
     assert notes.skipped_ == ([] if overwrite else ["a.jpg"])
@@ -91,7 +91,7 @@ def test_what_is_there_already_is_made_again_only_when_asked_for(tmp_path: Path,
 
 def test_one_that_is_cancelled_tells_what_is_left_and_leaves_no_half_file(tmp_path: Path) -> None:
     class FirstIsMade(Notes):
-        def finished(self, job: Job, outcome: Outcome) -> None:
+        def finished(self, job: PictureJob, outcome: Outcome) -> None:
             super().finished(job, outcome)
             running.cancel()
 
@@ -101,7 +101,7 @@ def test_one_that_is_cancelled_tells_what_is_left_and_leaves_no_half_file(tmp_pa
         await running
 
     running: asyncio.Task[None]
-    batch = Batch(jobs(tmp_path, "a.jpg", "slow.jpg", "c.jpg"), FirstIsMade())
+    batch = BatchRun(jobs(tmp_path, "a.jpg", "slow.jpg", "c.jpg"), FirstIsMade())
     with pytest.raises(asyncio.CancelledError):
         asyncio.run(run())
     assert batch.end()._replace(seconds=0) == Summary(made=1, skipped=0, failed=0, left=2, seconds=0)
@@ -113,7 +113,7 @@ def test_what_goes_wrong_with_all_pictures_ends_it(tmp_path: Path) -> None:
         raise RuntimeError("no such style")
         yield
 
-    batch = Batch(jobs(tmp_path, "a.jpg", "b.jpg"), Notes())
+    batch = BatchRun(jobs(tmp_path, "a.jpg", "b.jpg"), Notes())
     with pytest.raises(RuntimeError, match="no such style"):
         asyncio.run(batch.run(refuse))
     assert batch.end().left == 2

@@ -11,7 +11,7 @@ from aiohttp import web
 from PIL import Image
 
 from service.bench.pictures import Pictures
-from service.bench.plan import Kind, stylize
+from service.bench.workload import Kind, stylize
 
 
 class Target:

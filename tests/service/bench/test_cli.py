@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from service.bench.report import Report
+from service.bench.report import LoadReport
 
 from .conftest import Target
 
@@ -26,7 +26,7 @@ def test_a_server_is_measured(target: Target) -> None:
 
 def test_json_is_all_there_is_on_stdout(target: Target) -> None:
     done = bench(target.url, "--style", "plain", "--style", "busy", "--requests", "4", "--warm-up", "0", "--json")
-    report = Report.model_validate_json(done.stdout)
+    report = LoadReport.model_validate_json(done.stdout)
     assert done.returncode == 0
     assert report.kinds == ["plain 256×256", "busy 256×256"]
     assert (report.good, report.shed) == (2, 2)
@@ -43,7 +43,7 @@ def test_files_can_be_sent(target: Target, photo_png: bytes, tmp_path: Path) -> 
 
 def test_pictures_are_sent_at_a_rate(target: Target) -> None:
     done = bench(target.url, "--style", "plain", "--rate", "100", "--duration", "0.2", "--warm-up", "0", "--json")
-    report = Report.model_validate_json(done.stdout)
+    report = LoadReport.model_validate_json(done.stdout)
     assert (report.rate, report.concurrency) == (100, None)
     assert report.sent == target.received["plain"] > 0
 
@@ -55,7 +55,7 @@ def test_an_interrupt_reports_what_came_so_far(target: Target) -> None:
         assert target.has_enough.wait(60)
         process.send_signal(signal.SIGINT)
         output, errors = process.communicate(timeout=60)
-    report = Report.model_validate_json(output)
+    report = LoadReport.model_validate_json(output)
     assert process.returncode == 0, errors
     assert report.interrupted
     assert 1 <= report.good == report.sent - report.abandoned

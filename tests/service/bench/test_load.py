@@ -5,19 +5,19 @@ from collections.abc import Callable
 import pytest
 
 from service.bench.load import Load
-from service.bench.plan import Kind, Plan
 from service.bench.tally import Tally
+from service.bench.workload import Kind, Workload
 
 from .conftest import Target
 
 Kinds = Callable[..., tuple[Kind, ...]]
 
 
-def measure(target: Target, plan: Plan, before: Callable[[], object] = lambda: None) -> Tally:
+def measure(target: Target, workload: Workload, before: Callable[[], object] = lambda: None) -> Tally:
     """Runs the load in this process, after the warm-up."""
 
     async def run() -> Tally:
-        async with Load(target.url, plan) as load:
+        async with Load(target.url, workload) as load:
             await load.warm_up()
             before()
             await load.measure()
@@ -27,14 +27,14 @@ def measure(target: Target, plan: Plan, before: Callable[[], object] = lambda: N
 
 
 def test_as_many_requests_are_sent_as_planned_and_each_is_answered(target: Target, kinds: Kinds) -> None:
-    tally = measure(target, Plan(kinds=kinds("plain", "slow"), requests=20, warm_up=0))
+    tally = measure(target, Workload(kinds=kinds("plain", "slow"), requests=20, warm_up=0))
     assert target.received == {"plain": 10, "slow": 10}
     assert (tally.sent, tally.answered, len(tally.good), tally.in_flight) == (20, 20, 20, 0)
     assert tally.good_pixels == 20 * 1000
 
 
 def test_the_bodies_arrive_as_pictures(target: Target, kinds: Kinds) -> None:
-    measure(target, Plan(kinds=kinds("plain"), requests=2, concurrency=1, warm_up=0))
+    measure(target, Workload(kinds=kinds("plain"), requests=2, concurrency=1, warm_up=0))
     assert [body[:3] for body in target.bodies] == [b"one", b"two"]
     assert set(target.media_types) == {"image/jpeg"}
 
@@ -43,20 +43,20 @@ def test_the_bodies_arrive_as_pictures(target: Target, kinds: Kinds) -> None:
 def test_the_api_key_is_sent_where_there_is_one(
     target: Target, kinds: Kinds, api_key: str | None, sent: str | None
 ) -> None:
-    plan = Plan(kinds=kinds("plain"), requests=2, warm_up=0, api_key=api_key)
-    measure(target, plan)
+    workload = Workload(kinds=kinds("plain"), requests=2, warm_up=0, api_key=api_key)
+    measure(target, workload)
     assert target.authorizations == [sent, sent]
-    assert "sesame" not in f"{plan} {plan.model_dump_json()}"
+    assert "sesame" not in f"{workload} {workload.model_dump_json()}"
 
 
 def test_the_closed_loop_has_as_many_in_flight_as_there_are_clients(target: Target, kinds: Kinds) -> None:
-    measure(target, Plan(kinds=kinds("slow"), requests=30, concurrency=5, warm_up=0))
+    measure(target, Workload(kinds=kinds("slow"), requests=30, concurrency=5, warm_up=0))
     assert target.most_in_flight == 5
 
 
 def test_the_open_loop_sends_while_nothing_is_answered(target: Target, kinds: Kinds) -> None:
     target.together = 20
-    tally = measure(target, Plan(kinds=kinds("together"), rate=1000, requests=20, warm_up=0))
+    tally = measure(target, Workload(kinds=kinds("together"), rate=1000, requests=20, warm_up=0))
     assert target.most_in_flight == 20
     assert len(tally.good) == 20
 
@@ -67,36 +67,36 @@ def test_the_open_loop_counts_from_the_planned_time(target: Target, kinds: Kinds
     def stand_still() -> None:
         asyncio.get_running_loop().call_later(0.02, time.sleep, 0.5)
 
-    tally = measure(target, Plan(kinds=kinds("plain"), rate=200, duration=0.3, warm_up=0), stand_still)
+    tally = measure(target, Workload(kinds=kinds("plain"), rate=200, duration=0.3, warm_up=0), stand_still)
     assert max(tally.late) > 300
     assert all(latency > late for latency, late in zip(sorted(tally.good), sorted(tally.late), strict=True))
     assert sum(latency > 200 for latency in tally.good) > 10
 
 
 def test_the_closed_loop_ends_when_the_time_is_over(target: Target, kinds: Kinds) -> None:
-    tally = measure(target, Plan(kinds=kinds("slow"), duration=0.2, concurrency=2, warm_up=0))
+    tally = measure(target, Workload(kinds=kinds("slow"), duration=0.2, concurrency=2, warm_up=0))
     assert 2 <= tally.sent == len(tally.good)
     assert tally.seconds >= 0.2
 
 
 def test_the_answers_of_the_warm_up_are_not_counted(target: Target, kinds: Kinds) -> None:
-    tally = measure(target, Plan(kinds=kinds("slow"), requests=3, warm_up=0.2))
+    tally = measure(target, Workload(kinds=kinds("slow"), requests=3, warm_up=0.2))
     assert tally.sent == len(tally.good) == len(tally.late) == 3
     assert target.received["slow"] > 3
 
 
 def test_latency_is_in_milliseconds(target: Target, kinds: Kinds) -> None:
-    tally = measure(target, Plan(kinds=kinds("slow"), requests=3, warm_up=0))
+    tally = measure(target, Workload(kinds=kinds("slow"), requests=3, warm_up=0))
     assert all(50 <= latency < 50_000 for latency in tally.good)
 
 
 def test_refusals_are_counted_apart(target: Target, kinds: Kinds) -> None:
-    tally = measure(target, Plan(kinds=kinds("busy", "plain"), requests=20, warm_up=0))
+    tally = measure(target, Workload(kinds=kinds("busy", "plain"), requests=20, warm_up=0))
     assert (len(tally.shed), len(tally.good)) == (10, 10)
 
 
 def test_the_stages_of_good_answers_are_kept(target: Target, kinds: Kinds) -> None:
-    tally = measure(target, Plan(kinds=kinds("timed"), requests=2, warm_up=0))
+    tally = measure(target, Workload(kinds=kinds("timed"), requests=2, warm_up=0))
     assert {name: list(times) for name, times in tally.stages.items()} == {"decode": [1.5, 1.5], "net": [20, 20]}
     for latency, rest in zip(tally.good, tally.rest, strict=True):
         assert rest == pytest.approx(latency - 21.5, abs=5)
@@ -113,7 +113,7 @@ def test_the_stages_of_good_answers_are_kept(target: Target, kinds: Kinds) -> No
 def test_other_answers_are_counted_with_what_they_say(
     target: Target, kinds: Kinds, style: str, kind: str, detail: str
 ) -> None:
-    tally = measure(target, Plan(kinds=kinds(style), requests=3, warm_up=0))
+    tally = measure(target, Workload(kinds=kinds(style), requests=3, warm_up=0))
     assert tally.other_answers == {kind: 3}
     assert tally.details == {kind: detail}
     assert not tally.good
@@ -123,12 +123,12 @@ def test_other_answers_are_counted_with_what_they_say(
     ("style", "name"), [("dropped", "closed without an answer"), ("torn", "closed within the answer")]
 )
 def test_connections_that_break_are_counted(target: Target, kinds: Kinds, style: str, name: str) -> None:
-    tally = measure(target, Plan(kinds=kinds(style, "plain"), requests=4, warm_up=0))
+    tally = measure(target, Workload(kinds=kinds(style, "plain"), requests=4, warm_up=0))
     assert tally.transport_errors == {name: 2}
     assert (tally.sent, tally.answered) == (4, 2)
 
 
 def test_refused_connections_are_counted_by_their_cause(target: Target, kinds: Kinds) -> None:
     target.url = "http://127.0.0.1:9"
-    tally = measure(target, Plan(kinds=kinds("plain"), requests=2, warm_up=0))
+    tally = measure(target, Workload(kinds=kinds("plain"), requests=2, warm_up=0))
     assert tally.transport_errors == {"connection refused": 2}

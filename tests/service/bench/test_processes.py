@@ -3,9 +3,9 @@ from collections.abc import Callable
 import pytest
 
 from service.bench import pictures
-from service.bench.plan import Kind, Plan, stylize
 from service.bench.processes import BenchError, measure
-from service.bench.tally import Progress
+from service.bench.tally import LoadProgress
+from service.bench.workload import Kind, Workload, stylize
 
 from .conftest import Target
 
@@ -14,16 +14,18 @@ Kinds = Callable[..., tuple[Kind, ...]]
 
 def test_several_processes_send_the_plan_together(target: Target, kinds: Kinds) -> None:
     target.together = 5
-    plan = Plan(kinds=kinds("together", "busy"), concurrency=10, requests=10, processes=2, warm_up=0)
-    report = measure(target.url, plan)
+    workload = Workload(kinds=kinds("together", "busy"), concurrency=10, requests=10, processes=2, warm_up=0)
+    report = measure(target.url, workload)
     assert target.received == {"together": 5, "busy": 5}
     assert (report.sent, report.answered, report.good, report.shed, report.processes) == (10, 10, 5, 5, 2)
     assert not report.interrupted
 
 
 def test_who_watches_is_told_how_far_it_is(target: Target, kinds: Kinds) -> None:
-    seen: list[Progress] = []
-    measure(target.url, Plan(kinds=kinds("slow"), duration=0.8, warm_up=0.5, concurrency=2, processes=2), seen.append)
+    seen: list[LoadProgress] = []
+    measure(
+        target.url, Workload(kinds=kinds("slow"), duration=0.8, warm_up=0.5, concurrency=2, processes=2), seen.append
+    )
     assert {progress.is_warm_up for progress in seen} == {True, False}
     assert max(progress.good for progress in seen) > 0
     assert max(progress.in_flight for progress in seen) == 2
@@ -31,17 +33,17 @@ def test_who_watches_is_told_how_far_it_is(target: Target, kinds: Kinds) -> None
 
 def test_it_is_said_that_nobody_listens(kinds: Kinds) -> None:
     with pytest.raises(BenchError, match=r"nobody listens at http://127\.0\.0\.1:9 .*impasto serve"):
-        measure("http://127.0.0.1:9", Plan(kinds=kinds("plain")))
+        measure("http://127.0.0.1:9", Workload(kinds=kinds("plain")))
 
 
 @pytest.mark.parametrize("url", ["localhost:8000", "ftp://localhost", "http://"])
 def test_what_is_no_address_is_refused(url: str, kinds: Kinds) -> None:
     with pytest.raises(BenchError, match="not the address of a server"):
-        measure(url, Plan(kinds=kinds("plain")))
+        measure(url, Workload(kinds=kinds("plain")))
 
 
 def test_our_server_says_how_long_each_stage_took(server: str) -> None:
-    plan = Plan(kinds=stylize(["muse", "candy"], [pictures.make(32, 24, "png")]), requests=4, warm_up=0)
-    report = measure(server, plan)
+    workload = Workload(kinds=stylize(["muse", "candy"], [pictures.make(32, 24, "png")]), requests=4, warm_up=0)
+    report = measure(server, workload)
     assert (report.good, report.other_answers, report.transport_errors) == (4, {}, {})
     assert {"decode", "queue", "net", "encode", "rest"} <= set(report.stages_ms)

@@ -5,9 +5,9 @@ from collections.abc import Callable
 import pytest
 from rich.console import Console
 
-from service.bench.plan import Kind, Plan
-from service.bench.report import Percentiles, Report, Stage, show
+from service.bench.report import LoadReport, Percentiles, Stage, show
 from service.bench.tally import Tally
+from service.bench.workload import Kind, Workload
 
 Kinds = Callable[..., tuple[Kind, ...]]
 
@@ -27,7 +27,7 @@ def tally() -> Tally:
     return tally
 
 
-def text(report: Report) -> str:
+def text(report: LoadReport) -> str:
     console = Console(file=io.StringIO(), width=120)
     show(report, console)
     assert isinstance(console.file, io.StringIO)
@@ -49,7 +49,7 @@ def test_nothing_has_no_percentiles() -> None:
 
 
 def test_a_report_sums_up_what_was_counted(tally: Tally, kinds: Kinds) -> None:
-    report = Report.of("http://here", Plan(kinds=kinds("muse"), concurrency=4), tally)
+    report = LoadReport.of("http://here", Workload(kinds=kinds("muse"), concurrency=4), tally)
     assert (report.pictures_per_s, report.megapixels_per_s) == (2, 2)
     assert (report.good, report.shed, report.shed_share) == (10, 5, 5 / 16)
     assert report.latency_ms == Percentiles(p50=50, p90=90, p95=100, p99=100, max=100)
@@ -60,26 +60,26 @@ def test_a_report_sums_up_what_was_counted(tally: Tally, kinds: Kinds) -> None:
 
 
 def test_stages_end_with_what_is_left_of_the_time(tally: Tally, kinds: Kinds) -> None:
-    stages = Report.of("http://here", Plan(kinds=kinds("muse")), tally).stages_ms
+    stages = LoadReport.of("http://here", Workload(kinds=kinds("muse")), tally).stages_ms
     assert list(stages) == ["decode", "net", "rest"]
     assert stages["decode"] == Stage(mean=5.5, p95=10)
     assert sum(stage.mean for stage in stages.values()) == pytest.approx(55)
 
 
 def test_the_open_loop_reports_its_rate_and_how_late_it_was(tally: Tally, kinds: Kinds) -> None:
-    report = Report.of("http://here", Plan(kinds=kinds("muse"), rate=30), tally)
+    report = LoadReport.of("http://here", Workload(kinds=kinds("muse"), rate=30), tally)
     assert (report.concurrency, report.rate) == (None, 30)
     assert report.late_ms is not None
     assert report.late_ms.max == 0.5
 
 
 def test_a_report_survives_json(tally: Tally, kinds: Kinds) -> None:
-    report = Report.of("http://here", Plan(kinds=kinds("muse")), tally)
-    assert Report.model_validate_json(report.model_dump_json()) == report
+    report = LoadReport.of("http://here", Workload(kinds=kinds("muse")), tally)
+    assert LoadReport.model_validate_json(report.model_dump_json()) == report
 
 
 def test_the_tables_show_what_was_found(tally: Tally, kinds: Kinds) -> None:
-    shown = text(Report.of("http://[::1]:80", Plan(kinds=kinds("muse"), concurrency=4), tally))
+    shown = text(LoadReport.of("http://[::1]:80", Workload(kinds=kinds("muse"), concurrency=4), tally))
     for words in ("http://[::1]:80", "4 clients, muse 40×25, 5.0 s", "2.0 pictures/s   2.00 megapixels/s"):
         assert words in shown
     rows = [line.split() for line in shown.splitlines()]
@@ -92,7 +92,7 @@ def test_the_tables_show_what_was_found(tally: Tally, kinds: Kinds) -> None:
 
 
 def test_a_report_of_nothing_can_be_shown(kinds: Kinds) -> None:
-    assert "0 good of 0 sent" in text(Report.of("http://here", Plan(kinds=kinds("muse")), Tally()))
+    assert "0 good of 0 sent" in text(LoadReport.of("http://here", Workload(kinds=kinds("muse")), Tally()))
 
 
 def test_the_sentence_for_no_success_says_what_came_instead(kinds: Kinds) -> None:
@@ -100,7 +100,7 @@ def test_the_sentence_for_no_success_says_what_came_instead(kinds: Kinds) -> Non
     tally.add_other("404", "there is no style")
     tally.transport_errors["connection refused"] += 2
     tally.shed.append(1)
-    sentence = Report.of("http://here", Plan(kinds=kinds("muse")), tally).why_nothing_succeeded()
+    sentence = LoadReport.of("http://here", Workload(kinds=kinds("muse")), tally).why_nothing_succeeded()
     assert sentence.startswith("no picture came back from http://here: ")
     for words in ("1 × 404: there is no style", "2 × connection refused", "1 × 429"):
         assert words in sentence

@@ -12,7 +12,7 @@ import torch
 from PIL import Image, ImageCms
 
 from service import codec
-from service.codec import Picture, alpha, colour, encode
+from service.codec import DecodedPicture, alpha, colour, encode
 from service.contract.options import Format
 from service.contract.problems import BadPicture, Problem, TooLarge, UnsupportedFormat
 
@@ -27,7 +27,7 @@ def encoded(image: Image.Image, format: str = "png", **options: object) -> bytes
     return buffer.getvalue()
 
 
-def decode(data: bytes, max_pixels: int) -> Picture:
+def decode(data: bytes, max_pixels: int) -> DecodedPicture:
     return codec.decode(codec.read_header(data, max_pixels))
 
 
@@ -35,7 +35,7 @@ def pixels_of(image: Image.Image) -> np.ndarray:
     return decode(encoded(image), ENOUGH).pixels.numpy()
 
 
-def in_srgb(picture: Picture) -> torch.Tensor:
+def in_srgb(picture: DecodedPicture) -> torch.Tensor:
     return colour.to_srgb(picture.pixels, picture.profile)
 
 
@@ -102,7 +102,7 @@ def test_every_format_is_written(photo: Image.Image, format: Format) -> None:  #
 @pytest.mark.parametrize("format", ["jpeg", "webp", "avif"])
 def test_less_quality_makes_a_smaller_file(format: Format) -> None:  # noqa: A002
     photo = decode((PHOTOS / "chelsea.jpg").read_bytes(), ENOUGH)
-    corner = Picture(photo.pixels[:64, :64].contiguous(), None, format)
+    corner = DecodedPicture(photo.pixels[:64, :64].contiguous(), None, format)
     assert len(encode(corner, quality=20)) < len(encode(corner, quality=95))
 
 
@@ -339,6 +339,6 @@ def test_damaged_bytes_are_read_or_refused_but_never_worse(photo: Image.Image, f
 
 @pytest.mark.parametrize("format", ["jpeg", "webp", "avif"])
 def test_what_a_format_has_no_room_for_is_refused(format: Format) -> None:  # noqa: A002
-    wide = Picture(torch.zeros(1, 66_000, 3, dtype=torch.uint8), None, format)
+    wide = DecodedPicture(torch.zeros(1, 66_000, 3, dtype=torch.uint8), None, format)
     with pytest.raises(TooLarge):
         encode(wide, quality=90)

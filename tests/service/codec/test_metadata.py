@@ -80,7 +80,7 @@ def test_all_of_it_is_kept_where_that_is_asked_for(photo: Image.Image, format: F
 
 
 def test_metadata_that_a_jpeg_has_no_room_for_is_left_out(photo: Image.Image) -> None:
-    picture = codec.Picture(
+    picture = codec.DecodedPicture(
         codec.decode(codec.read_header(png(photo), 10_000)).pixels,
         None,
         "jpeg",

@@ -18,19 +18,19 @@ from rich.progress import (
 from rich.text import Text
 
 from service.batch.batch import Outcome, Summary
-from service.batch.plan import Job, Plan
+from service.batch.work_list import PictureJob, WorkList
 from service.client.answer import Answer
 
 
-class TextReport:
+class TextReporter:
     """Lines for people; a bar on stderr instead, where that is a terminal and there are several pictures.
 
     Args:
-        plan: what is to be done.
+        work: what is to be done.
     """
 
-    def __init__(self, plan: Plan) -> None:
-        self._is_single = len(plan.jobs) == 1
+    def __init__(self, work: WorkList) -> None:
+        self._is_single = len(work.jobs) == 1
         console = Console(stderr=True)
         self._bar = Progress(
             BarColumn(),
@@ -43,11 +43,11 @@ class TextReport:
             disable=self._is_single or not console.is_terminal,
         )
         self._task = self._bar.add_task("")
-        if plan.left_out:
-            listed = ", ".join(f"{count} {suffix or 'without a suffix'}" for suffix, count in _sorted(plan.left_out))
+        if work.left_out:
+            listed = ", ".join(f"{count} {suffix or 'without a suffix'}" for suffix, count in _sorted(work.left_out))
             typer.echo(f"left out, as they are no pictures: {listed}", err=True)
 
-    def skipped(self, job: Job) -> None:
+    def skipped(self, job: PictureJob) -> None:
         """The file is there already."""
         if self._is_single:
             typer.echo(f"{job.output} is there already: --overwrite makes it anew")
@@ -57,7 +57,7 @@ class TextReport:
         self._bar.start()
         self._bar.update(self._task, total=waiting)
 
-    def finished(self, job: Job, outcome: Outcome) -> None:
+    def finished(self, job: PictureJob, outcome: Outcome) -> None:
         """The file was made, or was not."""
         self._bar.advance(self._task)
         if not isinstance(outcome, Answer):
@@ -84,26 +84,26 @@ class TextReport:
         typer.echo(", ".join(parts), err=bool(summary.failed or summary.left))
 
 
-class JsonReport:
+class JsonReporter:
     """One JSON object a line: each picture's, and at the end the summary's.
 
     Args:
-        plan: what is to be done.
+        work: what is to be done.
         stream: where to.
     """
 
-    def __init__(self, plan: Plan, stream: TextIO) -> None:
-        self._left_out = dict(_sorted(plan.left_out))
+    def __init__(self, work: WorkList, stream: TextIO) -> None:
+        self._left_out = dict(_sorted(work.left_out))
         self._stream = stream
 
-    def skipped(self, job: Job) -> None:
+    def skipped(self, job: PictureJob) -> None:
         """The file is there already."""
         self._print(job, status="skipped")
 
     def started(self, waiting: int) -> None:
         """So many files are to be made."""
 
-    def finished(self, job: Job, outcome: Outcome) -> None:
+    def finished(self, job: PictureJob, outcome: Outcome) -> None:
         """The file was made, or was not."""
         if isinstance(outcome, Answer):
             self._print(job, status="made", model=outcome.model, frames=outcome.frames, timing=outcome.timing)
@@ -114,7 +114,7 @@ class JsonReport:
         """Nothing more happens."""
         self._write({"summary": summary._asdict() | {"left_out": self._left_out}})
 
-    def _print(self, job: Job, **what: object) -> None:
+    def _print(self, job: PictureJob, **what: object) -> None:
         self._write({"picture": str(job.picture), "output": str(job.output), **what})
 
     def _write(self, document: dict[str, object]) -> None:

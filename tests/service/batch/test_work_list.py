@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from model_store.errors import ImpastoError
-from service.batch.plan import plan
+from service.batch.work_list import list_work
 
 Make = Callable[..., None]
 
@@ -23,7 +23,7 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
 
 
 def places(arguments: list[str], output: str, **options: str) -> dict[str, str]:
-    return {str(job.picture): str(job.output) for job in plan(arguments, output, **options).jobs}  # type: ignore[arg-type]
+    return {str(job.picture): str(job.output) for job in list_work(arguments, output, **options).jobs}  # type: ignore[arg-type]
 
 
 def test_one_picture_becomes_one_file(make: Make) -> None:
@@ -50,7 +50,7 @@ def test_the_tree_below_a_folder_is_kept(make: Make) -> None:
 
 def test_of_a_folder_what_is_hidden_or_no_picture_is_left_out_and_the_latter_said(make: Make) -> None:
     make("photos/a.jpg", "photos/.b.jpg", "photos/.thumbs/c.jpg", "photos/d.txt", "photos/e.txt", "photos/README")
-    planned = plan(["photos"], "out")
+    planned = list_work(["photos"], "out")
     assert [str(job.picture) for job in planned.jobs] == ["photos/a.jpg"]
     assert planned.left_out == {".txt": 2, "": 1}
 
@@ -133,4 +133,4 @@ def test_what_cannot_be_written_is_said_before_anything_is(
 def test_an_argument_that_stands_for_nothing_is_told(make: Make, argument: str, words: str) -> None:
     make("coffee.jpg")
     with pytest.raises(FileNotFoundError, match=words):
-        plan([argument], "out")
+        list_work([argument], "out")

@@ -34,15 +34,15 @@ class Request(NamedTuple):
     body: bytes
 
 
-class BadPlan(ImpastoError):
+class BadWorkload(ImpastoError):
     """What was asked for does not go together."""
 
 
-class Plan(BaseModel):
+class Workload(BaseModel):
     """What is sent, in which order and how fast.
 
     Raises:
-        BadPlan: some of the processes would have nothing to do.
+        BadWorkload: some of the processes would have nothing to do.
         pydantic.ValidationError: a number is out of range.
     """
 
@@ -68,9 +68,9 @@ class Plan(BaseModel):
     @model_validator(mode="after")
     def _has_work_for_all_processes(self) -> Self:
         if self.rate is None and self.processes > self.concurrency:
-            raise BadPlan(f"{self.processes} processes need as many clients, not {self.concurrency}")
+            raise BadWorkload(f"{self.processes} processes need as many clients, not {self.concurrency}")
         if self.requests is not None and self.processes > self.requests:
-            raise BadPlan(f"{self.processes} processes need as many requests, not {self.requests}")
+            raise BadWorkload(f"{self.processes} processes need as many requests, not {self.requests}")
         return self
 
     def progress(self, elapsed: float, sent: int) -> float:
@@ -82,8 +82,8 @@ class Plan(BaseModel):
         """
         return elapsed / self.duration if self.requests is None else sent / self.requests
 
-    def share(self, index: int) -> "Plan":
-        """What the process of an index sends; all shares together are the plan."""
+    def share(self, index: int) -> "Workload":
+        """What the process of an index sends; all shares together are the workload."""
         return self.model_copy(
             update={
                 "concurrency": _share(self.concurrency, self.processes, index),
@@ -94,18 +94,18 @@ class Plan(BaseModel):
             }
         )
 
-    def warming_up(self) -> "Plan":
-        """The plan of the warm-up."""
+    def warming_up(self) -> "Workload":
+        """The workload of the warm-up."""
         return self.model_copy(update={"order": "mixed", "duration": self.warm_up, "requests": None})
 
     def arrivals(self) -> Iterator[float]:
         """Seconds from the start at which requests are sent in the open loop, without end.
 
         Raises:
-            ValueError: the plan has no rate.
+            ValueError: the workload has no rate.
         """
         if self.rate is None:
-            raise ValueError("a plan without a rate has no times")
+            raise ValueError("a workload without a rate has no times")
         generator = random.Random(self.seed)  # noqa: S311
         offset = 0.0
         while True:
@@ -114,16 +114,16 @@ class Plan(BaseModel):
 
 
 class Deck:
-    """Deals out requests in a plan's order.
+    """Deals out requests in a workload's order.
 
     No two have the same body, because a server may compute equal requests once.
     """
 
-    def __init__(self, plan: Plan) -> None:
-        self._seed = plan.seed
-        self._kinds = plan.kinds
-        self._order = plan.order
-        self._generator = random.Random(plan.seed)  # noqa: S311
+    def __init__(self, workload: Workload) -> None:
+        self._seed = workload.seed
+        self._kinds = workload.kinds
+        self._order = workload.order
+        self._generator = random.Random(workload.seed)  # noqa: S311
         self._shuffled: list[Kind] = []
         self._dealt: Counter[str] = Counter()
 
@@ -131,7 +131,7 @@ class Deck:
         """The next request.
 
         Args:
-            progress: 0 to 1, how much of the plan is done.
+            progress: 0 to 1, how much of the workload is done.
         """
         kind = self._draw() if self._order == "mixed" else self._kinds[int(progress * len(self._kinds))]
         body = kind.bodies[self._dealt[kind.name] % len(kind.bodies)]

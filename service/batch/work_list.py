@@ -18,7 +18,7 @@ _ANSWERS: dict[str, Format] = FORMATS | {".tif": "png", ".tiff": "png", ".gif": 
 _SUFFIXES: dict[Format, str] = {"jpeg": ".jpg", "png": ".png", "webp": ".webp", "avif": ".avif"}
 
 
-class Job(NamedTuple):
+class PictureJob(NamedTuple):
     """One picture, and the file that is to be made of it."""
 
     picture: Path
@@ -30,15 +30,15 @@ class Job(NamedTuple):
         return FORMATS[self.output.suffix.lower()]
 
 
-class Plan(NamedTuple):
+class WorkList(NamedTuple):
     """All that is to be done."""
 
-    jobs: list[Job]
+    jobs: list[PictureJob]
     left_out: Counter[str]
     """How many files of folders are no pictures, by suffix."""
 
 
-def plan(arguments: Sequence[str], output: str, format: Format = "auto") -> Plan:  # noqa: A002
+def list_work(arguments: Sequence[str], output: str, format: Format = "auto") -> WorkList:  # noqa: A002
     """Finds the pictures, and a place for each.
 
     Args:
@@ -56,14 +56,14 @@ def plan(arguments: Sequence[str], output: str, format: Format = "auto") -> Plan
     found = [each for argument in arguments for each in _find(argument, folder, left_out)]
     is_one_file = len(arguments) == 1 and Path(arguments[0]).is_file()
     if is_one_file and folder.suffix and not folder.is_dir() and not output.endswith(os.sep):
-        return Plan([Job(found[0][0], _checked_file(folder, format))], left_out)
+        return WorkList([PictureJob(found[0][0], _checked_file(folder, format))], left_out)
     if folder.suffix.lower() in FORMATS and not folder.is_dir():
         raise ImpastoError(f"several pictures cannot be written to the file {output}: give a folder, as in -o out/")
     if not found:
         raise ImpastoError(f"there are no pictures in {', '.join(arguments)}: their names end in {', '.join(_ANSWERS)}")
-    jobs = list(dict.fromkeys(Job(picture, folder / _named(place, format)) for picture, place in found))
+    jobs = list(dict.fromkeys(PictureJob(picture, folder / _named(place, format)) for picture, place in found))
     _check_distinct(jobs)
-    return Plan(jobs, left_out)
+    return WorkList(jobs, left_out)
 
 
 def _find(argument: str, output: Path, left_out: Counter[str]) -> Iterator[tuple[Path, Path]]:
@@ -126,7 +126,7 @@ def _checked_file(file: Path, format: Format) -> Path:  # noqa: A002
     return file
 
 
-def _check_distinct(jobs: Sequence[Job]) -> None:
+def _check_distinct(jobs: Sequence[PictureJob]) -> None:
     pictures = {job.picture.resolve() for job in jobs}
     makers: dict[Path, Path] = {}
     for picture, output in jobs:
