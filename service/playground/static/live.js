@@ -3,6 +3,7 @@
 import { BASE, Problem } from "./api.js";
 import { showCamera, snapshot } from "./camera.js";
 import { milliseconds } from "./facts.js";
+import { DEFAULTS } from "./defaults.js";
 import { brushOf, styleOf } from "./request.js";
 
 const MOST_ON_THE_WAY = 2; // one is painted, the next is there when that is done
@@ -86,7 +87,7 @@ export class Live {
     if (this.#socket?.readyState !== WebSocket.OPEN) return;
     const options = this.#options();
     // What was asked for and is at its default again has to be said.
-    if ("strength" in this.#asked) options.strength ??= 1;
+    if ("strength" in this.#asked) options.strength ??= DEFAULTS.strength;
     if ("preserve_color" in this.#asked) options.preserve_color ??= false;
     this.#asked = options;
     this.#socket.send(JSON.stringify(options));

@@ -6,7 +6,7 @@ import { describe, fillSeconds, fillStyles } from "./gallery.js";
 import { Live } from "./live.js";
 import { Notice } from "./notice.js";
 import { Progress } from "./progress.js";
-import { asCurl, asPython, nameOf, requestOf } from "./request.js";
+import { asCurl, asPython, nameOf, requestOf, setDefaults } from "./request.js";
 import { watchSources } from "./sources.js";
 import { Viewer } from "./viewer.js";
 
@@ -19,6 +19,7 @@ const form = $("desk");
 const desk = () => new FormData(form);
 const mode = () => desk().get("mode");
 
+setDefaults(form);
 const notice = new Notice();
 const viewer = new Viewer();
 const progress = new Progress(() => cancel());

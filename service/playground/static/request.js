@@ -1,5 +1,17 @@
 // From what is set on the desk to a request, and to the same as code. Defaults are left out.
 
+import { DEFAULTS } from "./defaults.js";
+
+/** Sets the controls of options to what the server takes where an option is left out. */
+export function setDefaults(form) {
+  for (const [name, value] of Object.entries(DEFAULTS)) {
+    const control = form.elements.namedItem(name);
+    if (!control || value === null) continue;
+    if (control.type === "checkbox") control.checked = value;
+    else control.value = value;
+  }
+}
+
 /** @param {FormData} desk */
 export function styleOf(desk) {
   const style = desk.get("style");
@@ -12,7 +24,7 @@ export function styleOf(desk) {
 /** The options that say how to paint, apart from the style. */
 export function brushOf(desk) {
   const options = {};
-  if (Number(desk.get("strength")) !== 1) options.strength = Number(desk.get("strength"));
+  if (Number(desk.get("strength")) !== DEFAULTS.strength) options.strength = Number(desk.get("strength"));
   if (desk.has("preserve_color")) options.preserve_color = true;
   return options;
 }
@@ -24,7 +36,7 @@ export function brushOf(desk) {
 export function requestOf(mode, desk) {
   const options = mode === "paint" ? { style: styleOf(desk), ...brushOf(desk) } : enlargingOf(desk);
   if (mode === "paint" && desk.get("size")) options.size = Number(desk.get("size"));
-  if (desk.get("format") !== "auto") options.format = desk.get("format");
+  if (desk.get("format") !== DEFAULTS.format) options.format = desk.get("format");
   const parameters = Object.entries(options).map(([name, value]) => [name, String(value)]);
   return { path: mode === "paint" ? "stylize" : "super-resolve", options, parameters };
 }
@@ -32,7 +44,8 @@ export function requestOf(mode, desk) {
 function enlargingOf(desk) {
   const options = { factor: Number(desk.get("factor")) };
   const blurred = desk.has("blurred");
-  if (!blurred && Number(desk.get("fidelity")) !== 1) options.fidelity = Number(desk.get("fidelity"));
+  const fidelity = Number(desk.get("fidelity"));
+  if (!blurred && fidelity !== DEFAULTS.fidelity) options.fidelity = fidelity;
   for (const name of ["blurred", "self_ensemble", "match_histogram"]) if (desk.has(name)) options[name] = true;
   return options;
 }

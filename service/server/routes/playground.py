@@ -1,65 +1,66 @@
-"""The routes of the playground: one page at `/`, and the files that it consists of."""
+"""The routes of the playground: one page at `/`, the files that it consists of, and the defaults of the options."""
 
-import hashlib
-from pathlib import Path
-from typing import NamedTuple
+import json
+import os
+from typing import Any
 
 from fastapi import APIRouter, Request, Response
-from starlette.exceptions import HTTPException
+from pydantic import BaseModel
+from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
 
+from service.contract.options import StylizeOptions, SuperResolveOptions
 from service.playground import STATIC
 
 _PAGE = "index.html"
-_MEDIA_TYPES = {
-    ".css": "text/css; charset=utf-8",
-    ".html": "text/html; charset=utf-8",
-    ".jpg": "image/jpeg",
-    ".js": "text/javascript; charset=utf-8",
-    ".svg": "image/svg+xml",
+_HEADERS = {
+    "Cache-Control": "no-cache",  # browsers ask each time whether a file changed: names carry no version
+    # blob: pictures are those of the visitor, and the answers.
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "Permissions-Policy": "camera=(self)",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
 }
-# blob: pictures are those of the visitor, and the answers.
-_CONTENT_SECURITY_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-)
 
+
+class _Files(StaticFiles):
+    """The files of the page, which may load nothing from elsewhere."""
+
+    def file_response(
+        self, full_path: "str | os.PathLike[str]", stat_result: os.stat_result, scope: Scope, status_code: int = 200
+    ) -> Response:
+        response = super().file_response(full_path, stat_result, scope, status_code)
+        response.headers.update(_HEADERS)
+        return response
+
+
+_files = _Files(directory=STATIC)
 router = APIRouter(include_in_schema=False)
-
-
-class _File(NamedTuple):
-    content: bytes
-    media_type: str
-    etag: str
-
-
-def _read(path: Path) -> _File:
-    content = path.read_bytes()
-    return _File(content, _MEDIA_TYPES[path.suffix], f'"{hashlib.sha256(content).hexdigest()[:32]}"')
-
-
-_FILES = {path.name: _read(path) for path in sorted(STATIC.iterdir()) if path.suffix in _MEDIA_TYPES}
 
 
 @router.api_route("/", methods=["GET", "HEAD"])
 async def page(request: Request) -> Response:
-    """The page."""
-    return await file(request, _PAGE)
+    """Return the page."""
+    return await _files.get_response(_PAGE, request.scope)
+
+
+@router.api_route("/playground/defaults.js", methods=["GET", "HEAD"])
+async def defaults() -> Response:
+    """Return a JavaScript module with the defaults of all options, by name."""
+    everything = _defaults_of(StylizeOptions) | _defaults_of(SuperResolveOptions)
+    return Response(
+        f"export const DEFAULTS = Object.freeze({json.dumps(everything)});\n",
+        media_type="text/javascript",
+        headers=_HEADERS,
+    )
 
 
 @router.api_route("/playground/{name}", methods=["GET", "HEAD"])
 async def file(request: Request, name: str) -> Response:
-    """What the page consists of."""
-    found = _FILES.get(name)
-    if found is None:
-        raise HTTPException(404)
-    headers = {
-        "Cache-Control": "no-cache",  # asks each time whether it changed: names carry no version
-        "Content-Security-Policy": _CONTENT_SECURITY_POLICY,
-        "ETag": found.etag,
-        "Permissions-Policy": "camera=(self)",
-        "Referrer-Policy": "no-referrer",
-        "X-Content-Type-Options": "nosniff",
-    }
-    if found.etag in (each.strip().removeprefix("W/") for each in request.headers.get("If-None-Match", "").split(",")):
-        return Response(status_code=304, headers=headers)
-    return Response(found.content, media_type=found.media_type, headers=headers)
+    """Return a file that the page consists of."""
+    return await _files.get_response(name, request.scope)
+
+
+def _defaults_of(options: type[BaseModel]) -> dict[str, Any]:
+    return {name: field.default for name, field in options.model_fields.items() if not field.is_required()}

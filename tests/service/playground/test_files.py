@@ -1,5 +1,6 @@
 """The page's files over HTTP."""
 
+import json
 import re
 from pathlib import Path
 
@@ -48,3 +49,14 @@ def test_what_is_not_there_is_a_problem(http: httpx.Client, name: str) -> None:
     answer = http.get(f"/playground/{name}")
     assert answer.status_code == 404
     assert answer.headers["Content-Type"] == "application/problem+json"
+
+
+def test_the_page_starts_with_the_defaults_of_the_server(http: httpx.Client) -> None:
+    answer = http.get("/playground/defaults.js")
+    assert answer.headers["Content-Type"].partition(";")[0] == "text/javascript"
+    defaults = json.loads(re.fullmatch(r"export const DEFAULTS = Object\.freeze\((.*)\);\n", answer.text)[1])
+    operations = http.get("/openapi.json").json()["paths"]
+    for path in ("/stylize", "/super-resolve"):
+        for parameter in operations[path]["post"]["parameters"]:
+            if parameter["in"] == "query" and not parameter["required"]:
+                assert defaults[parameter["name"]] == parameter["schema"].get("default"), parameter["name"]
