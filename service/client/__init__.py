@@ -1,11 +1,12 @@
-"""The client of an Impasto server, sync and async.
+"""The Python SDK of Impasto: a synchronous and an asynchronous client of its HTTP API, which need no torch.
 
-from service.client import Client
+Example:
+    from service.client import Client
 
-with Client("http://localhost:8000") as client:
-    client.stylize("in.jpg", style="muse").save("out.jpg")
-    for answer in client.map(paths, style="muse"):
-        answer.to_pil()
+    with Client("http://localhost:8000") as client:
+        client.stylize("in.jpg", style="muse").save("out.jpg")
+        for answer in client.map(paths, style="muse"):
+            answer.to_pil()
 """
 
 from service.client.answer import Answer

@@ -1,4 +1,4 @@
-"""A picture that the server made."""
+"""The answer to a successful call: a picture, and what the server says about it."""
 
 import io
 import os
@@ -17,38 +17,50 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Answer:
-    """A picture that the server made, and what it told about it."""
+    """A picture that the server made, and what the server says about it."""
 
     content: bytes
-    """The encoded picture."""
+    """The encoded picture, as a file would hold it."""
     media_type: str
+    """The media type of the picture, such as `image/jpeg`."""
     model: str
-    """Name and version of the net, as in `muse@3`; of a blend with shares, as in `muse@3:0.7,candy@1:0.3`."""
+    """The net's name and version, such as `muse@3`; for a blend, each net with its share, such as
+    `muse@3:0.7,candy@1:0.3`."""
     request_id: str
+    """The id under which the server's log mentions the call."""
     timing: dict[str, float]
-    """Milliseconds on the server, by stage: decode, queue, net, encode."""
+    """Milliseconds that each stage took on the server: `decode`, `queue`, `net` and `encode`."""
     frames: int = 1
-    """Of the upload; where it was an animation, the answer is made of the first."""
+    """The number of frames in the upload. The picture is made from the first frame of an animation."""
 
     def save(self, path: str | os.PathLike[str]) -> Path:
-        """Writes the picture to a file.
+        """Write the picture to a file, as it came from the server.
+
+        Args:
+            path: The file to write. An existing file is replaced; its folder must exist.
+
+        Returns:
+            The path of the written file.
 
         Raises:
-            OSError: it cannot be written.
+            OSError: The file cannot be written.
         """
         path = Path(path)
         path.write_bytes(self.content)
         return path
 
     def to_pil(self) -> "Image.Image":
-        """Decodes the picture, with Pillow.
+        """Decode the picture with Pillow.
+
+        Returns:
+            The decoded picture, upright, in the mode that its file has.
 
         Raises:
             ModuleNotFoundError: Pillow is not installed.
-            OSError: this Pillow cannot decode it.
+            OSError: The installed Pillow cannot decode the picture's format.
         """
         try:
-            from PIL import Image  # noqa: PLC0415  (only for who asks for it)
+            from PIL import Image  # noqa: PLC0415  (the client works without Pillow)
         except ModuleNotFoundError as error:
             raise ModuleNotFoundError("to decode pictures, install Pillow: pip install pillow", name="PIL") from error
         image = Image.open(io.BytesIO(self.content))
@@ -57,10 +69,13 @@ class Answer:
 
     @classmethod
     def from_response(cls, response: httpx.Response) -> Self:
-        """Reads a successful answer.
+        """Read the picture and its headers from a successful HTTP response.
+
+        Args:
+            response: A response with a status of 2xx, whose body was read.
 
         Raises:
-            UnexpectedAnswer: it is no picture.
+            UnexpectedAnswer: The response has no picture.
         """
         media_type = response.headers.get("Content-Type", "")
         if not media_type.startswith("image/"):

@@ -1,4 +1,4 @@
-"""The requests by what they are for, and what their outcomes mean; shared by both clients."""
+"""The HTTP requests that the clients make, and the reading of the responses; both clients share them."""
 
 import uuid
 from collections.abc import Mapping
@@ -15,15 +15,18 @@ from service.client.picture import PictureSource, read
 from service.client.retrying import DEADLINE_HEADER, Outcome
 
 TIMEOUT = httpx.Timeout(10.0, read=300.0, write=60.0)
+"""Seconds that each phase of a call may take."""
 LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=3.0)
-"""As many connections as there are calls at once; given up before a server, which keeps them 5 s, hangs up."""
+"""Limits of the connection pool: each concurrent call gets a connection, and an idle one is closed after 3 seconds.
+
+A server closes idle connections after 5 seconds, which would break a request that is just being sent."""
 _REQUEST_ID = "X-Request-ID"
-_CARD, _LISTED = TypeAdapter(Card), TypeAdapter(list[dict[str, JsonValue]])
+_CARD, _DOCUMENTS = TypeAdapter(Card), TypeAdapter(list[dict[str, JsonValue]])
 _Parsed = TypeVar("_Parsed")
 
 
 class Call(NamedTuple):
-    """A request that can be made again and again."""
+    """What a request consists of, so that it can be sent more than once."""
 
     method: str
     path: str
@@ -31,7 +34,7 @@ class Call(NamedTuple):
     content: bytes | None
 
     def request(self, http: httpx.Client | httpx.AsyncClient) -> httpx.Request:
-        """The request, with an id of its own."""
+        """Build the HTTP request, with a new request id."""
         headers = {_REQUEST_ID: uuid.uuid4().hex}
         if self.content is not None:
             headers["Content-Type"] = "application/octet-stream"
@@ -39,72 +42,83 @@ class Call(NamedTuple):
 
 
 def transform(task: Task, picture: PictureSource, options: Mapping[str, object]) -> Call:
-    """Reads the picture, and asks for another.
+    """Read a picture and return the call that sends it to be painted or enlarged.
+
+    Args:
+        task: The task, which is also the path of the route.
+        picture: The picture to send; see `PictureSource`.
+        options: The options of the task by name.
 
     Raises:
-        OSError: the picture cannot be read.
-        TypeError: the picture is none, or the task has no such option.
-        ValueError: the picture is an array that is none.
+        OSError: The picture cannot be read.
+        TypeError: The value is not a `PictureSource`, or the task has no such option.
+        ValueError: The array does not have the shape or type of a picture.
     """
     return Call("POST", f"/{task}", query_of(task, options), read(picture))
 
 
 def models() -> Call:
-    """Asks for all cards."""
+    """Return the call for the cards of all models."""
     return Call("GET", "/models", {}, None)
 
 
 def model(task: Task, name: str) -> Call:
-    """Asks for a card."""
+    """Return the call for the card of one model; the name may have a version, as in `muse@1`."""
     return Call("GET", f"/models/{task}/{quote(name, safe='@')}", {}, None)
 
 
 def task_of(options: Mapping[str, object]) -> Task:
-    """The task of a `map` with these options."""
+    """Return the task that a `map` with these options is for: painting if they have a style, else enlarging."""
     return "stylize" if "style" in options else "super-resolve"
 
 
 def headers_of(deadline: float | None, api_key: str | None) -> dict[str, str]:
-    """Those of every call."""
+    """Return the headers that a client sends with every call.
+
+    Args:
+        deadline: Seconds that the server may take, or None for its own limit.
+        api_key: The key to send, or None for no key.
+    """
     headers = {} if deadline is None else {DEADLINE_HEADER: str(max(1, round(deadline * 1000)))}
     return headers if api_key is None else headers | {"Authorization": f"Bearer {api_key}"}
 
 
 def checked(outcome: Outcome) -> httpx.Response:
-    """The answer, where it is a success.
+    """Return the response if the call succeeded.
 
     Raises:
-        ClientError: it is not.
+        ClientError: The call failed; see `service.client.errors`.
     """
     request_id = outcome.request.headers.get(_REQUEST_ID)
     if isinstance(outcome, httpx.RequestError):
         kind = TimedOut if isinstance(outcome, httpx.TimeoutException) else ConnectionFailed
         raise kind(f"no answer from {outcome.request.url.copy_with(query=None)}: {outcome!r}", request_id) from outcome
     if outcome.is_redirect:
-        raise UnexpectedAnswer(f"{outcome.url} sends us to {outcome.headers.get('Location')}: use its URL", request_id)
+        location = outcome.headers.get("Location")
+        raise UnexpectedAnswer(f"{outcome.url} redirects to {location}: give the client that address", request_id)
     if not outcome.is_success:
         raise error_of(outcome)
     return outcome
 
 
 def parse_card(response: httpx.Response) -> Card:
-    """Reads a card.
+    """Read a model card from a response.
 
     Raises:
-        UnexpectedAnswer: it is none.
+        UnexpectedAnswer: The response is not a model card.
     """
     return _parse(_CARD, response)
 
 
 def parse_cards(response: httpx.Response) -> list[Card]:
-    """Reads a list of cards, and leaves out tasks of newer servers.
+    """Read a list of model cards from a response, leaving out tasks that only a newer server knows.
 
     Raises:
-        UnexpectedAnswer: it is none.
+        UnexpectedAnswer: The response is not a list of model cards.
     """
-    listed = _parse(_LISTED, response)
+    documents = _parse(_DOCUMENTS, response)
     try:
-        return [_CARD.validate_python(card) for card in listed if card.get("task") in TASKS]
+        return [_CARD.validate_python(document) for document in documents if document.get("task") in TASKS]
     except ValidationError as error:
         raise _unexpected(response, error) from error
 

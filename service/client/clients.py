@@ -1,4 +1,4 @@
-"""The sync and the async client, which differ only in how they wait."""
+"""The synchronous and the asynchronous client of a server, with the same methods."""
 
 import asyncio
 import threading
@@ -17,20 +17,31 @@ from service.client.picture import PictureSource
 from service.client.retrying import Outcome, Retries
 
 OnProgress = Callable[[Progress], object] | None
+"""A function that `map` calls with the progress after each picture, or None."""
 
 
 class Client:
-    """Calls an Impasto server. Threads may share it.
+    """A client of an Impasto server for synchronous code.
+
+    Threads may share one client. It keeps connections open between calls: use it in a `with` block, or call `close`.
+
+    Example:
+        with Client("http://localhost:8000") as client:
+            client.stylize("in.jpg", style="muse").save("out.jpg")
 
     Args:
-        url: of the server.
-        api_key: for a server that asks for one.
-        timeout: seconds for each phase, or an `httpx.Timeout`; by default 10 to connect, 60 for the server to take the
-            next part of a picture, and 300 to wait for the next part of its answer.
-        retries: how often a call is repeated after 408, 429, 5xx or a broken connection.
-        deadline: seconds that the server may take for an answer; after more it gives up, `DeadlineExceeded` is raised,
-            and the call is not repeated. The server's own limit if not given.
-        transport: for tests and special networks; see httpx.
+        url: The address of the server. The default is a server on this machine, at port 8000.
+        api_key: The API key to send, for a server that asks for one. None, the default, sends no key.
+        timeout: Seconds that each phase of a call may take, or an `httpx.Timeout` with a limit for each phase. The
+            default is 10 to connect, 60 for the server to take the next part of the upload, and 300 to wait for the
+            next part of the answer.
+        retries: How often a call is repeated after a status of 408, 429, 500, 502, 503 or 504, or after a broken
+            connection. The default is 2; 0 turns retrying off. The client waits longer each time, or as long as the
+            server's `Retry-After` says.
+        deadline: Seconds in which the server must answer. When they are over, the server gives up, `DeadlineExceeded`
+            is raised, and the call is not repeated. None, the default, leaves it to the server's own limit.
+        transport: An httpx transport to send requests with, for tests and special networks. None, the default, is a
+            transport over the network.
     """
 
     def __init__(
@@ -50,31 +61,49 @@ class Client:
         self._retries = retries
 
     def stylize(self, picture: PictureSource, *, style: Style, **options: Unpack[StylizeOptions]) -> Answer:
-        """Paints a photo in a style.
+        """Paint a photo in a style.
+
+        Example:
+            answer = client.stylize("photo.jpg", style={"muse": 0.7, "candy": 0.3}, strength=0.8)
+            answer.save("painting.jpg")
 
         Args:
-            picture: the photo; see `PictureSource`. Encoded, it is in a format that the server reads: JPEG, PNG, WebP,
-                AVIF, TIFF, GIF or HEIC.
-            style: a name from `models`, as in `muse` or `muse@1`, or a blend, as in `muse:0.7,candy:0.3` or
-                `{"muse": 0.7, "candy": 0.3}`.
-            **options: see `StylizeOptions`.
+            picture: The photo: a path, the bytes of a file, a file opened in binary mode, a PIL image or a NumPy array;
+                see `PictureSource`. Files may be JPEG, PNG, WebP, AVIF, TIFF, GIF or, if the server reads it, HEIC.
+            style: The name of a style, such as `muse` or `muse@1`; or a blend of up to 8 styles with their shares, as a
+                mapping or as text, such as `muse:0.7,candy:0.3`. `models` lists the styles.
+            **options: The other options, all of which have defaults; see `StylizeOptions`.
+
+        Returns:
+            The painting, as large as the photo unless `size` was given.
 
         Raises:
-            ClientError: see `service.client.errors`.
-            OSError: the photo cannot be read.
+            ClientError: The call failed; `service.client.errors` lists the classes.
+            OSError: The photo cannot be read.
+            TypeError: There is no such option, or `picture` is not a picture.
+            ValueError: The array does not have the shape or type of a picture.
         """
         return self._transform("stylize", picture, {"style": style, **options})
 
     def super_resolve(self, picture: PictureSource, **options: Unpack[SuperResolveOptions]) -> Answer:
-        """Enlarges a picture by a whole factor.
+        """Enlarge a picture by a whole factor, by default 4.
+
+        Example:
+            client.super_resolve("small.png", factor=8).save("large.png")
 
         Args:
-            picture: see `PictureSource`; likewise.
-            **options: see `SuperResolveOptions`.
+            picture: The picture: a path, the bytes of a file, a file opened in binary mode, a PIL image or a NumPy
+                array; see `PictureSource`. Files may be in the same formats as for `stylize`.
+            **options: The options, all of which have defaults; see `SuperResolveOptions`.
+
+        Returns:
+            The picture, exactly `factor` times as wide and high as the upload.
 
         Raises:
-            ClientError: see `service.client.errors`.
-            OSError: the picture cannot be read.
+            ClientError: The call failed; `service.client.errors` lists the classes.
+            OSError: The picture cannot be read.
+            TypeError: There is no such option, or `picture` is not a picture.
+            ValueError: The array does not have the shape or type of a picture.
         """
         return self._transform("super-resolve", picture, options)
 
@@ -107,22 +136,32 @@ class Client:
         return_errors: bool = False,
         **options: Unpack[MapOptions],
     ) -> Generator[Answer | Exception, None, None]:
-        """Paints many photos in a style, or enlarges many pictures; several at once.
+        """Paint many photos in a style, or enlarge many pictures, several at the same time.
+
+        Example:
+            for path, answer in zip(paths, client.map(paths, style="muse")):
+                answer.save(out / path.name)
 
         Args:
-            pictures: taken as they are needed, at most `2 * concurrency` ahead of the answers.
-            concurrency: calls at once, in threads. While the server is busy (429) they wait, beside their retries.
-            on_progress: is called after each call, from its thread, by one at a time.
-            return_errors: whether to give what a call raised in the place of its answer, and go on.
-            **options: with `style` those of `stylize`, else those of `super_resolve`.
+            pictures: The pictures, each a `PictureSource`. They are read when they are needed: at most
+                `2 * concurrency` of them are ahead of the answers, so a generator may be endless.
+            concurrency: The number of calls made at the same time, each in a thread; at least 1, by default 8. While
+                the server is busy (429) a call waits and is repeated without limit, which does not count as a retry.
+            on_progress: A function that is called with the `Progress` after each picture. It is called from the threads
+                of the calls, but by one thread at a time.
+            return_errors: Whether the exception of a call that failed takes the place of its answer, and the others go
+                on. By default it is raised when its turn comes, which ends the iteration.
+            **options: The options of `stylize` if they include `style`, else those of `super_resolve`.
 
         Returns:
-            The answers in the order of the pictures. `close` it to end early: calls that have begun are waited for, and
-            no others are made.
+            A generator of the answers in the order of the pictures. Call its `close` to end early: it waits for the
+            calls that have begun, and no others are made.
 
         Raises:
-            ClientError: see `service.client.errors`.
-            OSError: a picture cannot be read.
+            ClientError: A call failed; `service.client.errors` lists the classes.
+            OSError: A picture cannot be read.
+            TypeError: There is no such option, or one of `pictures` is not a picture.
+            ValueError: An array does not have the shape or type of a picture.
         """
         stopped = threading.Event()
         tally = Tally(pictures, on_progress)
@@ -141,15 +180,34 @@ class Client:
         return map_in_threads(work, pictures, concurrency, stopped.set)
 
     def models(self) -> list[Card]:
-        """The cards of all models of the server."""
+        """Return the cards of all models of the server: each model's newest version.
+
+        Example:
+            styles = [card.name for card in client.models() if card.task == "stylize"]
+
+        Raises:
+            ClientError: The call failed; `service.client.errors` lists the classes.
+        """
         return calls.parse_cards(self._send(calls.models()))
 
     def model(self, task: Task, name: str) -> Card:
-        """The card of one model, as in `model("stylize", "muse@1")`."""
+        """Return the card of one model: how it was made and how good it measured to be.
+
+        Example:
+            card = client.model("stylize", "muse@1")
+
+        Args:
+            task: The task of the model, `stylize` or `super-resolve`.
+            name: The name of the model, with or without a version. Without one, the newest version is meant.
+
+        Raises:
+            UnknownModel: The server has no such model.
+            ClientError: The call failed in another way; `service.client.errors` lists the classes.
+        """
         return calls.parse_card(self._send(calls.model(task, name)))
 
     def close(self) -> None:
-        """Closes the connections."""
+        """Close the connections; the client cannot be used afterwards."""
         self._http.close()
 
     def __enter__(self) -> Self:
@@ -164,7 +222,13 @@ class Client:
         return Answer.from_response(self._send(calls.transform(task, picture, options), stopped))
 
     def _send(self, call: calls.Call, stopped: threading.Event | None = None) -> httpx.Response:
-        """Makes a call; one of many until they are stopped."""
+        """Send a call, and send it again as often as it may be repeated.
+
+        Args:
+            call: The call to make.
+            stopped: The event that ends the waiting between attempts, for one of many calls. Such a call waits for as
+                long as the server is busy.
+        """
         request = call.request(self._http)
         retries = Retries(self._retries, waits_while_busy=stopped is not None)
         while True:
@@ -183,9 +247,25 @@ class Client:
 
 
 class AsyncClient:
-    """Calls an Impasto server from async code; arguments, methods and errors as for `Client`.
+    """A client of an Impasto server for asynchronous code.
 
-    A call that is cancelled hangs up, and the server drops its picture.
+    It takes the same arguments as `Client`, and has the same methods, which raise the same errors. Tasks of one event
+    loop may share one client: use it in an `async with` block, or await `close`. When a call is cancelled, the client
+    closes its connection and the server drops the picture.
+
+    Example:
+        async with AsyncClient("http://localhost:8000") as client:
+            answer = await client.stylize("in.jpg", style="muse")
+            async for answer in client.map(paths, style="muse"):
+                ...
+
+    Args:
+        url: The address of the server; see `Client`.
+        api_key: The API key to send, or None; see `Client`.
+        timeout: Seconds that each phase of a call may take; see `Client`.
+        retries: How often a call is repeated; see `Client`.
+        deadline: Seconds in which the server must answer; see `Client`.
+        transport: An asynchronous httpx transport to send requests with, or None.
     """
 
     def __init__(
@@ -205,11 +285,42 @@ class AsyncClient:
         self._retries = retries
 
     async def stylize(self, picture: PictureSource, *, style: Style, **options: Unpack[StylizeOptions]) -> Answer:
-        """See `Client.stylize`."""
+        """Paint a photo in a style.
+
+        Args:
+            picture: The photo: a path, the bytes of a file, a file opened in binary mode, a PIL image or a NumPy array;
+                see `PictureSource`.
+            style: The name of a style, such as `muse` or `muse@1`, or a blend of styles; see `Client.stylize`.
+            **options: The other options, all of which have defaults; see `StylizeOptions`.
+
+        Returns:
+            The painting, as large as the photo unless `size` was given.
+
+        Raises:
+            ClientError: The call failed; `service.client.errors` lists the classes.
+            OSError: The photo cannot be read.
+            TypeError: There is no such option, or `picture` is not a picture.
+            ValueError: The array does not have the shape or type of a picture.
+        """
         return await self._transform("stylize", picture, {"style": style, **options})
 
     async def super_resolve(self, picture: PictureSource, **options: Unpack[SuperResolveOptions]) -> Answer:
-        """See `Client.super_resolve`."""
+        """Enlarge a picture by a whole factor, by default 4.
+
+        Args:
+            picture: The picture: a path, the bytes of a file, a file opened in binary mode, a PIL image or a NumPy
+                array; see `PictureSource`.
+            **options: The options, all of which have defaults; see `SuperResolveOptions`.
+
+        Returns:
+            The picture, exactly `factor` times as wide and high as the upload.
+
+        Raises:
+            ClientError: The call failed; `service.client.errors` lists the classes.
+            OSError: The picture cannot be read.
+            TypeError: There is no such option, or `picture` is not a picture.
+            ValueError: The array does not have the shape or type of a picture.
+        """
         return await self._transform("super-resolve", picture, options)
 
     @overload
@@ -241,7 +352,28 @@ class AsyncClient:
         return_errors: bool = False,
         **options: Unpack[MapOptions],
     ) -> AsyncGenerator[Answer | Exception, None]:
-        """See `Client.map`; but calls that have begun are cancelled by `aclose`, and when its reader is cancelled."""
+        """Paint many photos in a style, or enlarge many pictures, several at the same time.
+
+        Args:
+            pictures: The pictures, each a `PictureSource`. They are read when they are needed: at most
+                `2 * concurrency` of them are ahead of the answers.
+            concurrency: The number of calls made at the same time, each in a task; at least 1, by default 8. While the
+                server is busy (429) a call waits and is repeated without limit, which does not count as a retry.
+            on_progress: A function that is called with the `Progress` after each picture.
+            return_errors: Whether the exception of a call that failed takes the place of its answer, and the others go
+                on. By default it is raised when its turn comes, which ends the iteration.
+            **options: The options of `stylize` if they include `style`, else those of `super_resolve`.
+
+        Returns:
+            An asynchronous generator of the answers in the order of the pictures. Its `aclose` ends it early and
+            cancels the calls that have begun, as does cancelling the task that iterates over it.
+
+        Raises:
+            ClientError: A call failed; `service.client.errors` lists the classes.
+            OSError: A picture cannot be read.
+            TypeError: There is no such option, or one of `pictures` is not a picture.
+            ValueError: An array does not have the shape or type of a picture.
+        """
         tally = Tally(pictures, on_progress)
 
         async def work(picture: PictureSource) -> Answer | Exception:
@@ -258,15 +390,28 @@ class AsyncClient:
         return map_in_tasks(work, pictures, concurrency)
 
     async def models(self) -> list[Card]:
-        """See `Client.models`."""
+        """Return the cards of all models of the server: each model's newest version.
+
+        Raises:
+            ClientError: The call failed; `service.client.errors` lists the classes.
+        """
         return calls.parse_cards(await self._send(calls.models()))
 
     async def model(self, task: Task, name: str) -> Card:
-        """See `Client.model`."""
+        """Return the card of one model: how it was made and how good it measured to be.
+
+        Args:
+            task: The task of the model, `stylize` or `super-resolve`.
+            name: The name of the model, with or without a version. Without one, the newest version is meant.
+
+        Raises:
+            UnknownModel: The server has no such model.
+            ClientError: The call failed in another way; `service.client.errors` lists the classes.
+        """
         return calls.parse_card(await self._send(calls.model(task, name)))
 
     async def close(self) -> None:
-        """Closes the connections."""
+        """Close the connections; the client cannot be used afterwards."""
         await self._http.aclose()
 
     async def __aenter__(self) -> Self:

@@ -1,9 +1,9 @@
-"""What a call of the client can raise.
+"""The errors that a call of the client raises.
 
 ClientError
-├── ConnectionFailed           no answer: refused or broken off
+├── ConnectionFailed           no answer: the connection was refused or broken off
 │   └── TimedOut               a phase of the call took longer than its timeout
-├── UnexpectedAnswer           a success, but not what an Impasto server says
+├── UnexpectedAnswer           a successful status, but not the answer of an Impasto server
 └── ProblemError               the server answered with an error
     ├── BadRequest             400 and any other 4xx
     ├── Unauthorized           401
@@ -14,15 +14,16 @@ ClientError
     ├── UnsupportedFormat      415
     ├── Unprocessable          422
     │   ├── BadOption          an option that is unknown or out of range
-    │   └── BadPicture         no picture, a broken one, or one too small
+    │   └── BadPicture         no picture, a broken one, or one that is too small
     ├── Busy                   429
     └── ServerFailed           500 and any other 5xx
-        ├── DamagedWeights     the model's files are not what was published
+        ├── DamagedWeights     the model's files are not those that were published
         ├── Unavailable        503
-        │   └── DeviceLost     until the server is restarted
+        │   └── DeviceLost     the device failed, and works only after a restart of the server
         └── DeadlineExceeded   504
 
-A problem that this client does not know, of a newer server, is raised by its status.
+An error of a newer server whose type this client does not know is raised as the class for its status. Errors that
+retrying may cure are raised only after the client's retries.
 """
 
 from typing import Any
@@ -33,16 +34,17 @@ from model_store.errors import ImpastoError
 
 
 class ClientError(ImpastoError):
-    """Base of all errors of the client."""
+    """The base of all errors that calls of the client raise."""
 
     def __init__(self, message: str, request_id: str | None = None) -> None:
         super().__init__(message)
         self.request_id = request_id
-        """By which the server's log tells of the call, as far as it came there; the same for all its attempts."""
+        """The id under which the server's log mentions the call, if it reached the server; all attempts of a call have
+        the same id."""
 
 
 class ConnectionFailed(ClientError):
-    """The server could not be reached, or broke off, also after retrying."""
+    """The server could not be reached, or broke the connection off, also after retrying."""
 
 
 class TimedOut(ConnectionFailed):
@@ -50,84 +52,88 @@ class TimedOut(ConnectionFailed):
 
 
 class UnexpectedAnswer(ClientError):
-    """The answer is a success, but not what an Impasto server says; is the URL right?"""
+    """The call had a successful status, but not the answer of an Impasto server. Check the URL."""
 
 
 class ProblemError(ClientError):
-    """The server refused or failed; holds its problem document (RFC 9457)."""
+    """The server answered with an error; the attributes hold its problem document (RFC 9457)."""
 
     def __init__(self, response: httpx.Response) -> None:
         document = _document(response)
         self.status = response.status_code
+        """The HTTP status."""
         self.type = str(document.get("type") or "about:blank")
+        """The URI that names the kind of problem, such as `urn:impasto:problem:bad-option`."""
         self.title = str(document.get("title") or response.reason_phrase)
+        """The kind of problem in a few words."""
         self.detail = str(document.get("detail") or response.text[:200])
+        """A sentence that says what is wrong and what to do."""
         request_id = document.get("request_id") or response.headers.get("X-Request-ID")
         super().__init__(f"{self.status} {self.title}: {self.detail} (request {request_id})", request_id)
 
 
 class BadRequest(ProblemError):
-    """400, and any 4xx that has no class of its own."""
+    """The server answered 400, or a 4xx that has no class of its own."""
 
 
 class Unauthorized(ProblemError):
-    """401: no key, or not a valid one; give `api_key`."""
+    """The server answered 401: it asks for an API key, and got none or not a valid one. Set `api_key`."""
 
 
 class NotFound(ProblemError):
-    """404: nothing at this address; is the URL right?"""
+    """The server answered 404: there is nothing at this address. Check the URL."""
 
 
 class UnknownModel(NotFound):
-    """404: no such style or factor."""
+    """The server answered 404: it has no such style, or no model for the factor."""
 
 
 class UploadTimeout(ProblemError):
-    """408: the upload did not end in time, also after retrying."""
+    """The server answered 408: the upload did not arrive in time, also after retrying."""
 
 
 class TooLarge(ProblemError):
-    """413: too many bytes or pixels."""
+    """The server answered 413: the picture has too many bytes or pixels."""
 
 
 class UnsupportedFormat(ProblemError):
-    """415: not an image format that the server takes."""
+    """The server answered 415: the picture is not in a format that it reads."""
 
 
 class Unprocessable(ProblemError):
-    """422: a bad option or a broken picture."""
+    """The server answered 422: an option is bad or the picture is broken."""
 
 
 class BadOption(Unprocessable):
-    """422: an option that the server does not know, or one out of range."""
+    """The server answered 422: it does not know an option, or an option is out of its range."""
 
 
 class BadPicture(Unprocessable):
-    """422: no picture, a broken one, or one too small."""
+    """The server answered 422: the picture is missing, broken or too small."""
 
 
 class Busy(ProblemError):
-    """429: too many requests, also after retrying."""
+    """The server answered 429: it has too many requests at once, also after retrying."""
 
 
 class ServerFailed(ProblemError):
-    """500, and any 5xx that has no class of its own, also after retrying."""
+    """The server answered 500, or a 5xx that has no class of its own, also after retrying."""
 
 
 class DamagedWeights(ServerFailed):
-    """500: the model's files on the server are not what was published."""
+    """The server answered 500: its copy of the model's files is not what was published."""
 
 
 class Unavailable(ServerFailed):
-    """503: starting, draining or out of memory, also after retrying."""
+    """The server answered 503: it is starting, shutting down or out of memory, also after retrying."""
 
 
 class DeviceLost(Unavailable):
-    """503: the server's device failed, and nothing will work until it is restarted."""
+    """The server answered 503: its device failed, and nothing can be computed until the server is restarted."""
 
 
 class DeadlineExceeded(ServerFailed):
-    """504: not ready in time, for the server or for the deadline that the caller set."""
+    """The server answered 504: the picture was not ready within the server's limit, or within the client's deadline."""
 
 
 _URN = "urn:impasto:problem:"
@@ -138,7 +144,7 @@ _BY_TYPE: dict[str, type[ProblemError]] = {
     f"{_URN}device-lost": DeviceLost,
     f"{_URN}unknown-model": UnknownModel,
 }
-"""The problems that are not told by their status alone."""
+"""The classes of problems that share their status with others, by the problem's type."""
 _BY_STATUS: dict[int, type[ProblemError]] = {
     401: Unauthorized,
     404: NotFound,
@@ -153,7 +159,7 @@ _BY_STATUS: dict[int, type[ProblemError]] = {
 
 
 def error_of(response: httpx.Response) -> ProblemError:
-    """The error that stands for an answer that is not a success."""
+    """Return the error for a response with a status of 4xx or 5xx."""
     kind = _BY_TYPE.get(str(_document(response).get("type"))) or _BY_STATUS.get(response.status_code)
     return (kind or (ServerFailed if response.is_server_error else BadRequest))(response)
 

@@ -1,4 +1,4 @@
-"""The same work on many items: several at once, with the results in the order of the items."""
+"""Doing the same work on many items, several at the same time, with the results in the order of the items."""
 
 import asyncio
 import threading
@@ -11,26 +11,26 @@ _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
 _WINDOW = 2
-"""Items taken ahead, for each that is worked on: one slow item does not stop the others at once."""
+"""Items taken from the input for each that may be worked on, so that one slow item does not soon hold up the others."""
 
 
 class Progress(NamedTuple):
-    """How far a `map` is."""
+    """The progress of a `map`."""
 
     done: int
-    """Pictures that were answered."""
+    """The number of pictures that were made."""
     failed: int
-    """Pictures that were not."""
+    """The number of pictures whose calls failed."""
     total: int | None
-    """Pictures in all, where the input knows that."""
+    """The number of pictures in all, or None if the input has no length."""
 
 
 class Tally:
-    """Counts outcomes and tells the progress, from one thread at a time.
+    """A count of outcomes that reports the progress, from one thread at a time.
 
     Args:
-        items: of which the outcomes are counted.
-        on_progress: is told after each.
+        items: The items whose outcomes are counted.
+        on_progress: A function that is called with the progress after each item, or None.
     """
 
     def __init__(self, items: Iterable[object], on_progress: Callable[[Progress], object] | None) -> None:
@@ -39,7 +39,7 @@ class Tally:
         self._lock = threading.Lock()
 
     def count(self, *, failed: bool) -> None:
-        """Counts one outcome."""
+        """Count one outcome and report the progress."""
         with self._lock:
             done, failures, total = self._progress
             self._progress = Progress(done + (not failed), failures + failed, total)
@@ -50,13 +50,15 @@ class Tally:
 def map_in_threads(
     work: Callable[[_Item], _Result], items: Iterable[_Item], concurrency: int, stop: Callable[[], object]
 ) -> Generator[_Result, None, None]:
-    """Works on so many items at once, each in a thread.
+    """Work on many items in threads, and yield the results in the order of the items.
 
     Args:
-        work: is called with each item; whatever it raises ends the iteration when its turn comes.
-        items: taken as they are needed, at most `2 * concurrency` ahead.
-        concurrency: at least 1.
-        stop: is called at the end, also an early one, before it is waited for the work that has begun.
+        work: A function that is called with each item. What it raises is raised when the item's turn comes, and ends
+            the iteration.
+        items: The items, which are taken as they are needed, at most `2 * concurrency` ahead of the results.
+        concurrency: The number of items worked on at the same time; at least 1.
+        stop: A function that is called once at the end, also at an early one, to hasten the work that has begun, which
+            is then waited for.
     """
     source = iter(items)
     taken: deque[Future[_Result]] = deque()
@@ -70,7 +72,7 @@ def map_in_threads(
                     break
                 taken.append(pool.submit(work, item))
                 if taken[0].done():
-                    break  # the next may be long in coming
+                    break  # yield the finished result first, because `next` may take long
             if not taken:
                 return
             yield taken.popleft().result()
@@ -82,18 +84,21 @@ def map_in_threads(
 async def map_in_tasks(
     work: Callable[[_Item], Awaitable[_Result]], items: Iterable[_Item], concurrency: int
 ) -> AsyncGenerator[_Result, None]:
-    """Works on so many items at once, each in a task; all are cancelled and awaited at an early end.
+    """Work on many items in tasks, and yield the results in the order of the items.
+
+    At an early end, all tasks are cancelled and awaited.
 
     Args:
-        work: is called with each item; whatever it raises ends the iteration when its turn comes.
-        items: taken as they are needed, at most `2 * concurrency` ahead.
-        concurrency: at least 1.
+        work: A coroutine function that is called with each item. What it raises is raised when the item's turn comes,
+            and ends the iteration.
+        items: The items, which are taken as they are needed, at most `2 * concurrency` ahead of the results.
+        concurrency: The number of items worked on at the same time; at least 1.
     """
     source = iter(items)
     taken: deque[asyncio.Task[_Result]] = deque()
     slots = asyncio.Semaphore(concurrency)
 
-    async def work_in_turn(item: _Item) -> _Result:
+    async def work_in_slot(item: _Item) -> _Result:
         async with slots:
             return await work(item)
 
@@ -104,9 +109,9 @@ async def map_in_tasks(
                     item = next(source)
                 except StopIteration:
                     break
-                taken.append(asyncio.create_task(work_in_turn(item)))
+                taken.append(asyncio.create_task(work_in_slot(item)))
                 if taken[0].done():
-                    break  # likewise
+                    break  # yield the finished result first, because `next` may take long
             if not taken:
                 return
             yield await taken[0]

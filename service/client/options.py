@@ -1,4 +1,4 @@
-"""The options of the calls: the same names as on the wire, and the same defaults."""
+"""The options that calls of the client take, with the names and defaults of the HTTP API."""
 
 from collections.abc import Mapping
 from typing import TypedDict
@@ -8,55 +8,59 @@ from model_store.suggestion import did_you_mean
 from service.contract import options
 
 Style = str | Mapping[str, float]
-"""A name or `name@version`, or a blend of up to 8: of such names their shares, or the same as text, as in
-`muse:0.7,candy:0.3`; shares are at least 0, and divided by their sum."""
+"""A style, such as `muse` or `muse@1`; or a blend of up to 8, as a mapping from such names to their shares or as text,
+such as `muse:0.7,candy:0.3`. Shares are at least 0, and are divided by their sum."""
 Format = options.RequestedFormat
-"""The format of an answer; `auto` is the upload's."""
+"""The format of an answer: `jpeg`, `png`, `webp`, `avif`, or `auto`, which is that of the upload."""
 
 
 class PictureOptions(TypedDict, total=False):
-    """Of every picture."""
+    """The options that `stylize` and `super_resolve` have in common."""
 
     format: Format
-    """Of the answer; `auto` if not given."""
+    """The format of the answer: `jpeg`, `png`, `webp`, `avif` or `auto`. The default is `auto`: the upload's format,
+    with PNG for TIFF and GIF, and JPEG for HEIC."""
     quality: int
-    """1 to 100, of JPEG, WebP and AVIF; 90 if not given."""
+    """The quality of a JPEG, WebP or AVIF, from 1 to 100. The default is 90."""
     keep_metadata: bool
-    """Whether the answer has the metadata of the upload; False if not given."""
+    """Whether the answer keeps all EXIF and XMP of the upload. The default is False: it keeps the EXIF without the
+    place, the maker's notes and serial numbers."""
 
 
 class StylizeOptions(PictureOptions, total=False):
-    """Of `stylize`."""
+    """The options of `stylize`, besides the style."""
 
     strength: float
-    """From 0, the photo, to 1, the painting; 1 if not given."""
+    """How much of the painting is mixed into the photo, from 0, the photo, to 1, the painting. The default is 1."""
     preserve_color: bool
-    """Whether to keep the colours of the photo; False if not given."""
+    """Whether the painting keeps the colours of the photo. The default is False."""
     size: int | None
-    """Pixels of the longest side to which the photo is resized before it is painted; as it is if not given."""
+    """The longest side, in pixels from 16, to which the photo is resized before it is painted. A smaller one gets
+    broader strokes. The default is None: the photo's own size."""
 
 
 class SuperResolveOptions(PictureOptions, total=False):
-    """Of `super_resolve`."""
+    """The options of `super_resolve`."""
 
     factor: int
-    """Of enlargement: 2, 4 or 8; 4 if not given."""
+    """The factor of enlargement: 2, 4, 8, or another for which the server has a model. The default is 4."""
     fidelity: float
-    """From 1, true to the picture, to 0, sharp with made-up detail; 1 if not given."""
+    """The balance from 1, true to the picture, to 0, sharp with made-up detail. The default is 1."""
     blurred: bool
-    """Whether the picture is soft because it was blurred before it was shrunk, as photos of many cameras are."""
+    """Whether the picture is soft because it was blurred before it was shrunk, as photos of many cameras are. The
+    default is False."""
     self_ensemble: bool
-    """Whether to take the mean over the picture's eight turns and mirrorings: about 0.2 dB better, eight times the
-    work."""
+    """Whether to take the mean over the picture's eight turns and mirrorings, which is about 0.2 dB better and takes
+    eight times the work. The default is False."""
     match_histogram: bool
-    """Whether to give the answer the picture's distribution of colours, channel by channel."""
+    """Whether the answer gets the picture's distribution of colours, channel by channel. The default is False."""
 
 
 class MapOptions(StylizeOptions, SuperResolveOptions, total=False):
-    """Of `map`: with a style those of `stylize`, else those of `super_resolve`."""
+    """The options of `map`: those of `stylize` if `style` is given, else those of `super_resolve`."""
 
     style: Style
-    """What to paint in; to enlarge if not given."""
+    """The style or blend to paint in. Without one, `map` enlarges the pictures."""
 
 
 _OPTIONS: dict[Task, type[options.PictureOptions]] = {
@@ -66,10 +70,13 @@ _OPTIONS: dict[Task, type[options.PictureOptions]] = {
 
 
 def query_of(task: Task, given: Mapping[str, object]) -> dict[str, str]:
-    """What to send of the options: those that are not the default, which an older server need not know.
+    """Return the query parameters for the options.
+
+    Options at their default are left out, so that a server that is older than an option is sent it only when it is
+    used.
 
     Raises:
-        TypeError: the task has no such option.
+        TypeError: The task has no such option.
     """
     defaults = {name: field.default for name, field in _OPTIONS[task].model_fields.items()}
     for name in given:

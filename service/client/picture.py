@@ -1,4 +1,4 @@
-"""What the clients take for a picture, and the bytes they send of it."""
+"""The kinds of values that the clients take as a picture, and how each becomes the bytes of an upload."""
 
 import io
 import os
@@ -14,24 +14,26 @@ if TYPE_CHECKING:
 PictureSource: TypeAlias = (
     "str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO | Image.Image | NDArray[np.uint8]"
 )
-"""A path, encoded bytes, a binary file, a PIL image, or a NumPy array: uint8, `(H, W)`, `(H, W, 3)` or `(H, W, 4)`."""
+"""A picture to send: a path, the bytes of an image file, a file opened in binary mode, a PIL image, or a NumPy array of
+type uint8 and shape `(H, W)`, `(H, W, 3)` or `(H, W, 4)` with values from 0 to 255."""
 
-_MODES_OF_PNG = {"1", "L", "LA", "P", "RGB", "RGBA", "I", "I;16"}
-_FASTEST = 1
-"""The compression of PNG; a better one takes longer than it saves on the way."""
+_PNG_MODES = {"1", "L", "LA", "P", "RGB", "RGBA", "I", "I;16"}
+"""The modes of Pillow images that a PNG can hold."""
+_PNG_COMPRESSION = 1
+"""The level of PNG compression, from 0 to 9. A higher one takes longer than it saves in sending."""
 
 
 def read(picture: PictureSource) -> bytes:
-    """The bytes to send.
+    """Return the bytes to send for a picture.
 
-    A file is read from where it stands, and not closed. Images and arrays are sent as PNG, which loses nothing; images
-    keep their mode (unless PNG has none such), ICC profile and EXIF.
+    An open file is read from its current position and is not closed. Images and arrays are sent as PNG, which loses
+    nothing. Images keep their ICC profile and EXIF, and their mode where PNG has it.
 
     Raises:
-        OSError: it cannot be read.
-        TypeError: it is none of what a picture can be.
-        ValueError: an array has another shape or type.
-        ModuleNotFoundError: it is an array, and Pillow is not installed.
+        OSError: The file cannot be read.
+        TypeError: The value is not a `PictureSource`.
+        ValueError: The array has another shape or type than a picture.
+        ModuleNotFoundError: The picture is an array, and Pillow is not installed.
     """
     if isinstance(picture, bytes | bytearray | memoryview):
         return bytes(picture)
@@ -50,7 +52,8 @@ def read(picture: PictureSource) -> bytes:
     return content
 
 
-# Whoever has an image or an array has imported its module. So neither is imported here before it is needed.
+# An image or an array can only exist once its module is imported. Looking for the module in `sys.modules` keeps the
+# client from importing Pillow and NumPy itself.
 
 
 def _is_image(picture: object) -> "TypeGuard[Image.Image]":
@@ -70,7 +73,7 @@ def _array_as_png(array: "NDArray[Any]") -> bytes:
             "(H, W, 4)"
         )
     try:
-        from PIL import Image  # noqa: PLC0415  (only for who has arrays)
+        from PIL import Image  # noqa: PLC0415  (the client works without Pillow)
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError("to send arrays, install Pillow: pip install pillow", name=error.name) from error
     return _image_as_png(Image.fromarray(array))
@@ -78,23 +81,23 @@ def _array_as_png(array: "NDArray[Any]") -> bytes:
 
 def _image_as_png(image: "Image.Image") -> bytes:
     exif = image.getexif()
-    image = _in_a_mode_of_png(image)
+    image = _in_png_mode(image)
     buffer = io.BytesIO()
     kept = {"exif": exif} if exif else {}
-    image.save(buffer, "PNG", compress_level=_FASTEST, icc_profile=image.info.get("icc_profile"), **kept)
+    image.save(buffer, "PNG", compress_level=_PNG_COMPRESSION, icc_profile=image.info.get("icc_profile"), **kept)
     return buffer.getvalue()
 
 
-def _in_a_mode_of_png(image: "Image.Image") -> "Image.Image":
-    if image.mode in _MODES_OF_PNG:
+def _in_png_mode(image: "Image.Image") -> "Image.Image":
+    if image.mode in _PNG_MODES:
         return image
     profile = image.info.get("icc_profile")
     if image.mode == "CMYK" and profile:
-        from PIL import ImageCms  # noqa: PLC0415  (only for who has images)
+        from PIL import ImageCms  # noqa: PLC0415  (the client works without Pillow)
 
         given, srgb = ImageCms.ImageCmsProfile(io.BytesIO(profile)), ImageCms.createProfile("sRGB")
         converted = ImageCms.profileToProfile(image, given, srgb, outputMode="RGB")
-        assert converted is not None  # noqa: S101  (it is None only where an image is changed in place)
+        assert converted is not None  # noqa: S101  (Pillow returns None only for a conversion in place)
         converted.info.pop("icc_profile", None)
         return converted
     return image.convert("RGBA" if image.has_transparency_data else "RGB")

@@ -1,4 +1,4 @@
-"""How the client is used; checked by mypy as strictly as the project, and by pyright in an editor."""
+"""An application that uses all of the client, which the tests check with mypy as strictly as the project itself."""
 
 import asyncio
 from contextlib import aclosing
@@ -13,7 +13,7 @@ from service.client import Answer, AsyncClient, Busy, Client, ClientError, Probl
 
 
 def paint(url: str, key: str) -> float:
-    """One picture, of each kind."""
+    """Paint and enlarge one picture of each kind that the client takes."""
     with Client(url, api_key=key, timeout=httpx.Timeout(10, read=60), retries=1, deadline=30) as client:
         answer: Answer = client.stylize("in.jpg", style="muse")
         path: Path = answer.save("out.jpg")
@@ -27,18 +27,18 @@ def paint(url: str, key: str) -> float:
 
 
 def paint_many(client: Client, photos: list[Path]) -> None:
-    """Many pictures; the first that fails ends it."""
+    """Paint many photos, ending at the first that fails."""
     for photo, answer in zip(photos, client.map(photos, style="muse", size=1024), strict=True):
         answer.save(photo.with_suffix(".out.jpg"))
 
 
 def say(progress: Progress) -> None:
-    """What `on_progress` is given."""
+    """Print the progress of a `map`."""
     print(f"{progress.done + progress.failed} of {progress.total}")
 
 
 async def enlarge_many(url: str, pictures: list[bytes]) -> list[Answer]:
-    """Many pictures; those that fail are left out."""
+    """Enlarge many pictures, leaving out those that fail."""
     answers = []
     async with AsyncClient(url) as client:
         outcomes = client.map(pictures, factor=4, concurrency=16, on_progress=say, return_errors=True)
@@ -52,7 +52,7 @@ async def enlarge_many(url: str, pictures: list[bytes]) -> list[Answer]:
 
 
 def describe(error: Exception) -> str:
-    """One class for each problem."""
+    """Return what went wrong in a few words, by the class of the error."""
     match error:
         case Busy():
             return "try later"

@@ -1,3 +1,5 @@
+"""The clients against a real server: pictures, models, options and errors."""
+
 import asyncio
 import io
 import subprocess
@@ -68,7 +70,7 @@ def test_an_enlargement_is_given_the_colours_of_the_picture(client: Client, phot
     assert matched.content != client.super_resolve(photo_png).content
 
 
-def test_the_answer_tells_what_the_server_told(client: Client, photo_png: bytes) -> None:
+def test_the_answer_has_what_the_headers_of_the_server_say(client: Client, photo_png: bytes) -> None:
     answer = client.stylize(photo_png, style="muse", format="webp", quality=50)
     assert answer.media_type == "image/webp"
     assert answer.model == "muse@1"
@@ -88,7 +90,7 @@ def test_the_models_of_the_server_are_listed(client: Client) -> None:
 
 
 @pytest.mark.parametrize("more", [{}, {"served_version": 1, "loaded": True}])
-def test_the_models_are_listed_whatever_else_a_server_tells_of_them(more: dict[str, Any]) -> None:
+def test_unknown_fields_of_a_newer_server_do_not_keep_models_from_being_listed(more: dict[str, Any]) -> None:
     cards = Store(BUNDLED).cards()
     told = [card.model_dump(mode="json") | more for card in cards]
     with Client(transport=httpx.MockTransport(lambda _: httpx.Response(200, json=told))) as client:
@@ -103,7 +105,7 @@ def test_the_card_of_a_model_is_read(client: Client, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["muse?", "muse#1", "muse/../muse", "muse%40", ""])
-def test_a_name_with_marks_of_urls_in_it_is_still_a_name(client: Client, name: str) -> None:
+def test_a_model_name_with_url_characters_in_it_is_quoted(client: Client, name: str) -> None:
     with pytest.raises(NotFound):
         client.model("stylize", name)
 
@@ -126,7 +128,7 @@ def test_the_async_client_does_the_same(server: str, photo_png: bytes, photo: Im
     asyncio.run(use())
 
 
-def test_a_picture_that_is_not_there_is_an_os_error(client: Client, tmp_path: Path) -> None:
+def test_a_missing_file_raises_an_os_error(client: Client, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         client.stylize(tmp_path / "nothing.png", style="muse")
 
@@ -142,7 +144,7 @@ def test_a_picture_that_is_not_there_is_an_os_error(client: Client, tmp_path: Pa
         (bytes(3 * 1024**2), {"style": "muse"}, TooLarge),
     ],
 )
-def test_what_the_server_refuses_is_raised_by_its_kind(
+def test_each_refusal_of_the_server_raises_its_own_class(
     client: Client, photo_png: bytes, picture: bytes | None, options: dict[str, Any], kind: type[ProblemError]
 ) -> None:
     with pytest.raises(kind) as refused:
@@ -158,7 +160,7 @@ def test_what_the_server_refuses_is_raised_by_its_kind(
 
 
 def params_sent(call: Callable[[Client | AsyncClient], Any]) -> list[dict[str, str]]:
-    """The query that a call sends, by the sync client and by the async one."""
+    """Return the query that a call sends by the synchronous client, and the one it sends by the asynchronous client."""
     sent = []
 
     def answer(request: httpx.Request) -> httpx.Response:
@@ -187,12 +189,12 @@ SUPER_RESOLVE_DEFAULTS = DEFAULTS | {
 
 
 @pytest.mark.parametrize("options", [{}, STYLIZE_DEFAULTS])
-def test_of_a_photo_nothing_is_sent_that_an_older_server_does_by_itself(options: dict[str, Any]) -> None:
+def test_default_options_of_stylize_are_not_sent(options: dict[str, Any]) -> None:
     assert params_sent(lambda client: client.stylize(b"photo", style="muse", **options)) == [{"style": "muse"}] * 2
 
 
 @pytest.mark.parametrize("options", [{}, SUPER_RESOLVE_DEFAULTS])
-def test_of_an_enlargement_nothing_is_sent_that_an_older_server_does_by_itself(options: dict[str, Any]) -> None:
+def test_default_options_of_super_resolve_are_not_sent(options: dict[str, Any]) -> None:
     assert params_sent(lambda client: client.super_resolve(b"picture", **options)) == [{}, {}]
 
 
@@ -204,7 +206,7 @@ def test_of_an_enlargement_nothing_is_sent_that_an_older_server_does_by_itself(o
         ({"format": "avif", "quality": 1, "keep_metadata": True}, None),
     ],
 )
-def test_the_options_of_a_photo_are_sent(options: dict[str, Any], sent: dict[str, str] | None) -> None:
+def test_other_options_of_stylize_are_sent(options: dict[str, Any], sent: dict[str, str] | None) -> None:
     expected = {"style": "muse"} | (sent or {"format": "avif", "quality": "1", "keep_metadata": "true"})
     assert params_sent(lambda client: client.stylize(b"photo", style="muse", **options)) == [expected] * 2
 
@@ -217,7 +219,7 @@ def test_the_options_of_a_photo_are_sent(options: dict[str, Any], sent: dict[str
         ({"self_ensemble": True, "match_histogram": True}, {"self_ensemble": "true", "match_histogram": "true"}),
     ],
 )
-def test_the_options_of_an_enlargement_are_sent(options: dict[str, Any], sent: dict[str, str]) -> None:
+def test_other_options_of_super_resolve_are_sent(options: dict[str, Any], sent: dict[str, str]) -> None:
     assert params_sent(lambda client: client.super_resolve(b"picture", **options)) == [sent, sent]
 
 
@@ -225,9 +227,7 @@ def test_the_options_of_an_enlargement_are_sent(options: dict[str, Any], sent: d
     ("method", "option", "meant"),
     [("stylize", "strenght", "strength"), ("stylize", "factor", None), ("super_resolve", "fidelty", "fidelity")],
 )
-def test_an_option_that_there_is_not_is_told_before_anything_is_sent(
-    method: str, option: str, meant: str | None
-) -> None:
+def test_an_unknown_option_is_refused_before_anything_is_sent(method: str, option: str, meant: str | None) -> None:
     style = {"style": "muse"} if method == "stylize" else {}
     with Client("http://nowhere") as client, pytest.raises(TypeError, match=option) as refused:
         getattr(client, method)(b"picture", **style, **{option: 1})
@@ -251,7 +251,7 @@ def test_the_client_needs_neither_torch_nor_a_server() -> None:
     assert done.stdout.strip() == "[]"
 
 
-def test_the_public_names_are_these() -> None:
+def test_the_public_names_are_the_clients_their_options_and_all_errors() -> None:
     options = {"Format", "MapOptions", "PictureOptions", "Style", "StylizeOptions", "SuperResolveOptions"}
     kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, ClientError)]
     others = {"Answer", "AsyncClient", "Client", "PictureSource", "Progress"}

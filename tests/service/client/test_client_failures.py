@@ -1,4 +1,4 @@
-"""How the clients meet errors, and when they try again."""
+"""The errors that the clients raise, and the failures after which they repeat a call."""
 
 import asyncio
 import io
@@ -40,14 +40,14 @@ from service.client import (
 
 @pytest.fixture
 def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The seconds that a sync client would have waited; none really does."""
+    """Return a list of the seconds that a synchronous client would have slept; it does not really sleep."""
     seconds: list[float] = []
     monkeypatch.setattr(time, "sleep", seconds.append)
     return seconds
 
 
 class Script(httpx.MockTransport):
-    """A server that gives these outcomes, one after the other; remembers the requests, and the waits between them."""
+    """A transport that gives these outcomes one after the other, and records the requests and the waits."""
 
     def __init__(self, *outcomes: httpx.Response | httpx.TransportError) -> None:
         super().__init__(self._next)
@@ -64,7 +64,7 @@ class Script(httpx.MockTransport):
 
 
 class NoWaiting(asyncio.SelectorEventLoop):
-    """An event loop on which every wait is over at once."""
+    """An event loop that records every wait and ends it at once."""
 
     def __init__(self, waits: list[float]) -> None:
         super().__init__()
@@ -151,7 +151,7 @@ def test_every_status_has_its_error(call: Call, status: int, kind: type[ProblemE
         ("out-of-paint", 507, ServerFailed),
     ],
 )
-def test_every_problem_has_its_error_and_one_of_a_newer_server_that_of_its_status(
+def test_every_problem_type_has_its_error_and_an_unknown_type_the_error_of_its_status(
     name: str, status: int, kind: type[ProblemError]
 ) -> None:
     document = {"type": f"urn:impasto:problem:{name}", "title": "No", "status": status, "detail": "no", "colour": "red"}
@@ -160,14 +160,14 @@ def test_every_problem_has_its_error_and_one_of_a_newer_server_that_of_its_statu
     assert type(refused.value) is kind
 
 
-def test_an_error_document_with_other_things_in_it_is_raised_all_the_same() -> None:
+def test_a_problem_document_with_wrong_types_is_still_raised_by_its_status() -> None:
     document = {"type": None, "title": 7, "detail": [{"loc": ["query", "size"]}]}
     with pytest.raises(Unprocessable, match="size"):
         call_sync(Script(httpx.Response(422, json=document)), retries=0)
 
 
 @pytest.mark.parametrize("body", [b"<h1>Bad gateway</h1>", b"", b"[1]", b"null", b"\xff\xfe"])
-def test_an_error_that_is_no_problem_document_is_raised_all_the_same(body: bytes) -> None:
+def test_an_error_without_a_problem_document_is_still_raised_by_its_status(body: bytes) -> None:
     answer = httpx.Response(502, content=body, headers={"X-Request-ID": "proxy-1"})
     with pytest.raises(ServerFailed) as refused:
         call_sync(Script(answer), retries=0)
@@ -175,14 +175,14 @@ def test_an_error_that_is_no_problem_document_is_raised_all_the_same(body: bytes
     assert refused.value.request_id == "proxy-1"
 
 
-def test_a_closed_port_is_a_failed_connection() -> None:
+def test_a_closed_port_raises_connection_failed() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port = listening.getsockname()[1]
     with Client(f"http://127.0.0.1:{port}", retries=0) as client, pytest.raises(ConnectionFailed):
         client.models()
 
 
-def test_a_server_that_does_not_answer_in_time_is_a_failed_connection() -> None:
+def test_a_server_that_does_not_answer_in_time_raises_timed_out() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
         with Client(url, retries=0, timeout=httpx.Timeout(5, read=0.05)) as client, pytest.raises(TimedOut):
@@ -190,7 +190,7 @@ def test_a_server_that_does_not_answer_in_time_is_a_failed_connection() -> None:
 
 
 @both
-def test_a_failed_connection_has_the_id_under_which_the_server_may_know_it(call: Call) -> None:
+def test_connection_failed_has_the_request_id_that_all_attempts_sent(call: Call) -> None:
     script = Script(httpx.ReadError("broken"), httpx.ReadError("broken"), httpx.ReadError("broken"))
     with pytest.raises(ConnectionFailed) as failed:
         call(script)
@@ -204,7 +204,7 @@ def test_every_call_has_an_id_of_its_own() -> None:
     assert len({request.headers["X-Request-ID"] for request in script.requests}) == 2
 
 
-def test_a_failed_connection_tells_its_cause() -> None:
+def test_connection_failed_has_its_cause() -> None:
     with pytest.raises(ConnectionFailed, match="the cable") as failed:
         call_sync(Script(httpx.ConnectError("the cable is out")), retries=0)
     assert isinstance(failed.value.__cause__, httpx.ConnectError)
@@ -215,14 +215,14 @@ def test_a_failed_connection_tells_its_cause() -> None:
 
 @both
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
-def test_a_passing_failure_is_tried_again(call: Call, status: int) -> None:
+def test_a_temporary_failure_is_retried(call: Call, status: int) -> None:
     script = Script(refusal(status), painted())
     assert call(script).content == b"painted"
     assert len(script.waits) == 1
 
 
 @both
-def test_those_who_are_refused_together_do_not_come_back_together(call: Call) -> None:
+def test_calls_refused_at_the_same_time_wait_differently_long(call: Call) -> None:
     scripts = [Script(refusal(429, **{"Retry-After": "7"}), painted()) for _ in range(5)]
     for script in scripts:
         call(script)
@@ -231,7 +231,7 @@ def test_those_who_are_refused_together_do_not_come_back_together(call: Call) ->
 
 @both
 @pytest.mark.parametrize("status", [429, 503])
-def test_the_server_says_how_long_to_wait(call: Call, status: int) -> None:
+def test_the_wait_is_what_retry_after_says(call: Call, status: int) -> None:
     script = Script(refusal(status, **{"Retry-After": "7"}), painted())
     call(script)
     assert 7 <= script.waits[0] <= 7 * 1.25
@@ -239,7 +239,7 @@ def test_the_server_says_how_long_to_wait(call: Call, status: int) -> None:
 
 @both
 @pytest.mark.parametrize("error", [httpx.ConnectError, httpx.ReadError, httpx.RemoteProtocolError, httpx.ReadTimeout])
-def test_a_broken_connection_is_tried_again(call: Call, error: type[httpx.TransportError]) -> None:
+def test_a_broken_connection_is_retried(call: Call, error: type[httpx.TransportError]) -> None:
     script = Script(error("broken"), error("broken"), painted())
     assert call(script).content == b"painted"
     assert len(script.waits) == 2
@@ -255,14 +255,14 @@ def test_waits_grow_but_stay_short(call: Call) -> None:
 
 @both
 @pytest.mark.parametrize("retry_after", ["", "soon", "-1", "1e9", "Wed, 21 Oct 2015 07:28:00 GMT"])
-def test_a_retry_after_that_is_no_number_of_seconds_is_not_heeded(call: Call, retry_after: str) -> None:
+def test_a_retry_after_that_is_not_a_number_of_seconds_is_ignored(call: Call, retry_after: str) -> None:
     script = Script(refusal(503, **{"Retry-After": retry_after}), painted())
     call(script)
     assert 0 < script.waits[0] < 1
 
 
 @both
-def test_nobody_waits_for_an_hour(call: Call) -> None:
+def test_a_call_that_would_have_to_wait_for_an_hour_is_not_retried(call: Call) -> None:
     script = Script(refusal(503, **{"Retry-After": "3600"}), painted())
     with pytest.raises(Unavailable):
         call(script)
@@ -281,7 +281,7 @@ def test_there_are_no_more_retries_than_asked_for(call: Call, retries: int) -> N
 
 @both
 @pytest.mark.parametrize("status", [400, 401, 404, 413, 415, 422])
-def test_a_refusal_is_not_tried_again(call: Call, status: int) -> None:
+def test_a_permanent_refusal_is_not_retried(call: Call, status: int) -> None:
     script = Script(refusal(status))
     with pytest.raises(ProblemError):
         call(script)
@@ -289,7 +289,7 @@ def test_a_refusal_is_not_tried_again(call: Call, status: int) -> None:
 
 
 @both
-def test_a_deadline_of_the_caller_that_has_passed_is_not_tried_again(call: Call) -> None:
+def test_a_call_whose_deadline_has_passed_is_not_retried(call: Call) -> None:
     script = Script(refusal(504))
     with pytest.raises(DeadlineExceeded):
         call(script, deadline=0.5)
@@ -297,20 +297,20 @@ def test_a_deadline_of_the_caller_that_has_passed_is_not_tried_again(call: Call)
 
 
 @both
-def test_what_passes_is_tried_again_with_a_deadline_too(call: Call) -> None:
+def test_a_temporary_failure_is_retried_with_a_deadline_too(call: Call) -> None:
     script = Script(refusal(503), painted())
     assert call(script, deadline=0.5).content == b"painted"
 
 
 @both
 @pytest.mark.parametrize(("deadline", "sent"), [(None, None), (2, "2000"), (0.25, "250"), (0.0001, "1")])
-def test_a_deadline_is_told_to_the_server_in_milliseconds(call: Call, deadline: float | None, sent: str | None) -> None:
+def test_a_deadline_is_sent_to_the_server_in_milliseconds(call: Call, deadline: float | None, sent: str | None) -> None:
     script = Script(painted())
     call(script, deadline=deadline)
     assert script.requests[0].headers.get("X-Deadline-Ms") == sent
 
 
-def test_a_url_that_is_none_is_not_tried_again(waits: list[float]) -> None:
+def test_an_invalid_url_is_not_retried(waits: list[float]) -> None:
     with Client("impasto.example") as client, pytest.raises(ConnectionFailed):
         client.models()
     assert waits == []
@@ -325,7 +325,7 @@ def test_an_open_file_is_sent_whole_on_every_attempt() -> None:
 
 
 @pytest.mark.usefixtures("waits")
-def test_a_server_that_hangs_up_is_called_again() -> None:
+def test_a_server_that_closes_the_connection_is_called_again() -> None:
     def hang_up_then_answer(listening: socket.socket) -> None:
         first, _ = listening.accept()
         first.recv(65536)
@@ -343,19 +343,19 @@ def test_a_server_that_hangs_up_is_called_again() -> None:
         thread.join()
 
 
-def test_an_address_that_is_no_impasto_server_is_told_by_its_answer() -> None:
+def test_an_address_that_is_not_an_impasto_server_is_named() -> None:
     transport = httpx.MockTransport(lambda _: httpx.Response(200, text="<html>welcome</html>"))
     with Client("http://elsewhere", transport=transport) as client, pytest.raises(UnexpectedAnswer, match="elsewhere"):
         client.models()
 
 
 @pytest.mark.parametrize("media_type", ["text/html; charset=utf-8", ""])
-def test_an_answer_that_is_no_picture_is_told(media_type: str) -> None:
+def test_an_answer_without_a_picture_raises_unexpected_answer(media_type: str) -> None:
     answer = httpx.Response(200, content=b"<html>", headers={"Content-Type": media_type})
     with pytest.raises(UnexpectedAnswer, match="instead of a picture"):
         call_sync(Script(answer))
 
 
-def test_an_address_that_sends_us_on_is_told_with_the_new_one() -> None:
+def test_a_redirect_raises_unexpected_answer_with_the_new_address() -> None:
     with pytest.raises(UnexpectedAnswer, match=r"https://impasto\.example"):
         call_sync(Script(httpx.Response(308, headers={"Location": "https://impasto.example/stylize"})))

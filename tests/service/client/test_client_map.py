@@ -1,4 +1,4 @@
-"""The clients against a real server process, which is small: it takes four pictures at once."""
+"""The clients with many pictures, against a real server process that takes only four at the same time."""
 
 import asyncio
 import contextlib
@@ -23,7 +23,7 @@ AT_ONCE = 4
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    """The address of `impasto serve`."""
+    """Return the address of a process of `impasto serve`."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     command = [Path(sys.executable).with_name("impasto"), "serve", "--port", str(port), "--grace", "5"]
@@ -34,7 +34,7 @@ def url() -> Iterator[str]:
         for line in process.stderr:
             if "running on" in line:
                 break
-        threading.Thread(target=process.stderr.read, daemon=True).start()  # so that its log has room
+        threading.Thread(target=process.stderr.read, daemon=True).start()  # a full pipe would block the server
         yield f"http://127.0.0.1:{port}"
     finally:
         process.terminate()
@@ -42,7 +42,7 @@ def url() -> Iterator[str]:
 
 
 class Relay:
-    """Passes connections on to a server; hangs up on the first few when they have sent something."""
+    """A relay that passes connections on to a server, but closes the first few when they have sent something."""
 
     def __init__(self, url: str, hang_up: int = 0) -> None:
         self._address = ("127.0.0.1", httpx.URL(url).port)
@@ -67,7 +67,7 @@ class Relay:
             self._count(-1)
 
     async def until_open(self, number: int) -> None:
-        """Waits until so many connections are open."""
+        """Wait until so many connections are open."""
         while self.open != number:
             self.changed.clear()
             await self.changed.wait()
@@ -87,14 +87,14 @@ class Relay:
 
 @asynccontextmanager
 async def relaying(relay: Relay) -> AsyncIterator[str]:
-    """Its address."""
+    """Run a relay and return its address."""
     server = await asyncio.start_server(relay, "127.0.0.1", 0)
     async with server:
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
 
 
 class Noting(httpx.AsyncHTTPTransport):
-    """Remembers the statuses of answers."""
+    """A transport that records the statuses of answers."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -108,7 +108,7 @@ class Noting(httpx.AsyncHTTPTransport):
 
 @pytest.fixture
 def pictures(plain_png: Callable[..., bytes]) -> list[bytes]:
-    """200, of widths that tell them apart."""
+    """Return 200 pictures, each of another width."""
     return [plain_png(number, width=16 + number) for number in range(200)]
 
 
@@ -119,8 +119,8 @@ def widths(answers: list[Answer]) -> list[int]:
 # Retries
 
 
-def test_a_server_that_is_busy_is_asked_again_until_it_is_not(url: str, plain_png: Callable[..., bytes]) -> None:
-    """Twelve pictures at once to a server that takes four: the others are refused with a real 429."""
+def test_a_busy_server_is_asked_again_until_it_has_room(url: str, plain_png: Callable[..., bytes]) -> None:
+    """The server takes four of twelve pictures at the same time, and refuses the others with a real 429."""
     transport = Noting()
 
     async def call() -> list[Answer]:
@@ -134,7 +134,7 @@ def test_a_server_that_is_busy_is_asked_again_until_it_is_not(url: str, plain_pn
     assert transport.statuses.count(429) > 0
 
 
-def test_a_server_that_stays_busy_is_told_with_the_id_of_the_request(url: str, plain_png: Callable[..., bytes]) -> None:
+def test_a_server_that_stays_busy_raises_busy_with_the_request_id(url: str, plain_png: Callable[..., bytes]) -> None:
     async def call() -> list[Answer | BaseException]:
         async with AsyncClient(url, retries=0) as client:
             large = plain_png(90, 256, 256)
@@ -150,7 +150,7 @@ def test_a_server_that_stays_busy_is_told_with_the_id_of_the_request(url: str, p
 
 
 @pytest.mark.parametrize(("hang_ups", "retries"), [(1, 2), (2, 2)])
-def test_a_dropped_connection_is_made_again(url: str, photo_png: bytes, hang_ups: int, retries: int) -> None:
+def test_a_dropped_connection_is_opened_again(url: str, photo_png: bytes, hang_ups: int, retries: int) -> None:
     async def call() -> tuple[Answer, int]:
         relay = Relay(url, hang_up=hang_ups)
         async with relaying(relay) as address, AsyncClient(address, retries=retries) as client:
@@ -161,7 +161,7 @@ def test_a_dropped_connection_is_made_again(url: str, photo_png: bytes, hang_ups
     assert connections == hang_ups + 1
 
 
-def test_a_connection_that_is_dropped_again_and_again_is_a_failed_one(url: str, photo_png: bytes) -> None:
+def test_a_connection_that_is_dropped_every_time_raises_connection_failed(url: str, photo_png: bytes) -> None:
     async def call() -> int:
         relay = Relay(url, hang_up=99)
         async with relaying(relay) as address, AsyncClient(address, retries=1) as client:
@@ -175,7 +175,7 @@ def test_a_connection_that_is_dropped_again_and_again_is_a_failed_one(url: str, 
 # Cancellation
 
 
-def test_a_cancelled_call_hangs_up(url: str, plain_png: Callable[..., bytes]) -> None:
+def test_a_cancelled_call_closes_its_connection(url: str, plain_png: Callable[..., bytes]) -> None:
     async def call() -> None:
         relay = Relay(url)
         async with relaying(relay) as address, AsyncClient(address) as client:
@@ -190,7 +190,7 @@ def test_a_cancelled_call_hangs_up(url: str, plain_png: Callable[..., bytes]) ->
     asyncio.run(asyncio.wait_for(call(), SECONDS))
 
 
-def test_a_map_that_is_cancelled_leaves_nothing_behind(url: str, pictures: list[bytes]) -> None:
+def test_a_map_that_is_cancelled_leaves_no_tasks(url: str, pictures: list[bytes]) -> None:
     async def call() -> None:
         begun = asyncio.Event()
 
@@ -210,7 +210,7 @@ def test_a_map_that_is_cancelled_leaves_nothing_behind(url: str, pictures: list[
     asyncio.run(asyncio.wait_for(call(), SECONDS))
 
 
-def test_a_map_that_is_closed_leaves_nothing_behind(url: str, pictures: list[bytes]) -> None:
+def test_a_map_that_is_closed_leaves_no_tasks_and_reads_no_more_pictures(url: str, pictures: list[bytes]) -> None:
     async def call() -> None:
         taken = iter(pictures)
         async with AsyncClient(url) as client:
@@ -223,7 +223,9 @@ def test_a_map_that_is_closed_leaves_nothing_behind(url: str, pictures: list[byt
     asyncio.run(asyncio.wait_for(call(), SECONDS))
 
 
-def test_a_map_in_threads_that_is_closed_leaves_nothing_behind(url: str, pictures: list[bytes]) -> None:
+def test_a_map_in_threads_that_is_closed_leaves_no_threads_and_reads_no_more_pictures(
+    url: str, pictures: list[bytes]
+) -> None:
     taken = iter(pictures)
     with Client(url) as client, closing(client.map(taken, style="muse", concurrency=2)) as answers:
         assert widths([next(answers)]) == [16]
@@ -235,7 +237,7 @@ def test_a_map_in_threads_that_is_closed_leaves_nothing_behind(url: str, picture
 
 
 def test_200_pictures_are_painted_in_their_order_with_8_in_flight(url: str, pictures: list[bytes]) -> None:
-    """The server takes 4 at once: the others wait, and none fails."""
+    """The server takes 4 at the same time: the others wait, and none fails."""
     told: list[Progress] = []
 
     async def call() -> tuple[list[Answer], int]:
@@ -251,7 +253,7 @@ def test_200_pictures_are_painted_in_their_order_with_8_in_flight(url: str, pict
     assert {(each.failed, each.total) for each in told} == {(0, 200)}
 
 
-def test_the_sync_client_maps_alike(url: str, pictures: list[bytes]) -> None:
+def test_the_sync_client_maps_in_order_with_progress(url: str, pictures: list[bytes]) -> None:
     told: list[Progress] = []
     with Client(url) as client:
         answers = list(client.map(pictures[:24], factor=4, format="jpeg", on_progress=told.append))
@@ -261,7 +263,7 @@ def test_the_sync_client_maps_alike(url: str, pictures: list[bytes]) -> None:
 
 
 @pytest.mark.parametrize("kind", ["sync", "async"])
-def test_errors_take_the_places_of_answers_where_that_is_asked_for(url: str, pictures: list[bytes], kind: str) -> None:
+def test_errors_take_the_places_of_answers_with_return_errors(url: str, pictures: list[bytes], kind: str) -> None:
     given: list[Any] = [pictures[0], b"", pictures[1], Path("nothing-here.jpg"), pictures[2]]
 
     async def call() -> list[Answer | Exception]:
@@ -288,7 +290,7 @@ def test_the_first_error_ends_a_map(url: str, pictures: list[bytes]) -> None:
 # How a map takes its input, without a server
 
 
-def test_pictures_are_taken_as_they_are_needed() -> None:
+def test_pictures_are_read_only_as_they_are_needed() -> None:
     transport = httpx.MockTransport(lambda _: httpx.Response(200, headers={"Content-Type": "image/png"}))
     taken = []
 
@@ -313,7 +315,7 @@ def test_an_error_of_the_callback_is_not_swallowed() -> None:
         list(client.map([b"photo"], style="muse", on_progress=fail, return_errors=True))
 
 
-def test_the_total_is_not_known_of_an_input_without_a_length() -> None:
+def test_the_total_is_unknown_for_an_input_without_a_length() -> None:
     transport = httpx.MockTransport(lambda _: httpx.Response(200, headers={"Content-Type": "image/png"}))
     told: list[Progress] = []
     with Client(transport=transport) as client:

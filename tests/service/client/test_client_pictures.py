@@ -1,4 +1,4 @@
-"""What the clients take for a picture, and what they give back."""
+"""The kinds of pictures that the clients take, the bytes that they send, and the answers that they return."""
 
 import io
 import subprocess
@@ -15,7 +15,7 @@ from service.client import Answer, Client, PictureSource
 
 
 def bytes_sent(picture: PictureSource, *statuses: int) -> list[bytes]:
-    """What a client sends of a picture, to a server that answers with these statuses and then well."""
+    """Return the bodies that a client sends to a server that answers with these statuses and then with 200."""
     outcomes = [*statuses, 200]
     sent = []
 
@@ -37,7 +37,7 @@ def test_encoded_pictures_are_sent_as_they_are(kind: Any) -> None:
     assert bytes_sent(kind(b"photo")) == [b"photo"]
 
 
-def test_a_file_is_read_from_where_it_stands_and_not_closed(tmp_path: Path) -> None:
+def test_an_open_file_is_read_from_its_position_and_not_closed(tmp_path: Path) -> None:
     path = tmp_path / "container"
     path.write_bytes(b"headphoto")
     with path.open("rb") as file:
@@ -58,7 +58,7 @@ def test_an_array_is_sent_without_loss(shape: tuple[int, ...]) -> None:
     assert np.array_equal(np.asarray(image), array)
 
 
-def test_a_view_of_an_array_is_sent_as_it_looks() -> None:
+def test_a_strided_view_of_an_array_is_sent_as_the_view() -> None:
     array = np.arange(60, dtype=np.uint8).reshape(5, 4, 3)[::-1, ::2]
     assert np.array_equal(np.asarray(image_sent(array)), array)
 
@@ -67,19 +67,19 @@ def test_a_view_of_an_array_is_sent_as_it_looks() -> None:
     "array",
     [np.zeros((5, 7, 3)), np.zeros((5, 7, 2), np.uint8), np.zeros((1, 5, 7, 3), np.uint8), np.zeros((0, 7), np.uint8)],
 )
-def test_an_array_that_is_no_picture_is_told_before_anything_is_sent(array: Any) -> None:
+def test_an_array_of_a_wrong_shape_or_type_is_refused_before_anything_is_sent(array: Any) -> None:
     with pytest.raises(ValueError, match="uint8"):
         bytes_sent(array)
 
 
 @pytest.mark.parametrize("picture", [io.StringIO("photo"), 7, None, ["a.jpg"]])
-def test_what_is_no_picture_is_told_before_anything_is_sent(picture: Any) -> None:
+def test_a_value_that_is_not_a_picture_is_refused_before_anything_is_sent(picture: Any) -> None:
     with pytest.raises(TypeError, match="is no picture"):
         bytes_sent(picture)
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "I;16"])
-def test_an_image_keeps_the_mode_that_png_has(mode: str, photo: Image.Image) -> None:
+def test_an_image_in_a_mode_of_png_keeps_it(mode: str, photo: Image.Image) -> None:
     image = Image.new(mode, photo.size, 9) if mode == "I;16" else photo.convert(mode)
     sent = image_sent(image)
     assert sent.mode == mode
@@ -119,15 +119,15 @@ def test_an_answer_becomes_an_image(photo_png: bytes, photo: Image.Image) -> Non
 
 
 @pytest.mark.parametrize(("headers", "frames"), [({}, 1), ({"X-Frames": "12"}, 12), ({"X-Frames": "many"}, 1)])
-def test_an_answer_tells_of_how_many_frames_it_has_the_first(headers: dict[str, str], frames: int) -> None:
+def test_an_answer_has_the_number_of_frames_of_the_upload(headers: dict[str, str], frames: int) -> None:
     assert answer_with(b"picture", **headers).frames == frames
 
 
-def test_an_answer_tells_the_stages_that_the_server_timed() -> None:
+def test_an_answer_has_the_times_of_the_stages_on_the_server() -> None:
     assert answer_with(b"picture").timing == {"decode": 1.5, "net": 20}
 
 
-def test_images_and_arrays_need_nothing_before_they_are_given() -> None:
+def test_the_client_imports_neither_pillow_nor_numpy_by_itself() -> None:
     program = """
 import sys
 import httpx
@@ -141,7 +141,7 @@ print(sorted({"torch", "numpy", "PIL"} & set(sys.modules)))
     assert done.stdout.strip() == "[]"
 
 
-def test_without_pillow_images_are_not_to_be_had_and_it_is_said_how_they_are() -> None:
+def test_to_pil_without_pillow_says_how_to_install_it() -> None:
     program = """
 import sys
 import httpx

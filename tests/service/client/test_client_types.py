@@ -1,4 +1,4 @@
-"""The types that the client ships with."""
+"""The type annotations of the client, as a type checker sees them in an application."""
 
 import subprocess
 import sys
@@ -24,12 +24,12 @@ def mypy(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False, cwd=CONFIGURATION.parent)
 
 
-def test_an_application_that_uses_all_of_it_passes_the_strictest_checks() -> None:
+def test_an_application_that_uses_all_of_the_client_passes_strict_mypy() -> None:
     done = mypy(str(EXAMPLE))
     assert done.returncode == 0, done.stdout
 
 
-def test_mistakes_are_found_before_the_application_runs(tmp_path: Path) -> None:
+def test_wrong_calls_are_found_by_mypy(tmp_path: Path) -> None:
     path = tmp_path / "wrong.py"
     path.write_text(WRONG)
     lines = {int(line.split(":")[1]) for line in mypy(str(path)).stdout.splitlines() if ": error:" in line}
