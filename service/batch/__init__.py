@@ -1,5 +1,5 @@
-"""Many pictures from the command line, on this machine or by a server.
+"""Making many pictures from the command line, on this machine or by a server.
 
-The work list says which pictures go where, a painter makes them, several at once, and a reporter tells how far it is.
-Only `service.batch.local` needs torch.
+A work list says which pictures become which files, a painter makes several at the same time, and a reporter prints the
+progress. Only `service.batch.local` needs torch.
 """

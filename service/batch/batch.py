@@ -1,4 +1,4 @@
-"""Makes the pictures of a work list: what is there already is left as it is, and what fails stops no other."""
+"""The run of a batch: files that exist are left as they are, and a picture that fails does not stop the others."""
 
 import asyncio
 import os
@@ -15,45 +15,48 @@ from service.client.options import Format
 
 Outcome = Answer | Exception
 Painter = Callable[[Sequence[Path], Format], AsyncGenerator[Outcome, None]]
-"""Makes pictures of one format, and gives for each, in their order, the answer or what went wrong. Raises what would go
-wrong with all of them."""
+"""A function that makes pictures in one format, and yields for each, in their order, the answer or its error. It raises
+an error that every picture would have."""
 
 
 class Summary(NamedTuple):
-    """What became of the jobs."""
+    """The numbers of jobs by what became of them, and the time that the run took."""
 
     made: int
+    """Files that were made."""
     skipped: int
-    """Were there already."""
+    """Files that existed already."""
     failed: int
+    """Pictures that could not be made or written."""
     left: int
-    """Were not begun, or not ended."""
+    """Jobs that were not begun, or not ended."""
     seconds: float
+    """Seconds from the start of the run to its end."""
 
 
 class Reporter(Protocol):
-    """Is told what happens."""
+    """A receiver of the events of a run, which prints them."""
 
     def skipped(self, job: PictureJob) -> None:
-        """The file is there already."""
+        """Report that a file exists already and is not made."""
 
     def started(self, waiting: int) -> None:
-        """So many files are to be made."""
+        """Report that so many files are going to be made."""
 
     def finished(self, job: PictureJob, outcome: Outcome) -> None:
-        """The file was made, or was not."""
+        """Report that a file was made, or why it was not."""
 
     def ended(self, summary: Summary) -> None:
-        """Nothing more happens."""
+        """Report the summary; nothing more happens after it."""
 
 
 class BatchRun:
-    """Jobs and what became of them.
+    """One run over a list of jobs, which counts what became of them.
 
     Args:
-        jobs: with outputs that differ.
-        report: is told what happens.
-        overwrite: whether to make what is there already anew.
+        jobs: The pictures to make, all with different outputs.
+        report: The reporter of what happens.
+        overwrite: Whether files that exist already are made again.
     """
 
     def __init__(self, jobs: Sequence[PictureJob], report: Reporter, *, overwrite: bool = False) -> None:
@@ -63,15 +66,18 @@ class BatchRun:
         skipped = [] if overwrite else [job for job in jobs if job.output.exists()]
         self._skipped = len(skipped)
         self.waiting = list(jobs) if overwrite else [job for job in jobs if job not in set(skipped)]
-        """Those to be made."""
+        """The jobs whose files are to be made."""
         for job in skipped:
             report.skipped(job)
 
     async def run(self, painter: Painter) -> None:
-        """Makes what is waiting; may be cancelled at any time, and then leaves no half file.
+        """Make the files that are waiting. The run may be cancelled at any time, and then leaves no partial file.
+
+        Args:
+            painter: The painter that makes the pictures.
 
         Raises:
-            Exception: what went wrong with all pictures.
+            Exception: The painter met an error that every picture would have.
         """
         self._report.started(len(self.waiting))
         for format, group in groupby(sorted(self.waiting, key=_format), _format):  # noqa: A001
@@ -82,7 +88,7 @@ class BatchRun:
                     await self._finish(next(turns), outcome)
 
     def end(self) -> Summary:
-        """Reports and tells what became of the jobs."""
+        """Report and return the summary of the run."""
         left = len(self.waiting) - self._made - self._failed
         summary = Summary(self._made, self._skipped, self._failed, left, time.perf_counter() - self._started)
         self._report.ended(summary)
@@ -106,7 +112,7 @@ def _format(job: PictureJob) -> Format:
 
 
 def _write(path: Path, content: bytes) -> None:
-    """Writes aside and renames, so that what is there is always whole."""
+    """Write a file under a temporary name and rename it, so that a file of this name is always whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:

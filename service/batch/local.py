@@ -1,4 +1,4 @@
-"""Pictures made on this machine."""
+"""A painter that makes pictures on this machine."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
@@ -17,14 +17,15 @@ from service.pipeline.runtime import Runtime
 from service.pipeline.settings import ComputeSettings
 
 _MOST_IN_FLIGHT = 64
+"""The largest number of pictures in memory at the same time, each decoded."""
 
 
 @asynccontextmanager
 async def local_painter(options: MapOptions) -> AsyncIterator[Painter]:
-    """Provide a painter that computes on this machine, and keeps the device and all cores busy.
+    """Provide a painter that computes on this machine and keeps the device and all cores busy.
 
     Args:
-        options: All but the format.
+        options: The options of the pictures, except for the format.
 
     Raises:
         Problem: There is no such model, or it cannot be used.
@@ -34,7 +35,7 @@ async def local_painter(options: MapOptions) -> AsyncIterator[Painter]:
     device = choose_device(settings.device)
     share_cores()
     runtime = Runtime(StoreSettings().open(), device, settings)
-    # Twice what the device computes at once, for the next to be ready, and what is decoded and encoded meanwhile.
+    # The device needs the next pictures ready while it computes, and the codec's threads work on others meanwhile.
     computed_at_once = runtime.capacity.lanes * runtime.capacity.batch
     concurrency = min(2 * computed_at_once + settings.codec_threads, _MOST_IN_FLIGHT)
     try:

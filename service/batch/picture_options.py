@@ -1,4 +1,4 @@
-"""The command line's options for pictures: one for each field of the options that the whole service has."""
+"""The picture options of the command line, made from the fields of the service's option models."""
 
 import functools
 import inspect
@@ -14,8 +14,11 @@ from service.contract.options import PictureOptions
 def with_picture_options(options: type[PictureOptions]) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give a command an option for each field of a pydantic model, with its default, range and description.
 
-    The command's parameter `options` gets the values by name. A field for which the command has a parameter of its own
-    is left to that.
+    The command's parameter `options` receives the values by name. A field gets no option here if the command itself has
+    a parameter of that name.
+
+    Args:
+        options: The pydantic model whose fields become options.
     """
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:

@@ -1,4 +1,4 @@
-"""Pictures made by a server."""
+"""A painter that has pictures made by a server."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
@@ -13,12 +13,12 @@ from service.client.options import Format, MapOptions
 
 @asynccontextmanager
 async def remote_painter(url: str, api_key: str | None, options: MapOptions) -> AsyncIterator[Painter]:
-    """Provide a painter that asks a server.
+    """Provide a painter that sends pictures to a server.
 
     Args:
-        url: of the server.
-        api_key: for a server that asks for one.
-        options: all but the format.
+        url: The address of the server.
+        api_key: The API key to send, or None for a server that asks for none.
+        options: The options of the pictures, except for the format.
     """
     async with AsyncClient(url, api_key=api_key) as client:
 
@@ -26,14 +26,14 @@ async def remote_painter(url: str, api_key: str | None, options: MapOptions) -> 
             asked: MapOptions = {**options, "format": format}
             async with aclosing(client.map(pictures, return_errors=True, **asked)) as outcomes:
                 async for outcome in outcomes:
-                    if isinstance(outcome, Exception) and _is_of_all(outcome):
+                    if isinstance(outcome, Exception) and _would_fail_for_all(outcome):
                         raise outcome
                     yield outcome
 
         yield paint
 
 
-def _is_of_all(error: Exception) -> bool:
-    """Whether it goes wrong with every picture if it does with one."""
+def _would_fail_for_all(error: Exception) -> bool:
+    """Return whether the error of one picture would come with every other, too."""
     is_out_of_reach = isinstance(error, ConnectionFailed) and isinstance(error.__cause__, httpx.ConnectError)
     return is_out_of_reach or isinstance(error, BadOption | NotFound | Unauthorized)

@@ -1,4 +1,4 @@
-"""What the command line says about many pictures, as text or as JSON."""
+"""The output of a batch on the command line, as text for people or as JSON for programs."""
 
 import json
 from collections import Counter
@@ -23,10 +23,10 @@ from service.client.answer import Answer
 
 
 class TextReporter:
-    """Lines for people; a bar on stderr instead, where that is a terminal and there are several pictures.
+    """A reporter that prints a line per picture, or a progress bar for several pictures if stderr is a terminal.
 
     Args:
-        work: what is to be done.
+        work: The work list that is reported on.
     """
 
     def __init__(self, work: WorkList) -> None:
@@ -45,20 +45,20 @@ class TextReporter:
         self._task = self._bar.add_task("")
         if work.left_out:
             listed = ", ".join(f"{count} {suffix or 'without a suffix'}" for suffix, count in _sorted(work.left_out))
-            typer.echo(f"left out, as they are no pictures: {listed}", err=True)
+            typer.echo(f"left out, because they are not pictures: {listed}", err=True)
 
     def skipped(self, job: PictureJob) -> None:
-        """The file is there already."""
+        """Report that a file exists already and is not made."""
         if self._is_single:
             typer.echo(f"{job.output} is there already: --overwrite makes it anew")
 
     def started(self, waiting: int) -> None:
-        """So many files are to be made."""
+        """Report that so many files are going to be made."""
         self._bar.start()
         self._bar.update(self._task, total=waiting)
 
     def finished(self, job: PictureJob, outcome: Outcome) -> None:
-        """The file was made, or was not."""
+        """Report that a file was made, or why it was not."""
         self._bar.advance(self._task)
         if not isinstance(outcome, Answer):
             message = f"impasto: {job.picture}: {outcome}"
@@ -70,7 +70,7 @@ class TextReporter:
             typer.echo(f"{job.output}: {outcome.model}, {sum(outcome.timing.values()) / 1000:.1f} s")
 
     def ended(self, summary: Summary) -> None:
-        """Nothing more happens."""
+        """Report the summary."""
         self._bar.stop()
         if self._is_single:
             return
@@ -80,16 +80,16 @@ class TextReporter:
         if summary.failed:
             parts.append(f"{summary.failed} failed")
         if summary.left:
-            parts.append(f"{summary.left} left, with which the same command goes on")
+            parts.append(f"{summary.left} left (the same command goes on with them)")
         typer.echo(", ".join(parts), err=bool(summary.failed or summary.left))
 
 
 class JsonReporter:
-    """One JSON object a line: each picture's, and at the end the summary's.
+    """A reporter that prints one JSON object a line, for each picture and at the end for the summary.
 
     Args:
-        work: what is to be done.
-        stream: where to.
+        work: The work list that is reported on.
+        stream: The stream to print to.
     """
 
     def __init__(self, work: WorkList, stream: TextIO) -> None:
@@ -97,32 +97,32 @@ class JsonReporter:
         self._stream = stream
 
     def skipped(self, job: PictureJob) -> None:
-        """The file is there already."""
+        """Report that a file exists already and is not made."""
         self._print(job, status="skipped")
 
     def started(self, waiting: int) -> None:
-        """So many files are to be made."""
+        """Report that so many files are going to be made."""
 
     def finished(self, job: PictureJob, outcome: Outcome) -> None:
-        """The file was made, or was not."""
+        """Report that a file was made, or why it was not."""
         if isinstance(outcome, Answer):
             self._print(job, status="made", model=outcome.model, frames=outcome.frames, timing=outcome.timing)
         else:
             self._print(job, status="failed", kind=type(outcome).__name__, error=str(outcome))
 
     def ended(self, summary: Summary) -> None:
-        """Nothing more happens."""
+        """Report the summary."""
         self._write({"summary": summary._asdict() | {"left_out": self._left_out}})
 
-    def _print(self, job: PictureJob, **what: object) -> None:
-        self._write({"picture": str(job.picture), "output": str(job.output), **what})
+    def _print(self, job: PictureJob, **fields: object) -> None:
+        self._write({"picture": str(job.picture), "output": str(job.output), **fields})
 
     def _write(self, document: dict[str, object]) -> None:
         print(json.dumps(document), file=self._stream, flush=True)
 
 
 class _RateColumn(ProgressColumn):
-    """Pictures a second."""
+    """A column of the progress bar with the pictures made per second."""
 
     def render(self, task: Task) -> Text:
         return Text(f"{task.speed:.1f}/s" if task.speed else "", style="progress.data.speed")

@@ -1,4 +1,4 @@
-"""Which pictures are to be made, and where they go."""
+"""The work list of a batch: which pictures become which files."""
 
 import glob
 import os
@@ -12,44 +12,47 @@ from model_store.suggestion import did_you_mean
 from service.client.options import Format
 
 FORMATS: dict[str, Format] = {".jpg": "jpeg", ".jpeg": "jpeg", ".png": "png", ".webp": "webp", ".avif": "avif"}
-"""Of the suffixes of files that can be made."""
+"""The formats of the files that can be written, by their suffixes."""
 _ANSWERS: dict[str, Format] = FORMATS | {".tif": "png", ".tiff": "png", ".gif": "png", ".heic": "jpeg", ".heif": "jpeg"}
-"""The formats of what is made of pictures with these suffixes, if no other is asked for."""
+"""The formats in which pictures with these suffixes are written if no other format is asked for."""
 _SUFFIXES: dict[Format, str] = {"jpeg": ".jpg", "png": ".png", "webp": ".webp", "avif": ".avif"}
+"""The suffixes of new files, by their formats."""
 
 
 class PictureJob(NamedTuple):
-    """One picture, and the file that is to be made of it."""
+    """A picture, and the file that is to be made from it."""
 
     picture: Path
     output: Path
 
     @property
     def format(self) -> Format:
-        """Of the file."""
+        """The format of the output, which its suffix says."""
         return FORMATS[self.output.suffix.lower()]
 
 
 class WorkList(NamedTuple):
-    """All that is to be done."""
+    """The jobs that the arguments of a command stand for."""
 
     jobs: list[PictureJob]
+    """The pictures to make."""
     left_out: Counter[str]
-    """How many files of folders are no pictures, by suffix."""
+    """The number of files that were left out because they are not pictures, by suffix."""
 
 
 def list_work(arguments: Sequence[str], output: str, format: Format = "auto") -> WorkList:  # noqa: A002
-    """Finds the pictures, and a place for each.
+    """Find the pictures that the arguments stand for, and choose an output file for each.
 
     Args:
-        arguments: pictures, folders (with all below them that is not hidden) and globs (`**` is any folders).
-        output: a file for one picture, or a folder. The tree below a folder, or below what is fixed of a glob, is kept
-            in it.
-        format: that of the files; `auto` is that of their suffix, or else of the picture's.
+        arguments: Pictures, folders and globs. A folder stands for all pictures below it that are not hidden; in a
+            glob, `**` stands for any number of folders.
+        output: A file for one picture, or a folder. Pictures from a folder keep their place relative to it, and those
+            of a glob their place relative to the folder above its first wildcard.
+        format: The format of the output files. `auto` takes it from the suffix of the output, or of the picture.
 
     Raises:
-        FileNotFoundError: an argument stands for nothing; has a message for the user.
-        ImpastoError: the pictures cannot be written there.
+        FileNotFoundError: An argument stands for no file; the message is for the user.
+        ImpastoError: The pictures cannot be written to the output.
     """
     folder = Path(output)
     left_out: Counter[str] = Counter()
@@ -67,7 +70,7 @@ def list_work(arguments: Sequence[str], output: str, format: Format = "auto") ->
 
 
 def _find(argument: str, output: Path, left_out: Counter[str]) -> Iterator[tuple[Path, Path]]:
-    """Each picture that an argument stands for, with its place in the output."""
+    """Yield each picture that an argument stands for, with its path relative to the output folder."""
     path = Path(argument)
     if path.is_dir():
         for picture in _pictures_below(path, output, left_out):
@@ -90,11 +93,13 @@ def _find(argument: str, output: Path, left_out: Counter[str]) -> Iterator[tuple
 
 
 def _pictures_below(folder: Path, output: Path, left_out: Counter[str]) -> Iterator[Path]:
-    """Those that are not hidden, nor made before."""
-    made = output.resolve()
+    """Yield the pictures below a folder, without hidden ones and without what lies in the output folder."""
+    excluded = output.resolve()
     for parent, folders, names in os.walk(folder):
         place = Path(parent)
-        folders[:] = sorted(each for each in folders if not each.startswith(".") and (place / each).resolve() != made)
+        folders[:] = sorted(
+            each for each in folders if not each.startswith(".") and (place / each).resolve() != excluded
+        )
         for name in sorted(name for name in names if not name.startswith(".")):
             path = place / name
             if path.suffix.lower() in _ANSWERS:
@@ -104,15 +109,15 @@ def _pictures_below(folder: Path, output: Path, left_out: Counter[str]) -> Itera
 
 
 def _fixed_part(pattern: Path) -> Path:
-    """The folder above all wildcards of a glob."""
+    """Return the folder above the first wildcard of a glob."""
     return next(parent for parent in pattern.parents if not glob.has_magic(str(parent)))
 
 
 def _named(place: Path, format: Format) -> Path:  # noqa: A002
-    """The name of what is made, with a suffix of its format; PNG where the picture has none that we write."""
+    """Return the output's path with the suffix of its format, which is PNG for pictures of an unknown suffix."""
     suffix = place.suffix.lower()
-    made = _ANSWERS.get(suffix, "png") if format == "auto" else format
-    return place if FORMATS.get(suffix) == made else place.with_suffix(_SUFFIXES[made])
+    written_as = _ANSWERS.get(suffix, "png") if format == "auto" else format
+    return place if FORMATS.get(suffix) == written_as else place.with_suffix(_SUFFIXES[written_as])
 
 
 def _checked_file(file: Path, format: Format) -> Path:  # noqa: A002

@@ -1,3 +1,5 @@
+"""The run of a batch, with a painter that writes words instead of pictures."""
+
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
@@ -11,7 +13,7 @@ from service.client.options import Format
 
 
 class Notes:
-    """A report that remembers."""
+    """A reporter that records what it is told."""
 
     def __init__(self) -> None:
         self.skipped_: list[str] = []
@@ -33,7 +35,7 @@ class Notes:
 
 
 async def paint(pictures: Sequence[Path], format: Format) -> AsyncGenerator[Outcome, None]:  # noqa: A002
-    """Fails at pictures that are named bad, and stands still at one that is named slow."""
+    """Paint pictures, but fail at those named bad, and wait for ever at one named slow."""
     for picture in pictures:
         if picture.stem == "bad":
             yield ValueError("it is bad")
@@ -47,7 +49,7 @@ def jobs(folder: Path, *names: str) -> list[PictureJob]:
     return [PictureJob(Path("photos", name), folder / "out" / name) for name in names]
 
 
-def test_pictures_are_made_in_folders_that_are_made_too(tmp_path: Path) -> None:
+def test_pictures_are_made_and_so_are_missing_folders(tmp_path: Path) -> None:
     notes = Notes()
     batch = BatchRun(jobs(tmp_path, "a.jpg", "b.png", "2024/c.jpeg"), notes)
     asyncio.run(batch.run(paint))
@@ -59,7 +61,7 @@ def test_pictures_are_made_in_folders_that_are_made_too(tmp_path: Path) -> None:
     assert notes.finished_ == dict.fromkeys(["a.jpg", "b.png", "c.jpeg"], "muse@1")
 
 
-def test_one_bad_picture_is_told_and_the_rest_goes_on(tmp_path: Path) -> None:
+def test_a_bad_picture_is_reported_and_the_others_are_made(tmp_path: Path) -> None:
     notes = Notes()
     batch = BatchRun(jobs(tmp_path, "a.jpg", "bad.jpg", "c.jpg"), notes)
     asyncio.run(batch.run(paint))
@@ -68,7 +70,7 @@ def test_one_bad_picture_is_told_and_the_rest_goes_on(tmp_path: Path) -> None:
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.jpg", "c.jpg"]
 
 
-def test_a_picture_that_cannot_be_written_is_told_and_the_rest_goes_on(tmp_path: Path) -> None:
+def test_a_picture_that_cannot_be_written_counts_as_failed_and_the_others_are_made(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out/2024").touch()
     batch = BatchRun(jobs(tmp_path, "2024/a.jpg", "b.jpg"), Notes())
@@ -77,7 +79,7 @@ def test_a_picture_that_cannot_be_written_is_told_and_the_rest_goes_on(tmp_path:
 
 
 @pytest.mark.parametrize("overwrite", [False, True])
-def test_what_is_there_already_is_made_again_only_when_asked_for(tmp_path: Path, overwrite: bool) -> None:
+def test_an_existing_file_is_made_again_only_with_overwrite(tmp_path: Path, overwrite: bool) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out/a.jpg").write_text("old")
     notes = Notes()
@@ -89,7 +91,7 @@ def test_what_is_there_already_is_made_again_only_when_asked_for(tmp_path: Path,
     assert batch.end()._replace(seconds=0) == Summary(made, skipped, failed=0, left=0, seconds=0)
 
 
-def test_one_that_is_cancelled_tells_what_is_left_and_leaves_no_half_file(tmp_path: Path) -> None:
+def test_a_cancelled_run_counts_what_is_left_and_leaves_no_partial_file(tmp_path: Path) -> None:
     class FirstIsMade(Notes):
         def finished(self, job: PictureJob, outcome: Outcome) -> None:
             super().finished(job, outcome)
@@ -108,7 +110,7 @@ def test_one_that_is_cancelled_tells_what_is_left_and_leaves_no_half_file(tmp_pa
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["a.jpg"]
 
 
-def test_what_goes_wrong_with_all_pictures_ends_it(tmp_path: Path) -> None:
+def test_an_error_of_all_pictures_ends_the_run(tmp_path: Path) -> None:
     async def refuse(*_: object) -> AsyncGenerator[Outcome, None]:
         raise RuntimeError("no such style")
         yield

@@ -1,4 +1,4 @@
-"""`impasto stylize` and `super-resolve` over many pictures."""
+"""The commands `impasto stylize` and `impasto super-resolve` with many pictures."""
 
 import json
 import os
@@ -18,7 +18,7 @@ ENVIRONMENT = os.environ | {"IMPASTO_STORE": "nothing-here", "IMPASTO_DEVICE": "
 
 @pytest.fixture
 def photos(tmp_path: Path, plain_png: Callable[..., bytes]) -> Path:
-    """A folder with five pictures in a tree, one of them broken, and something else."""
+    """Make a folder with a tree of five pictures, one of them broken, and a text file."""
     folder = tmp_path / "photos"
     (folder / "2024").mkdir(parents=True)
     for number, name in enumerate(["a.png", "b.png", "2024/c.png", "2024/d.png"]):
@@ -35,7 +35,7 @@ def impasto(*arguments: str | Path, **environment: str) -> subprocess.CompletedP
 
 
 def lines_of(done: subprocess.CompletedProcess[str]) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
-    """What is told of each picture, by its name, and the summary."""
+    """Return the JSON lines about pictures, by the picture's name, and the summary."""
     *lines, last = (json.loads(line) for line in done.stdout.splitlines())
     return {Path(line["picture"]).name: line for line in lines}, last["summary"]
 
@@ -45,7 +45,7 @@ def names_in(folder: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("where", ["here", "server"])
-def test_a_folder_is_painted_and_the_bad_picture_told(
+def test_a_folder_is_painted_and_its_bad_picture_is_reported(
     photos: Path, tmp_path: Path, where: str, request: pytest.FixtureRequest
 ) -> None:
     server = [] if where == "here" else ["--server", request.getfixturevalue("server")]
@@ -67,7 +67,7 @@ def test_a_folder_is_painted_and_the_bad_picture_told(
         assert image.size == (22, 16)
 
 
-def test_what_is_there_is_skipped_and_the_rest_is_made(photos: Path, tmp_path: Path) -> None:
+def test_existing_files_are_skipped_and_the_others_are_made(photos: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     out.mkdir()
     (out / "a.png").write_bytes(b"made before")
@@ -82,19 +82,19 @@ def test_what_is_there_is_skipped_and_the_rest_is_made(photos: Path, tmp_path: P
     assert (out / "a.png").read_bytes() != b"made before"
 
 
-def test_one_picture_that_is_there_is_left_as_it_is(photos: Path) -> None:
+def test_an_existing_output_of_a_single_picture_is_left_as_it_is(photos: Path) -> None:
     done = impasto("stylize", photos / "a.png", "-o", photos / "b.png", "--style", "muse")
     assert done.returncode == 0
     assert "is there already: --overwrite" in done.stdout
 
 
-def test_nothing_is_loaded_where_there_is_nothing_to_do(photos: Path) -> None:
-    """Torch would take seconds."""
+def test_torch_is_not_imported_when_there_is_nothing_to_do(photos: Path) -> None:
+    """Importing torch alone would take seconds."""
     command = ["stylize", str(photos / "a.png"), "-o", str(photos / "b.png"), "--style", "muse"]
     assert "torch" not in modules_after(*command)
 
 
-def test_a_server_makes_pictures_without_torch_on_this_side(photos: Path, tmp_path: Path, server: str) -> None:
+def test_pictures_made_by_a_server_need_no_torch_here(photos: Path, tmp_path: Path, server: str) -> None:
     command = ["super-resolve", str(photos / "a.png"), "-o", str(tmp_path / "large.webp"), "--server", server]
     modules = modules_after(*command)
     assert modules.isdisjoint({"torch", "numpy", "PIL"})
@@ -103,7 +103,7 @@ def test_a_server_makes_pictures_without_torch_on_this_side(photos: Path, tmp_pa
 
 
 def modules_after(*arguments: str) -> set[str]:
-    """The modules that the command has imported when it ends."""
+    """Return the names of the modules that the command has imported when it ends."""
     program = (
         "import sys, typer; from service.cli import app; app(sys.argv[1:], standalone_mode=False);"
         "print('|' + ' '.join(sys.modules))"
@@ -114,7 +114,7 @@ def modules_after(*arguments: str) -> set[str]:
 
 
 @pytest.mark.parametrize("where", ["here", "server"])
-def test_an_unknown_style_ends_it_at_once_with_the_one_that_was_meant(
+def test_an_unknown_style_ends_the_command_at_once_with_a_suggestion(
     photos: Path, tmp_path: Path, where: str, request: pytest.FixtureRequest
 ) -> None:
     server = [] if where == "here" else ["--server", request.getfixturevalue("server")]
@@ -127,7 +127,7 @@ def test_an_unknown_style_ends_it_at_once_with_the_one_that_was_meant(
     assert not (tmp_path / "out").exists()
 
 
-def test_a_server_that_is_not_there_is_told_once(photos: Path, tmp_path: Path) -> None:
+def test_a_missing_server_is_reported_once(photos: Path, tmp_path: Path) -> None:
     done = impasto("stylize", photos, "-o", tmp_path / "out", "--style", "muse", "--server", "http://127.0.0.1:9")
     assert done.returncode == 1
     assert done.stderr.count("impasto: ") == 1
@@ -167,7 +167,7 @@ def test_an_interrupted_command_says_what_is_left_and_the_next_one_makes_it(
     assert len(names_in(out)) == 30
 
 
-def test_the_bar_is_shown_on_a_terminal_only(photos: Path, tmp_path: Path, server: str) -> None:
+def test_the_progress_bar_is_shown_only_on_a_terminal(photos: Path, tmp_path: Path, server: str) -> None:
     ours, theirs = os.openpty()
     command = [COMMAND, "stylize", photos, "-o", tmp_path / "out", "--style", "muse", "--server", server]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=theirs, env=ENVIRONMENT | {"TERM": "xterm"})
@@ -176,7 +176,7 @@ def test_the_bar_is_shown_on_a_terminal_only(photos: Path, tmp_path: Path, serve
     try:
         while part := os.read(ours, 65536):
             shown += part
-    except OSError:  # which is how the other side's end is told
+    except OSError:  # a pseudo-terminal ends with an error when its other side is closed
         pass
     os.close(ours)
     process.communicate()
@@ -193,7 +193,7 @@ def test_the_bar_is_shown_on_a_terminal_only(photos: Path, tmp_path: Path, serve
 def test_the_shell_completes_styles(typed: str, completed: str) -> None:
     words = f"impasto stylize a.jpg --style {typed}"
     done = impasto(_IMPASTO_COMPLETE="complete_zsh", _TYPER_COMPLETE_ARGS=words)
-    assert completed in done.stdout.replace("\\", "")  # by which zsh takes marks for themselves
+    assert completed in done.stdout.replace("\\", "")  # zsh gets special characters escaped
 
 
 def test_completion_needs_no_torch() -> None:
@@ -203,7 +203,7 @@ def test_completion_needs_no_torch() -> None:
 
 
 @pytest.mark.parametrize(("typed", "meant"), [(("stylise",), "stylize"), (("stylize", "--styel", "x"), "--style")])
-def test_a_mistyped_command_or_option_is_told_with_the_one_that_was_meant(typed: tuple[str, ...], meant: str) -> None:
+def test_a_mistyped_command_or_option_gets_a_suggestion(typed: tuple[str, ...], meant: str) -> None:
     done = impasto(*typed)
     assert done.returncode == 2
     assert meant in done.stderr

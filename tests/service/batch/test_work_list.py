@@ -1,3 +1,5 @@
+"""The work list: which pictures arguments stand for, and where the outputs go."""
+
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +13,7 @@ Make = Callable[..., None]
 
 @pytest.fixture
 def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
-    """Makes empty files in the current folder."""
+    """Return a function that makes empty files in the current folder."""
     monkeypatch.chdir(tmp_path)
 
     def make(*names: str) -> None:
@@ -48,27 +50,27 @@ def test_the_tree_below_a_folder_is_kept(make: Make) -> None:
     assert places(["photos"], "o") == expected | {"photos/2024/may/c.webp": "o/2024/may/c.webp"}
 
 
-def test_of_a_folder_what_is_hidden_or_no_picture_is_left_out_and_the_latter_said(make: Make) -> None:
+def test_hidden_files_and_files_that_are_not_pictures_are_left_out_of_a_folder(make: Make) -> None:
     make("photos/a.jpg", "photos/.b.jpg", "photos/.thumbs/c.jpg", "photos/d.txt", "photos/e.txt", "photos/README")
     planned = list_work(["photos"], "out")
     assert [str(job.picture) for job in planned.jobs] == ["photos/a.jpg"]
     assert planned.left_out == {".txt": 2, "": 1}
 
 
-def test_what_was_made_in_a_folder_below_is_not_made_again(make: Make) -> None:
+def test_an_output_folder_below_the_input_is_not_read(make: Make) -> None:
     make("a.jpg", "out/a.jpg", "out/more/b.jpg")
     assert places(["."], "out") == {"a.jpg": "out/a.jpg"}
     assert places(["**/*.jpg"], "out") == {"a.jpg": "out/a.jpg"}
 
 
-def test_a_quoted_glob_stands_for_its_files_and_keeps_the_tree_below_its_fixed_part(make: Make) -> None:
+def test_a_quoted_glob_keeps_the_tree_below_its_part_without_wildcards(make: Make) -> None:
     make("photos/a.jpg", "photos/b.png", "photos/2024/c.jpg")
     assert places(["photos/*.jpg"], "o") == {"photos/a.jpg": "o/a.jpg"}
     assert places(["photos/**/*.jpg"], "o") == {"photos/a.jpg": "o/a.jpg", "photos/2024/c.jpg": "o/2024/c.jpg"}
     assert places(["photos/*"], "o") == {"photos/a.jpg": "o/a.jpg", "photos/b.png": "o/b.png"}
 
 
-def test_a_file_with_marks_of_globs_in_its_name_is_a_file(make: Make) -> None:
+def test_an_existing_file_with_brackets_in_its_name_is_not_a_glob(make: Make) -> None:
     make("a[1].jpg", "a1.jpg")
     assert places(["a[1].jpg"], "out/") == {"a[1].jpg": "out/a[1].jpg"}
 
@@ -86,7 +88,7 @@ def test_a_file_with_marks_of_globs_in_its_name_is_a_file(make: Make) -> None:
         ("a.tif", "jpeg", "a.jpg"),
     ],
 )
-def test_the_suffix_is_that_of_the_format(make: Make, name: str, format: str, made: str) -> None:  # noqa: A002
+def test_the_output_has_the_suffix_of_its_format(make: Make, name: str, format: str, made: str) -> None:  # noqa: A002
     make(name)
     assert places([name], "out", format=format) == {name: f"out/{made}"}
 
@@ -110,7 +112,7 @@ def test_a_picture_that_is_given_twice_is_made_once(make: Make) -> None:
         (["empty"], "out", "auto", "there are no pictures in empty"),
     ],
 )
-def test_what_cannot_be_written_is_said_before_anything_is(
+def test_an_output_that_cannot_be_written_is_refused_beforehand(
     make: Make,
     arguments: list[str],
     output: str,
@@ -130,7 +132,7 @@ def test_what_cannot_be_written_is_said_before_anything_is(
         ("nowhere/a.jpg", "there is no file nowhere/a.jpg"),
     ],
 )
-def test_an_argument_that_stands_for_nothing_is_told(make: Make, argument: str, words: str) -> None:
+def test_an_argument_that_matches_no_file_is_refused(make: Make, argument: str, words: str) -> None:
     make("coffee.jpg")
     with pytest.raises(FileNotFoundError, match=words):
         list_work([argument], "out")
