@@ -1,6 +1,6 @@
-"""Bytes to pixels and back.
+"""The codec: it decodes the bytes of picture files to pixels, and encodes pixels again.
 
-Pictures come out upright, in the RGB of their own profile, 8 bits per channel, with their alpha beside them.
+A decoded picture is upright, in the RGB of its own colour profile, with 8 bits per channel, and its alpha is separate.
 """
 
 from service.codec.formats import MEDIA_TYPES, NAMES, check_room, preferred

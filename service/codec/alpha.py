@@ -1,4 +1,4 @@
-"""Transparency: colours that nobody sees must not reach those that are seen."""
+"""Transparency: keeping the invisible colours of transparent pixels from influencing the visible ones."""
 
 import numpy as np
 import torch
@@ -7,15 +7,15 @@ from PIL import Image
 from torch import Tensor
 
 _NEIGHBOURHOOD = 9
-"""Pixels across in which the most visible one sets the measure; about the reach of a soft edge."""
+"""Width in pixels of the square around a pixel whose highest alpha it is compared with: about that of a soft edge."""
 
 
 def without_hidden_colours(pixels: Tensor, alpha: Tensor) -> Tensor:
-    """The colours around it in every pixel that is wholly transparent.
+    """Give every wholly transparent pixel the visible colours around it; `pixels` is changed in place.
 
     Args:
-        pixels: uint8, `(H, W, 3)`.
-        alpha: uint8, `(H, W)`.
+        pixels: The colours, uint8 `(H, W, 3)`.
+        alpha: The opacity, uint8 `(H, W)`.
     """
     hidden = alpha == 0
     if hidden.any() and not hidden.all():
@@ -24,14 +24,15 @@ def without_hidden_colours(pixels: Tensor, alpha: Tensor) -> Tensor:
 
 
 def as_seen(pixels: Tensor, alpha: Tensor) -> Tensor:
-    """A picture for a net, which looks at neighbours: each pixel counts as far as it is visible.
+    """Return the picture that a net is to see, in which the colour of a pixel counts as far as it is visible.
 
-    What is as opaque as the most opaque nearby keeps its colour; what is less so takes the colours around it for the
-    rest. So an even transparency changes nothing, and the rim of a soft edge has the colour of its inside.
+    A net looks at neighbours, and so would spread the colours of faint pixels. A pixel that is as opaque as the most
+    opaque one nearby keeps its colour; one that is less opaque is mixed with the colours around it. So an even
+    transparency changes nothing, and the rim of a soft edge gets the colour of its inside.
 
     Args:
-        pixels: uint8, `(H, W, 3)`, without hidden colours.
-        alpha: uint8, `(H, W)`.
+        pixels: The colours, uint8 `(H, W, 3)`, as from `without_hidden_colours`.
+        alpha: The opacity, uint8 `(H, W)`.
     """
     most = _highest_nearby(alpha)
     faint = (alpha > 0) & (alpha < most)
@@ -44,26 +45,26 @@ def as_seen(pixels: Tensor, alpha: Tensor) -> Tensor:
 
 
 def enlarge(alpha: Tensor, factor: int) -> Tensor:
-    """Enlarges an alpha channel, `(H, W)` uint8, by itself (bicubic)."""
+    """Enlarge an alpha channel, uint8 `(H, W)`, by bicubic interpolation to `(H·factor, W·factor)`."""
     height, width = alpha.shape
     enlarged = Image.fromarray(alpha.numpy()).resize((width * factor, height * factor), Image.Resampling.BICUBIC)
     return torch.from_numpy(np.array(enlarged))
 
 
 def _highest_nearby(alpha: Tensor) -> Tensor:
-    """The highest alpha in the neighbourhood of each pixel."""
+    """Return the highest alpha in the neighbourhood of each pixel, `(H, W)`."""
     reach = _NEIGHBOURHOOD // 2
     rows = F.max_pool2d(alpha[None].float(), (_NEIGHBOURHOOD, 1), stride=1, padding=(reach, 0))
     return F.max_pool2d(rows, (1, _NEIGHBOURHOOD), stride=1, padding=(0, reach))[0].byte()
 
 
 def _around(pixels: Tensor, alpha: Tensor, where: Tensor) -> Tensor:
-    """The mean colour of what is visible around some pixels, `(N, 3)`, float.
+    """Return the mean colour of the visible pixels around some pixels, float `(N, 3)` from 0 to 255.
 
     Args:
-        pixels: uint8, `(H, W, 3)`.
-        alpha: uint8, `(H, W)`.
-        where: bool, `(H, W)`; true for N pixels.
+        pixels: The colours, uint8 `(H, W, 3)`.
+        alpha: The opacity, uint8 `(H, W)`.
+        where: The mask of the N pixels, bool `(H, W)`.
     """
     rgba = Image.fromarray(pixels.numpy())
     rgba.putalpha(Image.fromarray(alpha.numpy()))
@@ -75,11 +76,11 @@ def _around(pixels: Tensor, alpha: Tensor, where: Tensor) -> Tensor:
 
 
 def _surroundings(colours: Tensor, weights: Tensor) -> Tensor:
-    """The colours as far as they are visible, and for the rest the mean over an ever larger area (push-pull).
+    """Fill the invisible part of each pixel with the mean colour over an ever larger area (push-pull).
 
     Args:
-        colours: `(1, 3, H, W)`.
-        weights: `(1, 1, H, W)`, from 0 to 1.
+        colours: The colours, `(1, 3, H, W)`.
+        weights: The visible share of each pixel, from 0 to 1, `(1, 1, H, W)`.
     """
     height, width = colours.shape[-2:]
     if height == width == 1 or weights.amin() == 1:

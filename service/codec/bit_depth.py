@@ -1,4 +1,4 @@
-"""Every kind of pixel to 8 bits a channel."""
+"""The conversion of every kind of pixel, such as 16-bit, float and palette, to 8 bits a channel."""
 
 import io
 import sys
@@ -12,27 +12,30 @@ Tile = ImageFile._Tile
 _Samples = npt.NDArray[np.uint16]
 
 _KEPT = ("L", "LA", "RGB", "RGBA", "CMYK", "LAB")
+"""Modes of Pillow that need no conversion."""
 _LOW_BYTES = {";16B": ";16L", ";16L": ";16B", ";16N": ";16B" if sys.byteorder == "little" else ";16L"}
-"""The order of bytes that reads the low one of each sample, where Pillow reads the high one."""
+"""The opposite of each byte order. Pillow keeps only the high byte of each sample, so that with the opposite order it
+reads the low byte."""
 _OPAQUE = np.uint16(0xFFFF)
 _CEILINGS = (1, 0xFF, 0xFFFF, 0xFFFF_FFFF)
+"""The values that may stand for white where a format does not fix one."""
 
 
 def load(image: ImageFile.ImageFile, data: bytes) -> Image.Image:
-    """Decompresses the first frame.
+    """Decompress the first frame of a file to 8 bits a channel.
 
-    16 bits become the nearest 8. What has no fixed range, as float TIFFs, is taken to end at the first of 1 (floats
-    only), 255, 65,535 and 2³² - 1 that holds its largest value.
+    Samples of 16 bits become the nearest of 8 bits. Samples without a fixed range, such as those of float TIFFs, are
+    scaled so that white is the smallest of 1 (for floats only), 255, 65,535 and 2³² - 1 that none of them exceeds.
 
     Args:
-        image: a file that was opened and not loaded.
-        data: the file.
+        image: A file that was opened with Pillow and not loaded.
+        data: The bytes of the file.
 
     Returns:
-        Of mode L, LA, RGB, RGBA, CMYK or LAB.
+        An image of mode L, LA, RGB, RGBA, CMYK or LAB.
 
     Raises:
-        Exception: of any kind, if the file is broken.
+        Exception: The file is broken; Pillow's decoders raise exceptions of many kinds.
     """
     rawmode = _rawmode(image.tile[0]) if image.tile else ""
     if image.mode in _KEPT and rawmode[-4:] in _LOW_BYTES and not rawmode.startswith("RGBa"):
@@ -50,9 +53,10 @@ def load(image: ImageFile.ImageFile, data: bytes) -> Image.Image:
 
 
 def _load_deep(image: ImageFile.ImageFile, rawmode: str, data: bytes) -> Image.Image:
-    """Both bytes of each sample; Pillow alone would cut off the low one."""
+    """Read both bytes of each sample, of which Pillow by itself would drop the low one."""
     if rawmode == "LA;16B":
-        image.tile = [tile._replace(args="RGBA") for tile in image.tile]  # grey's two bytes, then alpha's
+        # The two bytes of grey are read as red and green, and those of alpha as blue and alpha.
+        image.tile = [tile._replace(args="RGBA") for tile in image.tile]
         image.load()
         pairs = np.ascontiguousarray(image)
         return _image("LA", pairs.view(">u2"))

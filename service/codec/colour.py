@@ -1,6 +1,6 @@
-"""ICC profiles: the colours of an upload, sRGB for the nets, and back.
+"""ICC colour profiles: the conversion from an upload's colours to sRGB for the nets, and back.
 
-A picture stays in its own RGB where its profile works in both directions, so that what sRGB cannot hold is not lost.
+A picture stays in its own RGB if its profile can convert in both directions, so that colours outside sRGB are not lost.
 """
 
 import io
@@ -15,40 +15,41 @@ from torch import Tensor
 
 _SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
 SRGB: bytes = _SRGB.tobytes()
+"""An ICC profile of sRGB."""
 _MODES = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK", "Lab": "LAB"}
-"""Of the pictures that a profile of each colour space is for."""
+"""The mode of Pillow that a profile's colour space belongs to."""
 _LARGEST_PROFILE = 4 * 1024**2
-"""In bytes; those of printers have up to three million."""
+"""The most bytes that a profile may have; those of printers have up to three million."""
 _MOST_DIFFERENCE = 2
-"""Levels of 255 by which what is called sRGB may differ from ours."""
+"""The largest difference, in levels of 255, by which a profile may differ from sRGB and still be taken for it."""
 _log = logging.getLogger(__name__)
 
 
 class _Transforms(NamedTuple):
-    """Of an RGB profile; None for both where it is sRGB itself."""
+    """The conversions between an RGB profile and sRGB; both are None if the profile is sRGB itself."""
 
     to_srgb: ImageCms.ImageCmsTransform | None
     from_srgb: ImageCms.ImageCmsTransform | None
 
 
 def to_rgb(image: Image.Image, profile: bytes | None) -> tuple[Image.Image, bytes | None]:
-    """The colours of an opaque picture as RGB, and the profile that these are in.
+    """Convert an opaque picture to RGB.
 
     Args:
-        image: of mode L, RGB, CMYK or LAB.
-        profile: that came with it; one that cannot be used is as none.
+        image: A picture of mode L, RGB, CMYK or LAB.
+        profile: The ICC profile in its file, or None. A profile that cannot be used is ignored.
 
     Returns:
-        The profile is that of the upload where it is of RGB and can be written to, sRGB where it had another one, and
-        None where it had none.
+        The picture, and the profile that its RGB is in: the upload's if that is an RGB profile that can convert in both
+        directions, sRGB if the upload had another one, and None if it had none.
     """
     if profile is None or len(profile) > _LARGEST_PROFILE:
-        return _plainly(image), None
+        return _without_profile(image), None
     try:
         opened = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         space = opened.profile.xcolor_space.strip()
         if space == "RGB" and image.mode in ("RGB", "L"):
-            rgb = _plainly(image)
+            rgb = _without_profile(image)
             if _transforms(profile) is not None:
                 return rgb, profile
             return _converted(rgb, opened), SRGB
@@ -57,24 +58,24 @@ def to_rgb(image: Image.Image, profile: bytes | None) -> tuple[Image.Image, byte
         _log.info("ICC profile ignored: it is of %s, and the picture of %s", space, image.mode)
     except (ImageCms.PyCMSError, OSError) as error:
         _log.info("ICC profile ignored: %s", error)
-    return _plainly(image), None
+    return _without_profile(image), None
 
 
 def to_srgb(pixels: Tensor, profile: bytes | None) -> Tensor:
-    """Converts uint8 RGB, `(H, W, 3)`, from a profile that `to_rgb` gave."""
+    """Convert uint8 RGB, `(H, W, 3)`, from a profile that `to_rgb` returned to sRGB."""
     transforms = _transforms(profile)
     return _apply(pixels, transforms.to_srgb if transforms else None)
 
 
 def from_srgb(pixels: Tensor, profile: bytes | None) -> Tensor:
-    """Converts uint8 RGB, `(H, W, 3)`, to a profile that `to_rgb` gave."""
+    """Convert uint8 RGB, `(H, W, 3)`, from sRGB to a profile that `to_rgb` returned."""
     transforms = _transforms(profile)
     return _apply(pixels, transforms.from_srgb if transforms else None)
 
 
 @lru_cache(maxsize=16)
 def _transforms(profile: bytes | None) -> _Transforms | None:
-    """None for a profile that works in one direction only."""
+    """Return the conversions of an RGB profile, or None if it can convert in one direction only."""
     if profile is None or profile == SRGB:
         return _Transforms(None, None)
     opened = ImageCms.ImageCmsProfile(io.BytesIO(profile))
@@ -92,12 +93,12 @@ def _transforms(profile: bytes | None) -> _Transforms | None:
 
 
 def _converted(image: Image.Image, profile: ImageCms.ImageCmsProfile) -> Image.Image:
-    """To sRGB."""
+    """Convert a picture from its profile to sRGB."""
     transform = ImageCms.buildTransform(profile, _SRGB, image.mode, "RGB")
     return ImageCms.applyTransform(image, transform) or image
 
 
-def _plainly(image: Image.Image) -> Image.Image:
+def _without_profile(image: Image.Image) -> Image.Image:
     return image if image.mode == "RGB" else image.convert("RGB")
 
 

@@ -1,4 +1,4 @@
-"""The formats that pictures come in and go out in."""
+"""The file formats that are read and written, and their limits."""
 
 import importlib.util
 
@@ -11,6 +11,7 @@ MEDIA_TYPES: dict[Format, str] = {
     "webp": "image/webp",
     "avif": "image/avif",
 }
+"""The media types of the formats that are written."""
 ANSWERS: dict[str, Format] = {
     "JPEG": "jpeg",
     "MPO": "jpeg",
@@ -20,7 +21,7 @@ ANSWERS: dict[str, Format] = {
     "TIFF": "png",
     "GIF": "png",
 }
-"""What `auto` stands for: the formats that we read, as Pillow calls them, and those in which they are answered."""
+"""The formats that are read, by Pillow's names, each with the one that `auto` answers it in."""
 
 if importlib.util.find_spec("pillow_heif") is not None:
     import pillow_heif
@@ -29,25 +30,26 @@ if importlib.util.find_spec("pillow_heif") is not None:
     ANSWERS["HEIF"] = "jpeg"
 
 NAMES = ", ".join(name for name in ANSWERS if name != "MPO")
-"""Of the formats that we read, for people."""
+"""The names of the formats that are read, as a list for people."""
 _LONGEST_SIDES: dict[Format, int] = {"jpeg": 65_500, "webp": 16_383, "avif": 65_535}
-"""In pixels; of the formats that have a limit."""
+"""The most pixels that a side can have, for the formats that have a limit."""
 _RANGES: dict[str, RequestedFormat] = {
     "*/*": "auto",
     "image/*": "auto",
     **{media_type: format for format, media_type in MEDIA_TYPES.items()},  # noqa: A001
 }
+"""The formats that the media ranges of an `Accept` header ask for."""
 
 
 def preferred(accept: str) -> RequestedFormat:
-    """The format that the header `Accept` (RFC 9110, section 12.5.1) asks for.
+    """Return the format that an `Accept` header (RFC 9110, section 12.5.1) asks for.
 
     Args:
-        accept: media ranges, as in `image/avif, image/webp;q=0.8`.
+        accept: The value of the header: media ranges, such as `image/avif, image/webp;q=0.8`.
 
     Returns:
-        That of the highest weight, the first of several; `auto` where `image/*` or `*/*` weighs as much, or where none
-        that we write is named.
+        The format with the highest weight, the first if there are several; `auto` if `image/*` or `*/*` has the same
+        weight, or if the header names no format that is written.
     """
     best: RequestedFormat = "auto"
     highest = 0.0
@@ -60,10 +62,10 @@ def preferred(accept: str) -> RequestedFormat:
 
 
 def check_room(format: Format, width: int, height: int) -> None:  # noqa: A002
-    """Makes sure that a format can hold a picture of this size.
+    """Check that a format can hold a picture of this width and height in pixels.
 
     Raises:
-        TooLarge: it cannot.
+        TooLarge: A side is longer than the format allows.
     """
     longest = _LONGEST_SIDES.get(format)
     if longest is not None and max(width, height) > longest:
@@ -74,7 +76,7 @@ def check_room(format: Format, width: int, height: int) -> None:  # noqa: A002
 
 
 def _weight(parameters: list[str]) -> float:
-    """1 unless it is given; 0 where that cannot be read."""
+    """Return the weight among the parameters of a media range: 1 if there is none, and 0 if it cannot be read."""
     try:
         return next((float(each[2:]) for each in parameters if each.startswith("q=")), 1.0)
     except ValueError:

@@ -1,4 +1,4 @@
-"""What a file says about its picture: the EXIF and XMP that an answer carries on."""
+"""The metadata of a picture file: the EXIF and XMP of an upload that its answer keeps."""
 
 import logging
 import re
@@ -11,54 +11,57 @@ _STRUCTURE = frozenset(
     {
         *(254, 255, 256, 257, 258, 259, 262, 263, 266, 273, 277, 278, 279, 284, 301, 317, 318, 319, 320, 322, 323, 324),
         *(325, 330, 332, 334, 336, 338, 339, 340, 341, 347, 512, 513, 514, 529, 530, 531, 532),
-        *(700, 33723, 34377, 34675),  # XMP, IPTC, Photoshop's and the profile, which are not EXIF
+        *(700, 33723, 34377, 34675),  # XMP, IPTC, Photoshop's data and the ICC profile, which are not EXIF
         *(Base.ExifImageWidth, Base.ExifImageHeight),
         *(IFD.Exif, IFD.GPSInfo, IFD.Interop),  # offsets, which are made anew
     }
 )
-"""Tags that tell how the pixels of the upload are stored."""
+"""Tags that describe how the pixels of the upload are stored, which the answer never keeps."""
 _PRIVATE = frozenset(
     {
-        Base.MakerNote,  # unknown to us, and often with places and serial numbers
+        Base.MakerNote,  # has no public format, and often holds places and serial numbers
         Base.CameraOwnerName,
         Base.BodySerialNumber,
         Base.LensSerialNumber,
         Base.ImageUniqueID,
     }
 )
-"""Tags that tell by whom, where, or by which very camera the picture was taken."""
+"""Tags that may identify the photographer, the place or the individual camera."""
 _XMP_ORIENTATION = re.compile(rb'tiff:Orientation\s*=\s*"[^"]*"|<tiff:Orientation>[^<]*</tiff:Orientation>')
 _log = logging.getLogger(__name__)
 
 
 class Metadata(NamedTuple):
-    """What goes into the answer as it is."""
+    """The metadata that an answer keeps, as the bytes that are written."""
 
     exif: bytes | None = None
+    """The EXIF, or None if there is none."""
     xmp: bytes | None = None
+    """The XMP, or None if there is none."""
 
 
 def orientation_of(image: Image.Image) -> int:
-    """How to turn it, 1 to 8 as in EXIF; 1 where that is not said, or cannot be read."""
+    """Return the EXIF orientation of an image, from 1 to 8; 1, upright, if there is none or it cannot be read."""
     try:
         return int(image.getexif().get(Base.Orientation, 1))
-    except Exception as error:  # its parser raises anything on broken files
+    except Exception as error:  # Pillow's EXIF parser raises exceptions of many kinds on broken files
         _log.info("EXIF ignored: %s", error)
         return 1
 
 
 def read(image: Image.Image, *, keep_all: bool) -> Metadata:
-    """What the answer is to say.
+    """Read the metadata that the answer to an upload keeps.
 
-    Never the orientation, for the answer is upright; nor the size; nor the thumbnail, which shows the upload.
+    It never includes the orientation, because the answer is upright, nor the size, nor the thumbnail, which shows the
+    upload.
 
     Args:
-        image: after it was loaded.
-        keep_all: also the place, the maker's notes, serial numbers, and XMP.
+        image: The image, which was loaded.
+        keep_all: Whether to include the place, the maker's notes, serial numbers and the XMP.
     """
     try:
         exif = _exif(image.getexif(), keep_all=keep_all)
-    except Exception as error:  # as above
+    except Exception as error:  # Pillow's EXIF parser raises exceptions of many kinds on broken files
         _log.info("EXIF ignored: %s", error)
         exif = None
     return Metadata(exif, _xmp(image) if keep_all else None)

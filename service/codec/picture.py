@@ -1,4 +1,4 @@
-"""A decoded picture."""
+"""The decoded picture, which reading returns and writing takes."""
 
 from typing import NamedTuple
 
@@ -9,14 +9,15 @@ from service.contract.options import Format
 
 
 class DecodedPicture(NamedTuple):
-    """Upright pixels, and what else a file says of them."""
+    """An upright picture in memory, with the profile and metadata of its file."""
 
     pixels: Tensor
-    """uint8, `(H, W, 3)`: RGB in the colours of the profile."""
+    """The colours: RGB in the colour space of the profile, uint8 `(H, W, 3)`."""
     alpha: Tensor | None
-    """uint8, `(H, W)`; None for opaque pictures."""
+    """The opacity, uint8 `(H, W)`; None for opaque pictures."""
     format: Format
-    """In which it is, or is to be, written."""
+    """The format that the picture is answered in."""
     profile: bytes | None = None
-    """The ICC profile, of RGB; None is sRGB that does not say so."""
+    """The ICC profile of the RGB; None is sRGB whose file has no profile."""
     metadata: Metadata = Metadata()
+    """The EXIF and XMP that are written with the picture."""

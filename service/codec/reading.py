@@ -1,4 +1,4 @@
-"""Bytes to a picture."""
+"""The reading of picture files: first the header, for what the picture will cost, then the pixels."""
 
 import contextlib
 import io
@@ -20,14 +20,15 @@ _SIGNATURES = (
     *((0, signature) for signature in (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"II*\0", b"MM\0*")),
     *((8, b"WEBP"), (4, b"ftypavi"), *([(4, b"ftyphei")] if "HEIF" in ANSWERS else [])),
 )
-"""Offsets and bytes by which even a file that breaks off can be told."""
+"""Offsets and bytes that identify the formats, also in a file that was cut short."""
 _ANIMATED = ("GIF", "PNG", "WEBP", "AVIF", "TIFF")
-"""Formats whose further pictures are frames or pages, not previews of the first."""
+"""Formats whose further pictures are frames or pages; in other formats they are previews of the first."""
 _MOST_FRAMES = 10_000
+"""The most frames that an animation may have."""
 _MOST_PAGES = 1_000
-"""Of a TIFF; to find a page takes longer than to find a frame."""
+"""The most pages that a TIFF may have; finding a page takes longer than finding a frame."""
 _MOST_SCANS = 500
-"""Of a progressive JPEG, each of which costs a pass over all pixels; there are about ten."""
+"""The most scans that a progressive JPEG may have. Each costs a pass over all pixels; usual files have about ten."""
 _TRANSPOSITIONS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -37,42 +38,46 @@ _TRANSPOSITIONS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-"""That make upright what EXIF says lies otherwise."""
+"""The transposition that makes a picture upright, by its EXIF orientation."""
 _DRAFT_GAP = 2
-"""How many times larger than wanted a JPEG is at least decoded before it is resized, for quality."""
+"""The least factor by which a JPEG is decoded larger than wanted before it is resized, which keeps it sharp."""
 _log = logging.getLogger(__name__)
 
 
 class Header(NamedTuple):
-    """What is known of a picture before it is decoded."""
+    """The header of a picture file, which is known before the picture is decoded."""
 
     image: ImageFile.ImageFile
-    """Nothing of it is decompressed yet; once only."""
+    """The opened file, of which nothing is decompressed yet; it can be decoded once only."""
     data: bytes
-    """The file."""
+    """The bytes of the file."""
     format: Format
-    """In which it is answered unless another is asked for."""
+    """The format in which the picture is answered unless another is asked for."""
     frames: int
-    """Of an animation, or pages; 1 for others."""
+    """The number of frames of an animation or pages of a TIFF; 1 for other pictures."""
 
     @property
     def width(self) -> int:
-        """In pixels, as stored: EXIF may exchange it with the height."""
+        """The stored width in pixels; the EXIF orientation may exchange it with the height."""
         return self.image.width
 
     @property
     def height(self) -> int:
-        """In pixels, as stored."""
+        """The stored height in pixels."""
         return self.image.height
 
 
 def read_header(data: bytes, max_pixels: int) -> Header:
-    """Reads the header of a picture in one of the formats of `ANSWERS`; decompresses nothing.
+    """Read the header of a picture file, without decompressing anything.
+
+    Args:
+        data: The bytes of a file in one of the formats of `ANSWERS`.
+        max_pixels: The most pixels that the picture may have.
 
     Raises:
-        UnsupportedFormat: it is none of these.
-        BadPicture: it is broken.
-        TooLarge: it has more than `max_pixels`, or more frames or passes than a picture has.
+        UnsupportedFormat: The file is in none of these formats.
+        BadPicture: The header is broken.
+        TooLarge: The picture has more than `max_pixels`, or more frames, pages or scans than are taken.
     """
     image = _open(data, max_pixels)
     if image.format in ("JPEG", "MPO") and data.count(b"\xff\xda") > _MOST_SCANS:
@@ -82,15 +87,16 @@ def read_header(data: bytes, max_pixels: int) -> Header:
 
 
 def decode(header: Header, size: tuple[int, int] | None = None, *, keep_metadata: bool = False) -> DecodedPicture:
-    """Decodes the picture of a header; the first frame of an animation.
+    """Decode a picture; of an animation, the first frame.
 
     Args:
-        header: once only.
-        size: width and height, as stored, to resize it to (Lanczos, antialiased); as it is if not given.
-        keep_metadata: all of it; see `metadata.read`.
+        header: The header from `read_header`, which can be decoded once only.
+        size: Width and height in pixels, as stored, to which the picture is resized (Lanczos, antialiased), or None to
+            keep its size.
+        keep_metadata: Whether all metadata is kept; see `metadata.read`.
 
     Raises:
-        BadPicture: it is broken.
+        BadPicture: The file is broken.
     """
     image = header.image
     try:
@@ -101,16 +107,16 @@ def decode(header: Header, size: tuple[int, int] | None = None, *, keep_metadata
         mask = loaded.getchannel("A") if loaded.mode in ("LA", "RGBA") else None
         opaque = loaded.convert(loaded.mode[:-1]) if mask else loaded
         rgb, profile = colour.to_rgb(opaque, image.info.get("icc_profile"))
-    except Exception as error:  # decoders raise anything on broken files
+    except Exception as error:  # Pillow's decoders raise exceptions of many kinds on broken files
         raise BadPicture(f"the picture is broken or cut short ({error}): send the whole file") from error
-    said = metadata.read(image, keep_all=keep_metadata)
+    kept = metadata.read(image, keep_all=keep_metadata)
     if size is not None and size != rgb.size:
         rgb, mask = _resized(rgb, mask, size)
     pixels, transparency = (None if each is None else _tensor(each, turn) for each in (rgb, mask))
     pixels = cast("Tensor", pixels)
     if transparency is not None:
         pixels = alpha.without_hidden_colours(pixels, transparency)
-    return DecodedPicture(pixels, transparency, header.format, profile, said)
+    return DecodedPicture(pixels, transparency, header.format, profile, kept)
 
 
 def _open(data: bytes, max_pixels: int) -> ImageFile.ImageFile:
@@ -122,7 +128,7 @@ def _open(data: bytes, max_pixels: int) -> ImageFile.ImageFile:
         raise UnsupportedFormat(f"this is not a picture in a format we take: send {NAMES}") from None
     except Image.DecompressionBombError:
         raise TooLarge(f"the picture has more than {max_pixels:,} pixels: make it smaller") from None
-    except Exception as error:  # as above
+    except Exception as error:  # Pillow's parsers raise exceptions of many kinds on broken files
         raise BadPicture(f"the picture's header is broken ({error}): send the whole file") from error
     if image.width * image.height > max_pixels:
         raise TooLarge(
@@ -133,16 +139,17 @@ def _open(data: bytes, max_pixels: int) -> ImageFile.ImageFile:
 
 
 def _frames(image: ImageFile.ImageFile, data: bytes) -> int:
-    """How many, by their headers."""
+    """Return the number of frames or pages of a file, without decompressing them."""
     most = _MOST_PAGES if image.format == "TIFF" else _MOST_FRAMES
     try:
-        if image.format == "GIF" and data.count(b"\0,") > most:  # before each frame; rarely elsewhere
+        # These two bytes stand before each frame and rarely elsewhere; counting them is faster than reading the frames.
+        if image.format == "GIF" and data.count(b"\0,") > most:
             frames = most + 1
         elif image.format == "TIFF":
             frames = _pages(image)
         else:
             frames = int(getattr(image, "n_frames", 1))
-    except Exception as error:  # as above; what is wrong with a later frame does not matter
+    except Exception as error:  # later frames are not answered, so that they may be broken
         _log.info("frames ignored: %s", error)
         return 1
     if frames > most:
@@ -151,7 +158,7 @@ def _frames(image: ImageFile.ImageFile, data: bytes) -> int:
 
 
 def _pages(image: ImageFile.ImageFile) -> int:
-    """Each has to be looked for, so that a long row of them is followed to the most and one more."""
+    """Return the number of pages of a TIFF, but at most one more than are taken, because each has to be looked for."""
     page = 0
     with contextlib.suppress(EOFError):
         while page < _MOST_PAGES:
@@ -164,7 +171,7 @@ def _pages(image: ImageFile.ImageFile) -> int:
 def _resized(
     rgb: Image.Image, mask: Image.Image | None, size: tuple[int, int]
 ) -> tuple[Image.Image, Image.Image | None]:
-    """Colours count as far as they are visible."""
+    """Resize a picture and its alpha; Pillow weights the colours by the alpha."""
     if mask is None:
         return rgb.resize(size, Image.Resampling.LANCZOS), None
     rgba = Image.merge("RGBA", (*rgb.split(), mask)).resize(size, Image.Resampling.LANCZOS)

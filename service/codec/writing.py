@@ -1,4 +1,4 @@
-"""A picture to bytes."""
+"""The writing of pictures to the bytes of a file."""
 
 import io
 import logging
@@ -10,19 +10,19 @@ from service.codec.formats import check_room
 from service.codec.picture import DecodedPicture
 
 _LARGEST_SEGMENT = 65_000
-"""Bytes of EXIF or XMP that a JPEG has room for."""
+"""The most bytes of EXIF or XMP that a JPEG has room for."""
 _log = logging.getLogger(__name__)
 
 
 def encode(picture: DecodedPicture, quality: int) -> bytes:
-    """Writes a picture in its format, with its profile and metadata.
+    """Encode a picture in its format, with its profile and metadata.
 
     Args:
-        picture: alpha is laid over white where the format (JPEG) has none.
-        quality: 1 to 100, of JPEG, WebP and AVIF; PNG loses nothing.
+        picture: The picture. JPEG has no alpha: a picture with alpha is laid over white for it.
+        quality: The quality of a JPEG, WebP or AVIF, from 1 to 100; PNG loses nothing.
 
     Raises:
-        TooLarge: the format has no room for it.
+        TooLarge: The format cannot hold a picture of this size.
     """
     height, width, _ = picture.pixels.shape
     check_room(picture.format, width, height)
@@ -31,7 +31,7 @@ def encode(picture: DecodedPicture, quality: int) -> bytes:
         image.putalpha(Image.fromarray(picture.alpha.numpy()))
         if picture.format == "jpeg":
             image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
-    options = _said(picture)
+    options = _profile_and_metadata(picture)
     if picture.format != "png":
         options["quality"] = quality
     if picture.format == "jpeg":
@@ -41,10 +41,10 @@ def encode(picture: DecodedPicture, quality: int) -> bytes:
     return buffer.getvalue()
 
 
-def _said(picture: DecodedPicture) -> dict[str, Any]:
-    """What is written beside the pixels."""
-    said = {"icc_profile": picture.profile, **picture.metadata._asdict()}
-    options = {name: content for name, content in said.items() if content is not None}
+def _profile_and_metadata(picture: DecodedPicture) -> dict[str, Any]:
+    """Return Pillow's options for what is written beside the pixels."""
+    contents = {"icc_profile": picture.profile, **picture.metadata._asdict()}
+    options = {name: content for name, content in contents.items() if content is not None}
     if picture.format == "jpeg":
         for name in ("exif", "xmp"):
             if len(options.get(name, b"")) > _LARGEST_SEGMENT:

@@ -1,4 +1,4 @@
-"""Small files that claim to be much, and broken ones of the formats that are read only."""
+"""Small files that announce very large pictures, and broken files of the formats that are only read, not written."""
 
 import contextlib
 import io
@@ -22,13 +22,13 @@ def saved(image: Image.Image, format: str, **options: object) -> bytes:  # noqa:
 
 
 def gif(frames: int) -> bytes:
-    """Frames of one pixel each."""
+    """Return a GIF with so many frames, of one pixel each."""
     frame = b",\0\0\0\0\1\0\1\0\0\2\2\x44\1\0"
     return b"GIF89a" + struct.pack("<HHBBB", 16, 16, 0x80, 0, 0) + bytes(6) + frame * frames + b";"
 
 
 def tiff(pages: int) -> bytes:
-    """Pages of one directory each, all with the same pixels."""
+    """Return a TIFF with so many pages, all of which have the same pixels."""
     tags = [(256, 16), (257, 16), (258, 8), (259, 1), (262, 1), (273, 8), (278, 16), (279, 256)]
     directory = struct.pack("<H", len(tags)) + b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags)
     start, length = 8 + 256, len(directory) + 4
@@ -45,20 +45,20 @@ def test_frames_are_counted(make: Callable[[int], bytes]) -> None:
 
 
 @pytest.mark.parametrize(("make", "most"), [(gif, 10_000), (tiff, 1_000)])
-def test_more_frames_than_anybody_draws_are_refused(make: Callable[[int], bytes], most: int) -> None:
+def test_too_many_frames_or_pages_are_refused(make: Callable[[int], bytes], most: int) -> None:
     assert codec.read_header(make(most), ENOUGH).frames == most
     with pytest.raises(TooLarge, match=f"{most:,} frames"):
         codec.read_header(make(most + 1), ENOUGH)
 
 
-def test_pages_in_a_circle_are_no_endless_work() -> None:
+def test_pages_that_point_in_a_circle_are_not_followed_for_ever() -> None:
     data = bytearray(tiff(2))
     data[-4:] = struct.pack("<I", 8 + 256)
     with contextlib.suppress(Problem):
         assert codec.read_header(bytes(data), ENOUGH).frames <= 2
 
 
-def test_more_scans_than_a_photo_has_are_refused() -> None:
+def test_too_many_scans_of_a_jpeg_are_refused() -> None:
     data = saved(Image.new("RGB", (16, 16)), "JPEG", progressive=True)
     codec.read_header(data, ENOUGH)
     last = data.rindex(b"\xff\xda")
@@ -94,7 +94,7 @@ def test_a_picture_cut_short_is_refused_as_broken(photo: Image.Image, format: st
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("format", ["GIF", "TIFF", "PNG", "JPEG"])
-def test_damaged_bytes_are_read_or_refused_but_never_worse(photo: Image.Image, format: str) -> None:  # noqa: A002
+def test_damaged_bytes_are_read_or_raise_a_problem(photo: Image.Image, format: str) -> None:  # noqa: A002
     random = np.random.default_rng(0)
     deep = Image.fromarray(np.asarray(photo.convert("L")).astype(np.uint16) * 257)
     for source in (

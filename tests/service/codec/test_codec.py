@@ -1,3 +1,5 @@
+"""Decoding and encoding: formats, orientation, colours, kinds of pixels, alpha, and uploads that are refused."""
+
 import contextlib
 import io
 import resource
@@ -40,13 +42,13 @@ def in_srgb(picture: DecodedPicture) -> torch.Tensor:
 
 
 def distance(pixels: torch.Tensor, reference: Image.Image | np.ndarray) -> float:
-    """Mean absolute difference in levels of 255."""
+    """Return the mean absolute difference in levels of 255."""
     assert tuple(pixels.shape) == np.asarray(reference).shape
     return float(np.abs(pixels.numpy().astype(float) - np.asarray(reference).astype(float)).mean())
 
 
 def png_header(width: int, height: int) -> bytes:
-    """A PNG that announces a size and then has next to nothing."""
+    """Return a PNG whose header announces a size, and which has hardly any data."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
@@ -59,14 +61,14 @@ def png_header(width: int, height: int) -> bytes:
 
 @pytest.fixture(scope="module")
 def exchanged_primaries() -> bytes:
-    """An ICC profile like sRGB whose red and blue have changed places."""
+    """Return an ICC profile like sRGB, but with red and blue exchanged."""
     srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     return srgb.replace(b"rXYZ", b"----").replace(b"bXYZ", b"rXYZ").replace(b"----", b"bXYZ")
 
 
 @pytest.fixture
 def translucent(photo: Image.Image) -> Image.Image:
-    """The photo, ever more transparent towards the bottom, but nowhere wholly."""
+    """Return the photo, more and more transparent towards the bottom, but nowhere wholly."""
     alpha = np.linspace(255, 55, photo.height).astype(np.uint8)[:, None].repeat(photo.width, axis=1)
     image = photo.copy()
     image.putalpha(Image.fromarray(alpha))
@@ -143,13 +145,13 @@ def test_pictures_come_out_upright(photo: Image.Image, orientation: int) -> None
 
 
 @pytest.mark.parametrize("format", FORMATS)
-def test_every_format_can_say_which_way_is_up(photo: Image.Image, format: Format) -> None:  # noqa: A002
+def test_the_orientation_is_read_in_every_format(photo: Image.Image, format: Format) -> None:  # noqa: A002
     exif = Image.Exif()
     exif[0x0112] = 6
     assert distance(decode(encoded(photo, format, exif=exif), ENOUGH).pixels, photo.rotate(-90, expand=True)) < 5
 
 
-def test_what_is_written_is_not_turned_again(photo: Image.Image) -> None:
+def test_a_written_picture_is_not_turned_again_when_it_is_read(photo: Image.Image) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     picture = decode(encoded(photo, exif=exif), ENOUGH)
@@ -199,7 +201,7 @@ def test_a_transparent_colour_stays_transparent_beside_a_profile(
 @pytest.mark.parametrize(
     "profile", [b"not a profile", ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()]
 )
-def test_a_profile_that_cannot_be_used_is_as_none(photo: Image.Image, profile: bytes) -> None:
+def test_a_profile_that_cannot_be_used_is_ignored(photo: Image.Image, profile: bytes) -> None:
     assert distance(decode(encoded(photo, icc_profile=profile), ENOUGH).pixels, photo) == 0
 
 
@@ -295,7 +297,7 @@ def test_alpha_is_enlarged_with_the_picture() -> None:
 
 
 @pytest.mark.parametrize("data", [b"", b"Dear server, this is no picture.", b"BM" + bytes(100), b"%PDF-1.7\n"])
-def test_what_is_not_a_picture_we_take_is_refused_as_unsupported(data: bytes) -> None:
+def test_a_file_in_another_format_is_refused_as_unsupported(data: bytes) -> None:
     with pytest.raises(UnsupportedFormat, match="JPEG, PNG, WEBP, AVIF, TIFF, GIF"):
         decode(data, ENOUGH)
 
@@ -326,7 +328,7 @@ def test_the_largest_picture_allowed_is_taken(photo_png: bytes, photo: Image.Ima
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("format", FORMATS)
-def test_damaged_bytes_are_read_or_refused_but_never_worse(photo: Image.Image, format: Format) -> None:  # noqa: A002
+def test_damaged_bytes_are_read_or_raise_a_problem(photo: Image.Image, format: Format) -> None:  # noqa: A002
     random = np.random.default_rng(0)
     data = np.frombuffer(encoded(photo, format), np.uint8)
     for _ in range(60):
@@ -338,7 +340,7 @@ def test_damaged_bytes_are_read_or_refused_but_never_worse(photo: Image.Image, f
 
 
 @pytest.mark.parametrize("format", ["jpeg", "webp", "avif"])
-def test_what_a_format_has_no_room_for_is_refused(format: Format) -> None:  # noqa: A002
+def test_a_picture_too_wide_for_its_format_is_refused(format: Format) -> None:  # noqa: A002
     wide = DecodedPicture(torch.zeros(1, 66_000, 3, dtype=torch.uint8), None, format)
     with pytest.raises(TooLarge):
         encode(wide, quality=90)

@@ -1,3 +1,5 @@
+"""The EXIF and XMP of an upload that its answer keeps."""
+
 import io
 
 import pytest
@@ -29,7 +31,7 @@ def exif() -> Image.Exif:
 
 
 def answered(photo: Image.Image, upload: str, format: Format, *, keep_metadata: bool) -> Image.Image:  # noqa: A002
-    """Decoded, and encoded in a format."""
+    """Return a photo with metadata, after it was decoded from one format and encoded in another."""
     buffer = io.BytesIO()
     photo.save(
         buffer, upload.upper(), exif=exif().tobytes(), **({"xmp": XMP} if upload in ("jpeg", "webp", "avif") else {})
@@ -50,7 +52,7 @@ def test_the_camera_the_date_and_the_author_are_kept(photo: Image.Image, upload:
 
 @pytest.mark.parametrize("format", FORMATS)
 @pytest.mark.parametrize("upload", [*FORMATS, "tiff"])
-def test_the_place_the_notes_and_the_serial_number_are_not(photo: Image.Image, upload: str, format: Format) -> None:  # noqa: A002
+def test_the_place_notes_and_serial_number_are_left_out(photo: Image.Image, upload: str, format: Format) -> None:  # noqa: A002
     image = answered(photo, upload, format, keep_metadata=False)
     said = image.getexif()
     assert not said.get_ifd(IFD.GPSInfo)
@@ -61,7 +63,7 @@ def test_the_place_the_notes_and_the_serial_number_are_not(photo: Image.Image, u
 
 @pytest.mark.parametrize("keep_metadata", [False, True])
 @pytest.mark.parametrize("upload", [*FORMATS, "tiff"])
-def test_the_answer_is_not_turned_and_does_not_say_so(photo: Image.Image, upload: str, *, keep_metadata: bool) -> None:
+def test_the_answer_is_upright_and_has_no_orientation(photo: Image.Image, upload: str, *, keep_metadata: bool) -> None:
     image = answered(photo, upload, "png", keep_metadata=keep_metadata)
     assert image.size == photo.size[::-1]
     assert Base.Orientation not in image.getexif()
@@ -70,7 +72,7 @@ def test_the_answer_is_not_turned_and_does_not_say_so(photo: Image.Image, upload
 
 
 @pytest.mark.parametrize("format", FORMATS)
-def test_all_of_it_is_kept_where_that_is_asked_for(photo: Image.Image, format: Format) -> None:  # noqa: A002
+def test_all_metadata_is_kept_with_keep_metadata(photo: Image.Image, format: Format) -> None:  # noqa: A002
     image = answered(photo, "jpeg", format, keep_metadata=True)
     said = image.getexif()
     assert said.get_ifd(IFD.GPSInfo)[GPS.GPSLatitude] == (52.0, 31.0, 12.0)
@@ -89,7 +91,7 @@ def test_metadata_that_a_jpeg_has_no_room_for_is_left_out(photo: Image.Image) ->
     assert "exif" not in Image.open(io.BytesIO(codec.encode(picture, 90))).info
 
 
-def test_a_picture_that_says_nothing_gets_an_answer_that_says_nothing(photo: Image.Image) -> None:
+def test_a_picture_without_metadata_gets_none(photo: Image.Image) -> None:
     picture = codec.decode(codec.read_header(png(photo), 10_000))
     assert (picture.profile, picture.metadata) == (None, codec.Metadata())
 

@@ -1,3 +1,5 @@
+"""Transparent pixels: their hidden colours, the picture that a net sees, and the alpha of an enlargement."""
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,7 @@ GREEN, MAGENTA = torch.tensor([0, 200, 0], dtype=torch.uint8), torch.tensor([255
 
 
 def disc(height: int = 61, width: int = 73, softness: float = 1.0) -> tuple[Tensor, Tensor]:
-    """Green with a soft edge, whose faint half is magenta, as is all that is hidden."""
+    """Return a green disc with a soft edge; the fainter half of the edge and all hidden pixels are magenta."""
     rows, columns = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
     distance = ((rows - height / 2) ** 2 + (columns - width / 2) ** 2).sqrt()
     alpha = ((20 - distance) / softness + 0.5).clamp(0, 1).mul(255).round().byte()
@@ -21,7 +23,7 @@ def test_hidden_pixels_take_the_colours_around_them() -> None:
     assert (without_hidden_colours(pixels, alpha).int() - GREEN).abs().max() <= 2
 
 
-def test_what_can_be_seen_at_all_is_not_touched_by_that() -> None:
+def test_filling_hidden_pixels_does_not_change_visible_ones() -> None:
     pixels, alpha = disc(softness=8)
     kept = pixels.clone()
     filled = without_hidden_colours(pixels, alpha)
