@@ -1,4 +1,4 @@
-"""A load generator for the service: `impasto bench`, or `service.bench.processes.measure` from Python.
+"""A load generator that measures a server: `impasto bench`, or `service.bench.processes.measure` from Python.
 
-It needs the `bench` extra and no torch, so that it can run on another machine than the server.
+It needs the `bench` extra but no torch, so that it can easily run on another machine than the server.
 """

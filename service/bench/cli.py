@@ -1,4 +1,4 @@
-"""`impasto bench`."""
+"""The command `impasto bench`, which measures a server under load."""
 
 import re
 from pathlib import Path
@@ -16,38 +16,49 @@ PictureFormat = Literal["jpeg", "png", "webp"]
 
 @app.command()
 def bench(
-    url: Annotated[str, typer.Argument(help="Of the server, as in http://localhost:8000.")],
-    style: Annotated[list[str] | None, typer.Option(help="Repeatable. Default: muse.")] = None,
-    factor: Annotated[int | None, typer.Option(min=2, help="Enlarge, instead of painting in a style.")] = None,
+    url: Annotated[str, typer.Argument(help="Address of the server, as in http://localhost:8000.")],
+    style: Annotated[list[str] | None, typer.Option(help="Style to paint in; repeatable. Default: muse.")] = None,
+    factor: Annotated[
+        int | None, typer.Option(min=2, help="Factor to enlarge by, instead of painting in a style.")
+    ] = None,
     size: Annotated[
-        list[str] | None, typer.Option(help="Of made pictures, as in 256 or 640x480; repeatable. Default: 256.")
+        list[str] | None,
+        typer.Option(help="Pixels of generated pictures, as in 256 or 640x480; repeatable. Default: 256."),
     ] = None,
     picture: Annotated[
         list[Path] | None,
-        typer.Option(exists=True, dir_okay=False, help="File to send instead of made pictures; repeatable."),
+        typer.Option(exists=True, dir_okay=False, help="File to send instead of generated pictures; repeatable."),
     ] = None,
-    format: Annotated[PictureFormat, typer.Option(help="Of made pictures.")] = "jpeg",  # noqa: A002
-    concurrency: Annotated[int, typer.Option(min=1, help="Clients that each wait for their answer.")] = 8,
+    format: Annotated[PictureFormat, typer.Option(help="Format of generated pictures.")] = "jpeg",  # noqa: A002
+    concurrency: Annotated[
+        int, typer.Option(min=1, help="Number of clients that each wait for an answer before the next request.")
+    ] = 8,
     rate: Annotated[
         float | None,
-        typer.Option(help="Requests a second, at random times, whatever is answered; instead of --concurrency."),
+        typer.Option(help="Requests a second to send at random times without waiting; instead of --concurrency."),
     ] = None,
     duration: Annotated[float, typer.Option(help="Seconds in which requests are sent.")] = 10.0,
-    requests: Annotated[int | None, typer.Option(min=1, help="How many to send; instead of --duration.")] = None,
-    warm_up: Annotated[float, typer.Option(min=0, help="Seconds of load before, which are not counted.")] = 2.0,
+    requests: Annotated[
+        int | None, typer.Option(min=1, help="Number of requests to send; instead of --duration.")
+    ] = None,
+    warm_up: Annotated[
+        float, typer.Option(min=0, help="Seconds of load before the measurement, which are not counted.")
+    ] = 2.0,
     order: Annotated[
-        Literal["mixed", "sorted"], typer.Option(help="Of styles and sizes: shuffled, or one after the other.")
+        Literal["mixed", "sorted"], typer.Option(help="Order of styles and sizes: shuffled, or one after the other.")
     ] = "mixed",
     api_key: Annotated[
-        str | None, typer.Option(envvar="IMPASTO_API_KEY", help="Of the server, if it asks for one.")
+        str | None, typer.Option(envvar="IMPASTO_API_KEY", help="API key, for a server that asks for one.")
     ] = None,
-    processes: Annotated[int, typer.Option(min=1, help="That send; for thousands of requests a second.")] = 1,
+    processes: Annotated[
+        int, typer.Option(min=1, help="Number of processes that send; more than 1 for thousands of requests a second.")
+    ] = 1,
     *,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")] = False,
 ) -> None:
-    """Measure a server under load: latency, throughput, refusals and where the time goes.
+    """Measure a server under load: latency, throughput, refusals and the time that each stage takes.
 
-    A client that is refused (429) asks again at once, whatever Retry-After says: this is to load a server.
+    A client that is refused (429) sends its next request at once, whatever Retry-After says, to keep up the load.
     """
     from rich.console import Console
 
@@ -100,7 +111,7 @@ def _kinds(
 
 
 def _parse_size(text: str) -> tuple[int, int]:
-    """Width and height."""
+    """Return the width and height that `256` or `640x480` stands for."""
     match = re.fullmatch(r"([1-9]\d*)(?:x([1-9]\d*))?", text)
     if match is None:
         raise typer.BadParameter(f"{text!r} is not a size: write it as in 256 or 640x480")

@@ -1,4 +1,8 @@
-"""Sends what a workload says from one event loop, closed or open, and counts what comes back."""
+"""The load that one process puts on a server: it sends the requests of a workload and counts the answers.
+
+In the closed loop each client waits for its answer before it sends again; in the open loop requests are sent at planned
+times, whatever was answered.
+"""
 
 import asyncio
 import json
@@ -14,18 +18,21 @@ from service.bench.tally import LoadProgress, Tally
 from service.bench.workload import Deck, Request, Workload
 
 _TIMEOUT_S = 60
+"""Seconds after which a request counts as not answered."""
 _PAUSE_S = 0.1
-"""Before a client of the closed loop tries again when its connection failed: it would only count failures."""
+"""Seconds that a client of the closed loop waits after a failed connection, so that it does not count failures as fast
+as it can."""
 _KEEP_ALIVE_S = 3
-"""Shorter than servers' (uvicorn's is 5), so that none closes a connection while we send on it."""
+"""Seconds that an idle connection is kept: fewer than servers keep it (uvicorn's default is 5), so that a server does
+not close a connection just when a request is sent on it."""
 
 
 class Load:
-    """The load of one process.
+    """The load that one process puts on a server, and the tally of its answers.
 
     Args:
-        url: of the server.
-        workload: what is sent.
+        url: The address of the server.
+        workload: The requests to send, and when.
     """
 
     def __init__(self, url: str, workload: Workload) -> None:
@@ -51,14 +58,14 @@ class Load:
 
     @property
     def progress(self) -> LoadProgress:
-        """How far it is now."""
+        """The progress of the warm-up or of the measurement so far."""
         tally = self.tally
         failed = tally.other_answers.total() + tally.transport_errors.total()
         elapsed = time.perf_counter() - self._started
         return LoadProgress(self._is_warm_up, elapsed, len(tally.good), len(tally.shed), failed, tally.in_flight)
 
     async def warm_up(self) -> None:
-        """Sends what is not counted, and waits for its answers."""
+        """Send the requests of the warm-up and wait for their answers, none of which are counted."""
         try:
             if self._workload.warm_up:
                 await self._run(self._workload.warming_up())
@@ -67,7 +74,10 @@ class Load:
             self._is_warm_up = False
 
     async def measure(self) -> None:
-        """Sends what is counted, and waits for its answers; where it is cancelled, the tally says what came so far."""
+        """Send the requests that are counted and wait for their answers.
+
+        After a cancellation the tally has the answers that came before it.
+        """
         try:
             await self._run(self._workload)
         finally:
@@ -107,7 +117,11 @@ class Load:
                 requests.create_task(self._send(deck.deal(progress), planned))
 
     async def _send(self, request: Request, planned: float) -> bool:
-        """Counts one request from its planned start; False if there was no answer."""
+        """Send a request and count its outcome; its latency begins at the planned time, by `time.perf_counter`.
+
+        Returns:
+            Whether there was an answer.
+        """
         tally, kind = self.tally, request.kind
         sent = time.perf_counter()
         tally.sent += 1
@@ -130,8 +144,8 @@ class Load:
         elif response.status == 429:
             tally.shed.append(latency)
         else:
-            told = str(response.status) if response.status != 200 else f"200 {response.content_type}"
-            tally.add_other(told, _detail(body))
+            kind_of_answer = str(response.status) if response.status != 200 else f"200 {response.content_type}"
+            tally.add_other(kind_of_answer, _detail(body))
         return True
 
 
@@ -140,7 +154,7 @@ def _authorization(api_key: str | None) -> dict[str, str]:
 
 
 def _name(error: aiohttp.ClientError | OSError) -> str:
-    """The kind of a failure, in a few words."""
+    """Return the kind of a failed connection in a few words."""
     if isinstance(error, TimeoutError):
         return f"no answer in {_TIMEOUT_S} s"
     if isinstance(error, aiohttp.ServerDisconnectedError):
@@ -153,7 +167,7 @@ def _name(error: aiohttp.ClientError | OSError) -> str:
 
 
 def _detail(body: bytes) -> str:
-    """What a problem document says, or the beginning of another answer."""
+    """Return the detail of a problem document, or the beginning of another body."""
     try:
         document = json.loads(body)
     except ValueError:

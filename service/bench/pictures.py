@@ -1,4 +1,4 @@
-"""Pictures to send: made ones that compress as photos do, or files."""
+"""The pictures that a workload sends: generated ones that compress as photos do, or files of the user."""
 
 import io
 from pathlib import Path
@@ -13,40 +13,45 @@ from model_store.errors import ImpastoError
 Format = Literal["jpeg", "png", "webp"]
 
 _DIFFERENT = 4
-"""Made pictures of one size, so that no server can answer from what it remembers of one."""
+"""The number of different pictures generated for a size, so that no server can answer them all from one in a cache."""
 _SHAPES = 8
+"""The number of ellipses in a generated picture."""
 _TEXTURE = 0.045
-"""Standard deviation of the texture in brightness; that of colour is a fifth. Chosen for the file sizes of photos."""
+"""The standard deviation of the texture's brightness, where 1 is white; that of its colour is a fifth. It was chosen so
+that files are as large as those of photos."""
 
 
 class Pictures(NamedTuple):
-    """Encoded pictures of one size."""
+    """Encoded pictures of one size and format."""
 
     name: str
+    """The name in reports: the size, or the name of the file."""
     files: tuple[bytes, ...]
     media_type: str
     width: int
+    """The width of each picture in pixels."""
     height: int
+    """The height of each picture in pixels."""
 
 
 def make(width: int, height: int, format: Format) -> Pictures:  # noqa: A002
-    """Makes a few different pictures, the same on every call.
+    """Generate a few different pictures, which are the same on every call.
 
     Args:
-        width: in pixels.
-        height: in pixels.
-        format: JPEG has quality 90 and 4:2:0, WebP quality 90.
+        width: The width in pixels.
+        height: The height in pixels.
+        format: The format. JPEG has quality 90 and chroma at half the size (4:2:0), WebP has quality 90.
     """
     files = tuple(_encode(_paint(width, height, number), format) for number in range(_DIFFERENT))
     return Pictures(f"{width}×{height}", files, f"image/{format}", width, height)
 
 
 def read(path: Path) -> Pictures:
-    """A picture of the user's, as it is.
+    """Read a picture file of the user, which is sent as it is.
 
     Raises:
-        ImpastoError: it is not a picture.
-        OSError: it cannot be read.
+        ImpastoError: The file is not a picture.
+        OSError: The file cannot be read.
     """
     data = path.read_bytes()
     try:
@@ -59,7 +64,7 @@ def read(path: Path) -> Pictures:
 
 
 def _paint(width: int, height: int, number: int) -> Image.Image:
-    """Ellipses with soft edges on a gradient, under a texture whose spectrum falls with frequency as photos' do."""
+    """Paint ellipses with soft edges on a gradient, and add a texture whose spectrum falls like that of photos."""
     generator = np.random.default_rng([width, height, number])
     rows, columns = np.mgrid[0 : 1 : height * 1j, 0 : 1 : width * 1j]
     top, bottom = generator.uniform(0.2, 0.9, (2, 3))
@@ -76,7 +81,7 @@ def _paint(width: int, height: int, number: int) -> Image.Image:
 
 
 def _texture(generator: np.random.Generator, height: int, width: int) -> NDArray[np.float64]:
-    """Noise with mean 0, standard deviation 1 and amplitudes that are inverse to frequency, `(H, W)`."""
+    """Return noise with mean 0, standard deviation 1 and amplitudes inverse to frequency, `(H, W)`."""
     frequencies = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width))
     frequencies[0, 0] = np.inf
     noise = np.fft.irfft2(np.fft.rfft2(generator.standard_normal((height, width))) / frequencies, (height, width))

@@ -1,4 +1,4 @@
-"""Measures a server with load from one or several processes, apart from the one that shows the progress."""
+"""The measurement of a server by one or several processes that send requests, while this one shows the progress."""
 
 import asyncio
 import multiprocessing
@@ -18,7 +18,9 @@ from service.bench.tally import LoadProgress, Tally
 from service.bench.workload import Workload
 
 _REPORTS_EVERY_S = 0.25
+"""Seconds between the reports of a process about its progress."""
 _GO, _STOP = "go", "stop"
+"""What the parent tells a process that sends requests."""
 
 
 class BenchError(ImpastoError):
@@ -26,19 +28,21 @@ class BenchError(ImpastoError):
 
 
 class _Ready(NamedTuple):
-    """Said by a process before it warms up and before it measures; it goes on when all have said so."""
+    """The message by which a process says that it waits to warm up or to measure, until all processes do."""
 
 
 def measure(url: str, workload: Workload, watch: Callable[[LoadProgress], None] = lambda _: None) -> LoadReport:
-    """Sends what the workload says and sums up what came back. SIGINT (Ctrl-C) ends it early, with what came so far.
+    """Send the requests of a workload to a server and report on the answers.
+
+    SIGINT (Ctrl-C) ends the measurement early; the report is then about the answers that came so far.
 
     Args:
-        url: of the server, as in `http://localhost:8000`.
-        workload: what is sent when.
-        watch: told several times a second how far it is.
+        url: The address of the server, as in `http://localhost:8000`.
+        workload: The requests to send, and when.
+        watch: A function that is called with the progress several times a second.
 
     Raises:
-        BenchError: nobody listens there, or a process that sends requests died.
+        BenchError: Nothing listens at the address, or a process that sends requests died.
     """
     _check_that_somebody_listens(url)
     context = multiprocessing.get_context("spawn")
@@ -73,7 +77,7 @@ def _check_that_somebody_listens(url: str) -> None:
 
 
 def _gather(connections: Sequence[Connection], watch: Callable[[LoadProgress], None]) -> Tally:
-    """Lets the processes begin together, and waits for what they counted."""
+    """Let the processes begin at the same time, and merge their tallies."""
     total, pending, ready = Tally(), set(connections), 0
     latest: dict[Connection, LoadProgress] = {}
     while pending:
@@ -109,7 +113,7 @@ def _tell(connections: Sequence[Connection], word: str) -> None:
 
 @contextmanager
 def _at_first_interrupt(act: Callable[[], None]) -> Iterator[None]:
-    """Acts on SIGINT instead of raising; only once, so that a second one still ends the program."""
+    """Call a function at the first SIGINT instead of raising; a second SIGINT still ends the program."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -126,8 +130,8 @@ def _at_first_interrupt(act: Callable[[], None]) -> Iterator[None]:
 
 
 def _work(connection: Connection, url: str, workload: Workload) -> None:
-    """The life of a process that sends requests."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all; the parent says when to stop
+    """Run a process that sends requests, and return its tally over the connection."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all processes; the parent says when to stop
     with suppress(BrokenPipeError):
         connection.send(asyncio.run(_load(connection, url, workload)))
 
@@ -140,7 +144,7 @@ async def _load(connection: Connection, url: str, workload: Workload) -> Tally:
         try:
             word = connection.recv()
         except EOFError:
-            word = _STOP  # the parent is gone
+            word = _STOP  # the parent has ended
         if word == _GO:
             go.set()
         else:

@@ -1,4 +1,4 @@
-"""The line that tells how far a measurement is."""
+"""The line on a terminal that shows the progress of a measurement."""
 
 from collections import deque
 from types import TracebackType
@@ -10,10 +10,11 @@ from rich.live import Live
 from service.bench.tally import LoadProgress
 
 _RECENT_S = 3.0
+"""Seconds over which the rate is measured."""
 
 
 class ProgressLine:
-    """A line on stderr that is overwritten, where that is a terminal; call it with each progress."""
+    """A line on stderr, if that is a terminal, which each call with a progress overwrites."""
 
     def __init__(self) -> None:
         self._live = Live(console=Console(stderr=True), transient=True)
@@ -29,11 +30,11 @@ class ProgressLine:
         self._live.stop()
 
     def __call__(self, progress: LoadProgress) -> None:
-        """Shows it."""
+        """Show the progress."""
         self._live.update(self.describe(progress))
 
     def describe(self, progress: LoadProgress) -> str:
-        """The line, with the rate since the oldest progress of the last seconds."""
+        """Return the text of the line, with the rate over the last seconds."""
         if self._recent and self._recent[0].is_warm_up != progress.is_warm_up:
             self._recent.clear()
         while self._recent and progress.elapsed - self._recent[0].elapsed > _RECENT_S:

@@ -1,4 +1,4 @@
-"""What a measurement found: numbers, and tables of them."""
+"""The report of a measurement: its figures, and tables of them for people."""
 
 import math
 from array import array
@@ -14,10 +14,11 @@ from service.bench.tally import Tally
 from service.bench.workload import Order, Workload
 
 _REST = "rest"
+"""The name of the last stage: the time of a request that the server's own stages do not account for."""
 
 
 class Percentiles(BaseModel):
-    """Of times in milliseconds; each is a time that was measured, as many percent are at most as long."""
+    """Percentiles of times in milliseconds. Each is one of the measured times, not an interpolated value."""
 
     p50: float
     p90: float
@@ -27,7 +28,7 @@ class Percentiles(BaseModel):
 
     @classmethod
     def of(cls, times: "array[float]") -> Self | None:
-        """None of no times."""
+        """Return the percentiles of times, or None if there are no times."""
         if not times:
             return None
         p50, p90, p95, p99 = np.percentile(np.asarray(times), (50, 90, 95, 99), method="inverted_cdf")
@@ -35,61 +36,75 @@ class Percentiles(BaseModel):
 
 
 class Stage(BaseModel):
-    """Milliseconds that requests spent in one stage."""
+    """The mean and the 95th percentile of the milliseconds that requests spent in one stage."""
 
     mean: float
     p95: float
 
     @classmethod
     def of(cls, times: "array[float]") -> Self:
-        """At least one time."""
+        """Return the figures of a stage from its times, of which there is at least one."""
         column = np.asarray(times)
         return cls(mean=column.mean(), p95=np.percentile(column, 95, method="inverted_cdf"))
 
 
 class LoadReport(BaseModel):
-    """One measurement. `sent` is `answered`, the transport errors and the abandoned together."""
+    """The figures of one measurement. `sent` is the sum of `answered`, the transport errors and `abandoned`."""
 
     url: str
     kinds: list[str]
+    """Names of the kinds of requests: the model and the size, or the name of the file."""
     order: Order
     concurrency: int | None
-    """Of the closed loop."""
+    """Number of clients in the closed loop; None in the open loop."""
     rate: float | None
-    """Requests a second that the open loop was to send."""
+    """Requests a second that the open loop was to send; None in the closed loop."""
     processes: int
+    """Number of processes that sent requests."""
     interrupted: bool
     seconds: float
-    """From the first request to the last answer."""
+    """Seconds from the first request to the last answer."""
     sent: int
+    """Number of requests that were sent."""
     answered: int
+    """Number of answers of any kind."""
     abandoned: int
-    """Still unanswered when the measurement was interrupted."""
+    """Number of requests that were still unanswered when the measurement was interrupted."""
     good: int
-    """Answers that are pictures."""
+    """Number of good answers: those that are pictures."""
     pictures_per_s: float
     megapixels_per_s: float
-    """Of the answers."""
+    """Megapixels a second in the good answers."""
     latency_ms: Percentiles | None
-    """Of the good answers; in the open loop from the planned start."""
+    """Latency of the good answers: from sending a request, in the open loop from its planned time, to the end of the
+    answer."""
     late_ms: Percentiles | None
-    """How much later than planned requests were sent; where this is large, more processes are needed."""
+    """Times by which requests of the open loop were sent later than planned; if they are long, more processes are
+    needed."""
     shed: int
-    """Answers 429."""
+    """Number of answers with status 429."""
     shed_share: float
-    """Of all answers."""
+    """Share of answers with status 429 among all answers."""
     shed_ms: Percentiles | None
+    """Latency of the answers with status 429."""
     other_answers: dict[str, int]
-    """By status; 200 with its media type if that is no image's."""
+    """Numbers of other answers, by status; for 200 that is not a picture, with the media type."""
     details: dict[str, str]
-    """What the first of each kind of other answers said."""
+    """The detail of the first answer of each kind in `other_answers`."""
     transport_errors: dict[str, int]
+    """Numbers of requests without an answer, by the kind of failure."""
     stages_ms: dict[str, Stage]
-    """By the server's `Server-Timing`; the last, `rest`, is what is left to the whole time since sending."""
+    """Times of each stage in the server's `Server-Timing`, and last, as `rest`, of everything else since sending."""
 
     @classmethod
     def of(cls, url: str, workload: Workload, tally: Tally) -> Self:
-        """Sums up what was counted."""
+        """Return the report on a tally.
+
+        Args:
+            url: The address of the server.
+            workload: The workload that was sent.
+            tally: The count of its answers.
+        """
         seconds = tally.seconds or math.inf
         stages = tally.stages | ({_REST: tally.rest} if tally.rest else {})
         return cls(
@@ -119,7 +134,7 @@ class LoadReport(BaseModel):
         )
 
     def why_nothing_succeeded(self) -> str:
-        """A sentence for a measurement without a good answer."""
+        """Return a sentence that says why a measurement has no good answer."""
         reasons = [f"{count} × {told}: {self.details[told]}" for told, count in self.other_answers.items()]
         reasons += [f"{count} × {name}" for name, count in self.transport_errors.items()]
         if self.shed:
@@ -129,7 +144,7 @@ class LoadReport(BaseModel):
 
 
 def show(report: LoadReport, console: Console) -> None:
-    """Prints a report as tables."""
+    """Print a report as tables."""
     paced = f"{report.rate:g} requests/s" if report.rate is not None else f"{report.concurrency} clients"
     kinds = report.kinds[0] if len(report.kinds) == 1 else f"{len(report.kinds)} kinds {report.order}"
     console.print(
@@ -151,7 +166,7 @@ def show(report: LoadReport, console: Console) -> None:
     for name, count in report.transport_errors.items():
         console.print(f"[red]{count}[/] × {name}", highlight=False)
     if report.abandoned:
-        console.print(f"{report.abandoned} were not waited for")
+        console.print(f"{report.abandoned} requests were unanswered when the measurement was interrupted")
 
 
 def _percentile_table(report: LoadReport) -> Table:

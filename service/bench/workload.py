@@ -1,4 +1,4 @@
-"""What is sent when: kinds of requests, their order and their pace."""
+"""The workload of a measurement: the kinds of requests, their order and their pace."""
 
 import random
 import struct
@@ -16,54 +16,59 @@ Order = Literal["mixed", "sorted"]
 
 
 class Kind(NamedTuple):
-    """Requests that a server can treat alike: one route, one model, one size."""
+    """A kind of requests that a server can compute in one batch: the same route, model and size."""
 
     name: str
+    """The name in reports: the model, and the size or the name of the file."""
     path: str
-    """With its query."""
+    """The path of the URL, with its query."""
     bodies: tuple[bytes, ...]
-    """Sent in turn."""
+    """The pictures, which are sent in turn."""
     media_type: str
     answer_pixels: int
+    """The number of pixels in each answer."""
 
 
 class Request(NamedTuple):
-    """One request."""
+    """One request, with the bytes of its picture."""
 
     kind: Kind
     body: bytes
 
 
 class BadWorkload(ImpastoError):
-    """What was asked for does not go together."""
+    """The options of a workload contradict each other."""
 
 
 class Workload(BaseModel):
-    """What is sent, in which order and how fast.
+    """The requests of a measurement, their order and their pace.
 
     Raises:
-        BadWorkload: some of the processes would have nothing to do.
-        pydantic.ValidationError: a number is out of range.
+        BadWorkload: Some of the processes would have nothing to do.
+        pydantic.ValidationError: A number is out of range.
     """
 
     model_config = ConfigDict(frozen=True)
 
     kinds: tuple[Kind, ...] = Field(min_length=1)
     order: Order = "mixed"
-    """Mixed deals out all kinds equally often, shuffled; sorted sends all of one kind, then the next."""
+    """The order of the kinds: `mixed` shuffles them, equally often; `sorted` sends all of one kind, then the next."""
     concurrency: int = Field(default=8, ge=1)
-    """Closed loop: clients that each wait for an answer before they send again."""
+    """Number of clients in the closed loop, each of which waits for an answer before it sends again."""
     rate: float | None = Field(default=None, gt=0)
-    """Open loop, instead: requests a second at random times (Poisson), whatever is answered."""
+    """Requests a second in the open loop, which sends at random times (Poisson), or None for the closed loop."""
     duration: float = Field(default=10.0, gt=0)
-    """Seconds in which requests are sent; all are waited for."""
+    """Seconds in which requests are sent; all answers are waited for."""
     requests: int | None = Field(default=None, ge=1)
-    """How many are sent, instead of for how long."""
+    """Number of requests to send, instead of a duration."""
     warm_up: float = Field(default=2.0, ge=0)
-    """Seconds of the same load before, mixed, which are answered in full and not counted."""
+    """Seconds of the same load, mixed, before the measurement; all its answers are waited for and none are counted."""
     processes: int = Field(default=1, ge=1)
+    """Number of processes that share the load."""
     api_key: str | None = Field(default=None, exclude=True, repr=False)
+    """API key to send, or None."""
     seed: int = 0
+    """Seed of the order and of the random times."""
 
     @model_validator(mode="after")
     def _has_work_for_all_processes(self) -> Self:
@@ -74,16 +79,20 @@ class Workload(BaseModel):
         return self
 
     def progress(self, elapsed: float, sent: int) -> float:
-        """From 0 at the start to 1, where nothing more is sent.
+        """Return the share of the workload that is done, from 0 at the start; from 1 on nothing more is sent.
 
         Args:
-            elapsed: seconds since the start.
-            sent: requests since the start.
+            elapsed: Seconds since the start.
+            sent: Number of requests sent since the start.
         """
         return elapsed / self.duration if self.requests is None else sent / self.requests
 
     def share(self, index: int) -> "Workload":
-        """What the process of an index sends; all shares together are the workload."""
+        """Return the part of the workload that one of the processes sends.
+
+        Args:
+            index: The number of the process, from 0.
+        """
         return self.model_copy(
             update={
                 "concurrency": _share(self.concurrency, self.processes, index),
@@ -95,14 +104,14 @@ class Workload(BaseModel):
         )
 
     def warming_up(self) -> "Workload":
-        """The workload of the warm-up."""
+        """Return the workload of the warm-up."""
         return self.model_copy(update={"order": "mixed", "duration": self.warm_up, "requests": None})
 
     def arrivals(self) -> Iterator[float]:
-        """Seconds from the start at which requests are sent in the open loop, without end.
+        """Yield the seconds from the start at which requests are sent in the open loop, without end.
 
         Raises:
-            ValueError: the workload has no rate.
+            ValueError: The workload has no rate.
         """
         if self.rate is None:
             raise ValueError("a workload without a rate has no times")
@@ -114,9 +123,12 @@ class Workload(BaseModel):
 
 
 class Deck:
-    """Deals out requests in a workload's order.
+    """A source of requests in the order of a workload.
 
-    No two have the same body, because a server may compute equal requests once.
+    No two requests have the same body, because a server may compute equal requests only once.
+
+    Args:
+        workload: The workload whose requests are dealt.
     """
 
     def __init__(self, workload: Workload) -> None:
@@ -128,10 +140,10 @@ class Deck:
         self._dealt: Counter[str] = Counter()
 
     def deal(self, progress: float) -> Request:
-        """The next request.
+        """Return the next request.
 
         Args:
-            progress: 0 to 1, how much of the workload is done.
+            progress: The share of the workload that is done, from 0 to less than 1.
         """
         kind = self._draw() if self._order == "mixed" else self._kinds[int(progress * len(self._kinds))]
         body = kind.bodies[self._dealt[kind.name] % len(kind.bodies)]
@@ -146,12 +158,12 @@ class Deck:
 
 
 def stylize(styles: Sequence[str], pictures: Sequence[Pictures]) -> tuple[Kind, ...]:
-    """Every picture in every style, sizes within styles."""
+    """Return the requests to paint every picture in every style: all pictures of a style, then the next style."""
     return tuple(_kind(style, "/stylize", {"style": style}, each, factor=1) for style in styles for each in pictures)
 
 
 def super_resolve(factor: int, pictures: Sequence[Pictures]) -> tuple[Kind, ...]:
-    """Every picture, enlarged."""
+    """Return the requests to enlarge every picture."""
     return tuple(_kind(f"×{factor}", "/super-resolve", {"factor": str(factor)}, each, factor) for each in pictures)
 
 
@@ -166,7 +178,11 @@ def _kind(model: str, path: str, query: dict[str, str], pictures: Pictures, fact
 
 
 def _serial_box(seed: int, number: int) -> bytes:
-    """Bytes that decoders skip behind a picture: AVIF consists of boxes, of which `free` ones mean nothing."""
+    """Return bytes that decoders skip at the end of a picture file.
+
+    They are a box as AVIF files consist of, of the type `free`, which has no meaning; other formats ignore any bytes
+    after their end.
+    """
     return struct.pack(">I4sII", 16, b"free", seed, number)
 
 

@@ -1,4 +1,4 @@
-"""A small server on a real socket, whose behaviour a request chooses by its style."""
+"""A small server on a real socket to be measured, whose behaviour each request chooses by its style."""
 
 import asyncio
 import io
@@ -15,7 +15,7 @@ from service.bench.workload import Kind, stylize
 
 
 class Target:
-    """Answers `/stylize`; counts requests by style, and how many were in flight at once."""
+    """A server of `/stylize` that records its requests and how many were in flight at the same time."""
 
     def __init__(self) -> None:
         self.url = ""
@@ -25,9 +25,9 @@ class Target:
         self.authorizations: list[str | None] = []
         self.most_in_flight = 0
         self.together = 1
-        """How many requests of the style `together` each of them waits for."""
+        """The number of requests of the style `together` that must have come before any of them is answered."""
         self.has_enough = threading.Event()
-        """Set when as many as `together` have come, of any style."""
+        """An event that is set when so many requests of any style have come."""
         self._in_flight = 0
         self._are_together = asyncio.Event()
         buffer = io.BytesIO()
@@ -112,6 +112,6 @@ def target() -> Iterator[Target]:
 
 @pytest.fixture
 def kinds() -> Callable[..., tuple[Kind, ...]]:
-    """Requests with two different bodies for each style; their answers have 1000 pixels."""
+    """Return a function from styles to kinds of requests, each with two bodies and answers of 1000 pixels."""
     pictures = Pictures("40×25", (b"one", b"two"), "image/jpeg", 40, 25)
     return lambda *styles: stylize(styles, [pictures])

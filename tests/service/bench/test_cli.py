@@ -1,3 +1,5 @@
+"""The command `impasto bench`, as typed."""
+
 import signal
 import subprocess
 import sys
@@ -24,7 +26,7 @@ def test_a_server_is_measured(target: Target) -> None:
         assert words in done.stdout
 
 
-def test_json_is_all_there_is_on_stdout(target: Target) -> None:
+def test_with_json_the_report_is_all_of_stdout(target: Target) -> None:
     done = bench(target.url, "--style", "plain", "--style", "busy", "--requests", "4", "--warm-up", "0", "--json")
     report = LoadReport.model_validate_json(done.stdout)
     assert done.returncode == 0
@@ -69,19 +71,19 @@ def assert_refused(done: subprocess.CompletedProcess[str], words: str) -> None:
     assert done.stderr.count("\n") == 1
 
 
-def test_it_fails_where_nothing_succeeds(target: Target) -> None:
+def test_a_measurement_without_a_good_answer_fails_and_says_why(target: Target) -> None:
     assert_refused(
         bench(target.url, "--style", "unknown", "--requests", "2", "--warm-up", "0"), "2 × 404: there is no style"
     )
 
 
-def test_it_fails_where_nobody_listens() -> None:
+def test_an_address_where_nothing_listens_is_refused() -> None:
     done = bench("http://127.0.0.1:9")
     assert_refused(done, "nobody listens at http://127.0.0.1:9")
     assert done.stdout == ""
 
 
-def test_it_fails_with_more_processes_than_clients(target: Target) -> None:
+def test_more_processes_than_clients_are_refused(target: Target) -> None:
     assert_refused(bench(target.url, "--concurrency", "1", "--processes", "2"), "2 processes need as many clients")
 
 

@@ -1,3 +1,5 @@
+"""The load of one process: which requests it sends, and how it counts the answers."""
+
 import asyncio
 import time
 from collections.abc import Callable
@@ -14,7 +16,7 @@ Kinds = Callable[..., tuple[Kind, ...]]
 
 
 def measure(target: Target, workload: Workload, before: Callable[[], object] = lambda: None) -> Tally:
-    """Runs the load in this process, after the warm-up."""
+    """Run the load in this process and return its tally; `before` is called between the warm-up and the measurement."""
 
     async def run() -> Tally:
         async with Load(target.url, workload) as load:
@@ -40,7 +42,7 @@ def test_the_bodies_arrive_as_pictures(target: Target, kinds: Kinds) -> None:
 
 
 @pytest.mark.parametrize(("api_key", "sent"), [(None, None), ("open-sesame", "Bearer open-sesame")])
-def test_the_api_key_is_sent_where_there_is_one(
+def test_an_api_key_is_sent_and_never_shown(
     target: Target, kinds: Kinds, api_key: str | None, sent: str | None
 ) -> None:
     workload = Workload(kinds=kinds("plain"), requests=2, warm_up=0, api_key=api_key)
@@ -49,20 +51,20 @@ def test_the_api_key_is_sent_where_there_is_one(
     assert "sesame" not in f"{workload} {workload.model_dump_json()}"
 
 
-def test_the_closed_loop_has_as_many_in_flight_as_there_are_clients(target: Target, kinds: Kinds) -> None:
+def test_the_closed_loop_has_one_request_in_flight_for_each_client(target: Target, kinds: Kinds) -> None:
     measure(target, Workload(kinds=kinds("slow"), requests=30, concurrency=5, warm_up=0))
     assert target.most_in_flight == 5
 
 
-def test_the_open_loop_sends_while_nothing_is_answered(target: Target, kinds: Kinds) -> None:
+def test_the_open_loop_sends_without_waiting_for_answers(target: Target, kinds: Kinds) -> None:
     target.together = 20
     tally = measure(target, Workload(kinds=kinds("together"), rate=1000, requests=20, warm_up=0))
     assert target.most_in_flight == 20
     assert len(tally.good) == 20
 
 
-def test_the_open_loop_counts_from_the_planned_time(target: Target, kinds: Kinds) -> None:
-    """A sender that stands still makes latencies longer instead of leaving out what it should have sent."""
+def test_the_open_loop_counts_latency_from_the_planned_time(target: Target, kinds: Kinds) -> None:
+    """A sender that was blocked must count longer latencies, not leave out the requests that it should have sent."""
 
     def stand_still() -> None:
         asyncio.get_running_loop().call_later(0.02, time.sleep, 0.5)

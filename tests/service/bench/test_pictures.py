@@ -1,3 +1,5 @@
+"""The pictures that a workload sends."""
+
 import io
 from pathlib import Path
 
@@ -10,14 +12,14 @@ from service.bench import pictures
 PHOTOS = sorted((Path(__file__).parents[2] / "pictures").glob("*.jpg"))
 
 
-def test_made_pictures_are_the_same_on_every_call_and_differ_from_one_another() -> None:
+def test_generated_pictures_are_the_same_on_every_call_and_differ_from_one_another() -> None:
     files = pictures.make(64, 48, "jpeg").files
     assert files == pictures.make(64, 48, "jpeg").files
     assert len(set(files)) == len(files) > 1
 
 
 @pytest.mark.parametrize("format_name", ["jpeg", "png", "webp"])
-def test_made_pictures_have_the_size_and_the_format_asked_for(format_name: pictures.Format) -> None:
+def test_generated_pictures_have_the_size_and_format_asked_for(format_name: pictures.Format) -> None:
     made = pictures.make(65, 33, format_name)
     assert (made.name, made.media_type, made.width, made.height) == ("65×33", f"image/{format_name}", 65, 33)
     for file in made.files:
@@ -25,7 +27,7 @@ def test_made_pictures_have_the_size_and_the_format_asked_for(format_name: pictu
             assert (image.size, image.mode, image.format) == ((65, 33), "RGB", format_name.upper())
 
 
-def test_made_jpegs_are_about_as_large_as_photos() -> None:
+def test_generated_jpegs_are_about_as_large_as_photos() -> None:
     sizes = []
     for path in PHOTOS:
         buffer = io.BytesIO()
@@ -44,6 +46,6 @@ def test_a_file_is_sent_as_it_is() -> None:
     assert read.media_type == "image/jpeg"
 
 
-def test_a_file_that_is_no_picture_is_refused() -> None:
+def test_a_file_that_is_not_a_picture_is_refused() -> None:
     with pytest.raises(ImpastoError, match="not a picture"):
         pictures.read(Path(__file__))

@@ -1,3 +1,5 @@
+"""A measurement by several processes."""
+
 from collections.abc import Callable
 
 import pytest
@@ -12,7 +14,7 @@ from .conftest import Target
 Kinds = Callable[..., tuple[Kind, ...]]
 
 
-def test_several_processes_send_the_plan_together(target: Target, kinds: Kinds) -> None:
+def test_several_processes_share_a_workload(target: Target, kinds: Kinds) -> None:
     target.together = 5
     workload = Workload(kinds=kinds("together", "busy"), concurrency=10, requests=10, processes=2, warm_up=0)
     report = measure(target.url, workload)
@@ -21,7 +23,7 @@ def test_several_processes_send_the_plan_together(target: Target, kinds: Kinds) 
     assert not report.interrupted
 
 
-def test_who_watches_is_told_how_far_it_is(target: Target, kinds: Kinds) -> None:
+def test_the_watcher_is_told_the_progress(target: Target, kinds: Kinds) -> None:
     seen: list[LoadProgress] = []
     measure(
         target.url, Workload(kinds=kinds("slow"), duration=0.8, warm_up=0.5, concurrency=2, processes=2), seen.append
@@ -31,18 +33,18 @@ def test_who_watches_is_told_how_far_it_is(target: Target, kinds: Kinds) -> None
     assert max(progress.in_flight for progress in seen) == 2
 
 
-def test_it_is_said_that_nobody_listens(kinds: Kinds) -> None:
+def test_an_address_where_nothing_listens_is_refused(kinds: Kinds) -> None:
     with pytest.raises(BenchError, match=r"nobody listens at http://127\.0\.0\.1:9 .*impasto serve"):
         measure("http://127.0.0.1:9", Workload(kinds=kinds("plain")))
 
 
 @pytest.mark.parametrize("url", ["localhost:8000", "ftp://localhost", "http://"])
-def test_what_is_no_address_is_refused(url: str, kinds: Kinds) -> None:
+def test_a_url_that_is_not_an_http_address_is_refused(url: str, kinds: Kinds) -> None:
     with pytest.raises(BenchError, match="not the address of a server"):
         measure(url, Workload(kinds=kinds("plain")))
 
 
-def test_our_server_says_how_long_each_stage_took(server: str) -> None:
+def test_the_report_has_the_stages_of_an_impasto_server(server: str) -> None:
     workload = Workload(kinds=stylize(["muse", "candy"], [pictures.make(32, 24, "png")]), requests=4, warm_up=0)
     report = measure(server, workload)
     assert (report.good, report.other_answers, report.transport_errors) == (4, {}, {})

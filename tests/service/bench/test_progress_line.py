@@ -1,8 +1,10 @@
+"""The line that shows the progress of a measurement."""
+
 from service.bench.progress_line import ProgressLine
 from service.bench.tally import LoadProgress
 
 
-def test_the_line_tells_the_rate_of_the_last_seconds() -> None:
+def test_the_line_has_the_rate_of_the_last_seconds() -> None:
     line = ProgressLine()
     for second in range(10):
         line.describe(LoadProgress(False, second, good=0, shed=0, failed=0, in_flight=8))

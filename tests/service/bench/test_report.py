@@ -1,3 +1,5 @@
+"""The report of a measurement, as figures, as JSON and as tables."""
+
 import io
 from array import array
 from collections.abc import Callable
@@ -14,7 +16,7 @@ Kinds = Callable[..., tuple[Kind, ...]]
 
 @pytest.fixture
 def tally() -> Tally:
-    """Of five seconds: ten pictures of a megapixel, five refusals, a 404, and one that nobody waited for."""
+    """Return five seconds: ten pictures of a megapixel, five refusals, a 404, two broken connections, one abandoned."""
     tally = Tally()
     tally.seconds = 5.0
     for number in range(1, 11):
@@ -34,21 +36,21 @@ def text(report: LoadReport) -> str:
     return console.file.getvalue()
 
 
-def test_percentiles_are_times_that_as_many_percent_do_not_exceed() -> None:
+def test_a_percentile_is_a_time_that_so_many_percent_do_not_exceed() -> None:
     times = array("d", [37 * number % 101 for number in range(1, 101)])
     assert Percentiles.of(times) == Percentiles(p50=50, p90=90, p95=95, p99=99, max=100)
 
 
-def test_percentiles_of_few_times_are_among_them() -> None:
+def test_percentiles_of_few_times_are_measured_times() -> None:
     assert Percentiles.of(array("d", [3, 1, 2])) == Percentiles(p50=2, p90=3, p95=3, p99=3, max=3)
     assert Percentiles.of(array("d", [7])) == Percentiles(p50=7, p90=7, p95=7, p99=7, max=7)
 
 
-def test_nothing_has_no_percentiles() -> None:
+def test_no_times_have_no_percentiles() -> None:
     assert Percentiles.of(array("d")) is None
 
 
-def test_a_report_sums_up_what_was_counted(tally: Tally, kinds: Kinds) -> None:
+def test_a_report_sums_up_a_tally(tally: Tally, kinds: Kinds) -> None:
     report = LoadReport.of("http://here", Workload(kinds=kinds("muse"), concurrency=4), tally)
     assert (report.pictures_per_s, report.megapixels_per_s) == (2, 2)
     assert (report.good, report.shed, report.shed_share) == (10, 5, 5 / 16)
@@ -59,14 +61,14 @@ def test_a_report_sums_up_what_was_counted(tally: Tally, kinds: Kinds) -> None:
     assert (report.concurrency, report.rate, report.late_ms) == (4, None, None)
 
 
-def test_stages_end_with_what_is_left_of_the_time(tally: Tally, kinds: Kinds) -> None:
+def test_the_last_stage_is_the_rest_of_the_time(tally: Tally, kinds: Kinds) -> None:
     stages = LoadReport.of("http://here", Workload(kinds=kinds("muse")), tally).stages_ms
     assert list(stages) == ["decode", "net", "rest"]
     assert stages["decode"] == Stage(mean=5.5, p95=10)
     assert sum(stage.mean for stage in stages.values()) == pytest.approx(55)
 
 
-def test_the_open_loop_reports_its_rate_and_how_late_it_was(tally: Tally, kinds: Kinds) -> None:
+def test_the_report_on_an_open_loop_has_its_rate_and_its_delays(tally: Tally, kinds: Kinds) -> None:
     report = LoadReport.of("http://here", Workload(kinds=kinds("muse"), rate=30), tally)
     assert (report.concurrency, report.rate) == (None, 30)
     assert report.late_ms is not None
@@ -91,11 +93,11 @@ def test_the_tables_show_what_was_found(tally: Tally, kinds: Kinds) -> None:
     assert "2 × connection refused" in shown
 
 
-def test_a_report_of_nothing_can_be_shown(kinds: Kinds) -> None:
+def test_a_report_on_no_requests_can_be_shown(kinds: Kinds) -> None:
     assert "0 good of 0 sent" in text(LoadReport.of("http://here", Workload(kinds=kinds("muse")), Tally()))
 
 
-def test_the_sentence_for_no_success_says_what_came_instead(kinds: Kinds) -> None:
+def test_why_nothing_succeeded_names_what_came_instead(kinds: Kinds) -> None:
     tally = Tally()
     tally.add_other("404", "there is no style")
     tally.transport_errors["connection refused"] += 2

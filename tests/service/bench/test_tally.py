@@ -1,3 +1,5 @@
+"""The count of answers."""
+
 from array import array
 
 import pytest
@@ -22,7 +24,7 @@ def test_stages_are_read_from_the_header(header: str, stages: dict[str, float]) 
     assert list(tally.rest) == ([40 - sum(stages.values())] if stages else [])
 
 
-def test_what_was_counted_in_two_places_is_merged() -> None:
+def test_the_tallies_of_two_processes_are_merged() -> None:
     one, two = Tally(), Tally()
     one.seconds, two.seconds = 3.0, 4.0
     one.sent, two.sent = 3, 4

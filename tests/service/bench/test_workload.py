@@ -1,3 +1,5 @@
+"""The workload: the order and the pace of its requests, and its shares for several processes."""
+
 import io
 from collections import Counter
 from collections.abc import Callable
@@ -36,7 +38,7 @@ def test_sorted_deals_one_kind_after_the_other(kinds: Kinds) -> None:
     assert names == [name for name in NAMES for _ in range(20)]
 
 
-def test_sorted_gives_each_kind_its_part_of_the_time(kinds: Kinds) -> None:
+def test_sorted_gives_each_kind_an_equal_part_of_the_time(kinds: Kinds) -> None:
     workload = Workload(kinds=kinds("a", "b", "c"), order="sorted", duration=30)
     deck = Deck(workload)
     names = [deck.deal(workload.progress(elapsed, 0)).kind.name for elapsed in (0, 9.9, 10.1, 19.9, 20.1, 29.9)]
@@ -77,13 +79,13 @@ def test_the_warm_up_is_mixed_and_measured_in_seconds(kinds: Kinds) -> None:
 
 
 @pytest.mark.parametrize(("fewer", "word"), [({"concurrency": 2}, "clients"), ({"requests": 2}, "requests")])
-def test_more_processes_than_there_is_work_for_are_refused(kinds: Kinds, fewer: dict[str, int], word: str) -> None:
+def test_more_processes_than_clients_or_requests_are_refused(kinds: Kinds, fewer: dict[str, int], word: str) -> None:
     with pytest.raises(BadWorkload, match=f"3 processes need as many {word}, not 2"):
         Workload(kinds=kinds("a"), processes=3, **fewer)
 
 
 @pytest.mark.parametrize("wrong", [{"rate": 0}, {"duration": 0}, {"concurrency": 0}, {"warm_up": -1}, {"kinds": ()}])
-def test_a_plan_that_cannot_be_is_refused(kinds: Kinds, wrong: dict[str, int]) -> None:
+def test_a_number_out_of_range_is_refused(kinds: Kinds, wrong: dict[str, int]) -> None:
     with pytest.raises(ValidationError):
         Workload(**({"kinds": kinds("a")} | wrong))
 
@@ -108,7 +110,7 @@ def test_no_two_requests_have_the_same_body_whichever_process_sends_them(kinds: 
 
 
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "AVIF"])
-def test_what_tells_bodies_apart_does_not_change_the_picture(format: str) -> None:  # noqa: A002
+def test_the_bytes_that_make_bodies_different_do_not_change_the_picture(format: str) -> None:  # noqa: A002
     buffer = io.BytesIO()
     Image.linear_gradient("L").save(buffer, format)
     kind = Kind("file", "/stylize", (buffer.getvalue(),), f"image/{format.lower()}", 1)
