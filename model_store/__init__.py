@@ -1,5 +1,5 @@
-"""What a model is: transform nets, model cards and the store that keeps them.
+"""The models: transform nets, the cards that describe them, and the store that keeps both.
 
-`model_store.card` needs only pydantic, so that clients can read cards without torch; everything else needs
-the `serve` or `train` extra.
+`model_store.card` needs only pydantic, so that clients can read cards without torch; the nets and the store need the
+`serve` or `train` extra.
 """

@@ -1,4 +1,4 @@
-"""The model card: what a model is, how it was made and how good it measured to be."""
+"""The model card, which says what a model is, how it was made and how good it measured to be."""
 
 import re
 from datetime import datetime
@@ -9,11 +9,13 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 from model_store.errors import BadLabel
 
 Task = Literal["stylize", "super-resolve"]
+"""The kinds of work that a model can do: painting in a style, and enlarging."""
 TASKS: tuple[Task, ...] = get_args(Task)
 SMALLEST_SIDE = 16
-"""Pixels of the shortest side of a picture that every net takes."""
+"""The fewest pixels that a side of a picture must have for any net to take it."""
 
 NAME_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,63}$"
+"""The regular expression that the name of every model matches."""
 
 
 class Measurement(BaseModel):
@@ -22,30 +24,41 @@ class Measurement(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     name: str
+    """The name of the measure, such as `PSNR`."""
     value: float = Field(allow_inf_nan=False)
     unit: str = ""
+    """The unit of the value, such as `dB`; empty if it has none."""
     data: str
+    """The data that was measured on."""
     command: str
+    """The command that measured it."""
 
 
 class Draft(BaseModel):
-    """A card before it is published: everything its author knows."""
+    """A card before it is published: everything that its author knows."""
 
     model_config = ConfigDict(frozen=True)
 
     task: Task
     name: str = Field(pattern=NAME_PATTERN)
     title: str
+    """The name of the model for people."""
     description: str
     architecture: str
+    """The name of the net's class in `model_store.nets.ARCHITECTURES`."""
     parameters: dict[str, JsonValue] = {}
-    factor: int | None = Field(default=None, ge=2, description="Enlargement; for super-resolve only.")
+    """The arguments that the net's class is built with."""
+    factor: int | None = Field(default=None, ge=2, description="Factor of enlargement; for super-resolve only.")
     recipe: dict[str, JsonValue]
+    """Everything that the training was given and did."""
     training_data: str
+    """A description of the pictures that the net was trained on."""
     loss_network: str
+    """The loss network and its weights."""
     measurements: tuple[Measurement, ...] = ()
     limitations: str = ""
     licence: str
+    """The licence of the weights."""
     author: str
 
     @model_validator(mode="after")
@@ -56,23 +69,24 @@ class Draft(BaseModel):
 
 
 class Card(Draft):
-    """The card of a published model: a draft plus what publishing fixes."""
+    """The card of a published model: a draft, its version, the checksum of its weights and the time."""
 
     version: int = Field(ge=1)
-    sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="Of `model.safetensors`.")
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="The sha256 of `model.safetensors`, in hexadecimal.")
     created_at: datetime
+    """The time when the model was published."""
 
     @property
     def label(self) -> str:
-        """Name and version, as in `muse@3`."""
+        """The name and version, such as `muse@3`."""
         return f"{self.name}@{self.version}"
 
 
 def check_name(name: str) -> str:
-    """Returns a name that a model can have.
+    """Return the name if a model can have it.
 
     Raises:
-        BadLabel: it cannot.
+        BadLabel: A model cannot have this name.
     """
     if re.fullmatch(NAME_PATTERN, name) is None:
         raise BadLabel(
@@ -82,10 +96,10 @@ def check_name(name: str) -> str:
 
 
 def parse_label(label: str) -> tuple[str, int | None]:
-    """Splits `muse` or `muse@3` into name and version.
+    """Split a label, such as `muse` or `muse@3`, into the name and the version, which is None if the label has none.
 
     Raises:
-        BadLabel: it is neither.
+        BadLabel: The label is not of this form.
     """
     match = re.fullmatch(r"([^@]+)(?:@([1-9][0-9]{0,8}))?", label)
     if match is None:

@@ -1,4 +1,4 @@
-"""`impasto models`: look at the store, check it, add to it."""
+"""The commands `impasto models …`, which list, show, check and publish models."""
 
 from json import dumps
 from pathlib import Path
@@ -29,11 +29,11 @@ ModelArgument = Annotated[
 def list_models(
     *,
     previews: Annotated[
-        bool, typer.Option("--previews", help="Show what each does, where the terminal has 24-bit colours.")
+        bool, typer.Option("--previews", help="Show the preview of each, if the terminal has 24-bit colours.")
     ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
-    """The newest version of every model."""
+    """List the newest version of every model."""
     from model_store.settings import StoreSettings
 
     store = StoreSettings().open()
@@ -65,7 +65,7 @@ def list_models(
 
 @models.command()
 def show(model: ModelArgument) -> None:
-    """The card of a model, as JSON."""
+    """Print the card of a model, as JSON."""
     from model_store.settings import StoreSettings
 
     task, name, version = _parse(model)
@@ -74,7 +74,7 @@ def show(model: ModelArgument) -> None:
 
 @models.command()
 def verify(model: Annotated[str | None, typer.Argument(metavar="[TASK/NAME[@VERSION]]")] = None) -> None:
-    """Reads models whole and checks every sha256; all models, in every version, if none is given."""
+    """Read a model whole and check its sha256; without an argument, every version of every model."""
     from model_store.errors import StoreError
     from model_store.settings import StoreSettings
 
@@ -107,10 +107,10 @@ def gallery(
         str | None, typer.Argument(help="Folder or URL of a store; the bundled models if not given.")
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Where to write it: into ROOT, as its links are relative.")
+        Path | None, typer.Option("--output", "-o", help="File to write, in ROOT, because its links are relative.")
     ] = None,
 ) -> None:
-    """A page in Markdown that shows models with their previews and measurements."""
+    """Make a page in Markdown that shows models with their previews and measurements."""
     from model_store.gallery import gallery as make
     from model_store.root import BUNDLED, Root
 
@@ -125,9 +125,11 @@ def gallery(
 def publish(
     weights: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="The net's weights, as safetensors.")],
     card: Annotated[Path, typer.Option(exists=True, dir_okay=False, help="The card, as JSON.")],
-    preview: Annotated[Path | None, typer.Option(exists=True, dir_okay=False, help="A JPEG to show it by.")] = None,
+    preview: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="A JPEG that shows what it does.")
+    ] = None,
 ) -> None:
-    """Adds a model as the next version of its name; IMPASTO_STORE says where."""
+    """Publish a model as the next version of its name, in the first root of IMPASTO_STORE."""
     import safetensors.torch
     from pydantic import ValidationError
     from safetensors import SafetensorError
@@ -147,7 +149,7 @@ def publish(
 
 
 def _parse(model: str) -> tuple[Task, str, int | None]:
-    """`[task/]label`; without a task, the first that has such a name."""
+    """Split `[task/]label` into task, name and version; without a task, it is the first that has such a name."""
     task, _, label = model.rpartition("/")
     name, version = parse_label(label)
     if not task:

@@ -1,4 +1,4 @@
-"""The `impasto` command: the commands of every installed package under one name."""
+"""The command `impasto`, which has the commands of every package of the project."""
 
 import logging
 import sys
@@ -10,11 +10,13 @@ from pydantic import ValidationError
 from model_store.errors import ImpastoError
 
 _GROUP = "impasto.commands"
+"""The group of entry points in pyproject.toml that are commands."""
 _EXTRAS = {"model_store": "serve", "service": "serve", "service.bench": "bench", "trainer": "train"}
+"""The extra that installs what each package needs."""
 
 
 def main() -> None:
-    """Collects the commands by entry points and runs the one asked for."""
+    """Collect the commands by their entry points and run the one that was typed."""
     logging.basicConfig(format="%(levelname)s %(message)s")
     app = typer.Typer(
         help="Real-time style transfer and super-resolution.", no_args_is_help=True, pretty_exceptions_enable=False
@@ -26,7 +28,7 @@ def main() -> None:
     except (ImpastoError, OSError) as error:
         sys.exit(f"impasto: {error}")
     except ValidationError as error:
-        sys.exit(f"impasto: {_say_what_is_wrong(error)}")
+        sys.exit(f"impasto: {_sentence(error)}")
     except ModuleNotFoundError as error:
         extra = _missing_extra(error)
         if extra is None:
@@ -34,8 +36,8 @@ def main() -> None:
         sys.exit(f"impasto: this command needs {error.name}; install it with: pip install 'impasto[{extra}]'")
 
 
-def _say_what_is_wrong(error: ValidationError) -> str:
-    """One sentence for settings, with their names in the environment, and for other checked values."""
+def _sentence(error: ValidationError) -> str:
+    """Return what is wrong with values in one sentence, calling settings by their names in the environment."""
     prefix = "IMPASTO_" if error.title.endswith("Settings") else ""
     sentences = []
     for each in error.errors():
@@ -45,7 +47,7 @@ def _say_what_is_wrong(error: ValidationError) -> str:
 
 
 def _missing_extra(error: ModuleNotFoundError) -> str | None:
-    """The extra of the package whose command was running, or None if what is missing is a module of our own."""
+    """Return the extra that the running command needs, or None if the missing module is one of the project itself."""
     if error.name is None or error.name.partition(".")[0] in _EXTRAS:
         return None
     traceback = error.__traceback__

@@ -1,12 +1,12 @@
-"""What can go wrong with a store.
+"""The errors of the model store, and the base of all errors of the project.
 
 ImpastoError
 └── StoreError
-    ├── BadLabel              not of the form name or name@version
-    ├── ModelNotFound         no such task, name or version; lists what there is
-    ├── DamagedModel          the files are there but are not what was published
-    ├── UnknownArchitecture   the card asks for a net that this version does not know
-    └── CannotPublish         the store's first root does not take this model
+    ├── BadLabel              a label that is not of the form name or name@version
+    ├── ModelNotFound         no such model or version; lists those that exist
+    ├── DamagedModel          files that are not what was published
+    ├── UnknownArchitecture   a card with a net that this version of impasto does not have
+    └── CannotPublish         a model that cannot be published to the store's first root
 """
 
 from collections.abc import Sequence
@@ -15,19 +15,25 @@ from model_store.suggestion import did_you_mean
 
 
 class ImpastoError(Exception):
-    """Base of every error, in all packages, whose message tells the user what is wrong and what to do."""
+    """The base of every error, in all packages, whose message tells the user what is wrong and what to do."""
 
 
 class StoreError(ImpastoError):
-    """Base of all errors of the model store."""
+    """The base of all errors of the model store."""
 
 
 class BadLabel(StoreError):
-    """What should name a model does not."""
+    """The label is not of the form `name` or `name@version`."""
 
 
 class ModelNotFound(StoreError):
-    """No model of this name, or not in this version."""
+    """There is no model of this name, or not in this version.
+
+    Args:
+        task: The task of the model.
+        name: The name, with the version if the name exists.
+        known: The names or versions that exist.
+    """
 
     def __init__(self, task: str, name: str, known: Sequence[str]) -> None:
         self.task, self.name, self.known = task, name, tuple(known)
@@ -36,12 +42,12 @@ class ModelNotFound(StoreError):
 
 
 class DamagedModel(StoreError):
-    """A card that cannot be read, or weights that do not fit their card."""
+    """The card of a model cannot be read, or its weights are not those that the card describes."""
 
 
 class UnknownArchitecture(StoreError):
-    """The card names an architecture that is not in this version of impasto."""
+    """The card has an architecture, or parameters of one, that this version of impasto does not know."""
 
 
 class CannotPublish(StoreError):
-    """The root cannot be written to, or what was to be published does not fit its card."""
+    """The root cannot be written to, or the weights or the preview do not fit the card."""

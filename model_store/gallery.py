@@ -1,4 +1,4 @@
-"""A page in Markdown that shows the models of a root, made of their cards alone."""
+"""The gallery: a page in Markdown that shows the models of a root, made from their cards alone."""
 
 import html
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,19 +16,19 @@ _INTRODUCTION = (
 )
 _HEADINGS: dict[Task, str] = {"stylize": "Styles", "super-resolve": "Super-resolution"}
 _SHEETS: dict[Task, Sequence[str]] = {"stylize": ("styles.jpg", "blends.jpg"), "super-resolve": ("fidelity.jpg",)}
-"""Contact sheets of `impasto evaluate gallery`, shown with the task that they belong to."""
+"""The contact sheets of `impasto evaluate gallery`, by the task that they are shown with."""
 _STYLE_WIDTH, _ENLARGED_WIDTH = 280, 840
-"""Of previews, in pixels of the page."""
+"""Widths of previews of styles and of enlargements, in pixels of the page."""
 
 
 def gallery(root: Root) -> str:
-    """The page of a root's models in their newest versions, with the JPEGs that lie directly in the root.
+    """Make the page of a root's models in their newest versions, with the JPEGs that lie directly in the root.
 
-    It is to be written into the root: its links are relative.
+    The page belongs into the root's folder, because its links are relative.
 
     Raises:
-        StoreError: there are no models.
-        DamagedModel: a card cannot be read.
+        StoreError: The root has no models.
+        DamagedModel: A card cannot be read.
     """
     cards = [root.card(task, name, max(root.versions(task, name))) for task in TASKS for name in root.names(task)]
     if not cards:
@@ -60,7 +60,7 @@ def _enlarger(card: Card, root: Root) -> str:
 
 
 def _about(card: Card) -> list[str]:
-    """What a card says in words, a paragraph each."""
+    """Return what a card says in words, as paragraphs."""
     paragraphs = [f"**{card.title}** · `{card.label}` · {card.licence}", card.description]
     paragraphs += [f"*Limitations:* {card.limitations}"] if card.limitations else []
     training = _training(card)
@@ -69,14 +69,17 @@ def _about(card: Card) -> list[str]:
 
 
 def _training(card: Card) -> str:
-    """Steps, seconds and device, as far as the recipe has them; older recipes have the steps in their schedule."""
+    """Return the training's steps, seconds and device, as far as the recipe has them.
+
+    Older recipes have the steps in their schedule.
+    """
     schedule = card.recipe.get("schedule")
     recipe = {**schedule, **card.recipe} if isinstance(schedule, dict) else card.recipe
     steps, seconds, device = (recipe.get(key) for key in ("steps", "seconds", "device"))
-    said = [f"{steps:,} steps"] if isinstance(steps, int) else []
-    said += [f"{seconds:,.0f} s"] if isinstance(seconds, int | float) else []
-    said += [device] if isinstance(device, str) else []
-    return ", ".join(said)
+    facts = [f"{steps:,} steps"] if isinstance(steps, int) else []
+    facts += [f"{seconds:,.0f} s"] if isinstance(seconds, int | float) else []
+    facts += [device] if isinstance(device, str) else []
+    return ", ".join(facts)
 
 
 def _preview(card: Card, root: Root, width: int) -> str:
@@ -92,16 +95,17 @@ def _sheet(name: str) -> str:
 
 
 def _tables(cards: Sequence[Card]) -> list[str]:
-    """A table for each set of data: a row for each model that was measured on it, and a column for each measure."""
+    """Return a table for each set of data, with a row for each model measured on it and a column for each measure."""
     figures = [figure for card in cards for figure in card.measurements]
     decimals: dict[str, int] = {}
     for figure in figures:
         measure = _measure(figure)
         decimals[measure] = max(decimals.get(measure, 0), _decimals(figure.value))
-    return [f"### {data}\n\n{_on(data, cards, decimals)}" for data in dict.fromkeys(figure.data for figure in figures)]
+    sets_of_data = dict.fromkeys(figure.data for figure in figures)
+    return [f"### {data}\n\n{_table_of_figures(data, cards, decimals)}" for data in sets_of_data]
 
 
-def _on(data: str, cards: Sequence[Card], decimals: Mapping[str, int]) -> str:
+def _table_of_figures(data: str, cards: Sequence[Card], decimals: Mapping[str, int]) -> str:
     measured = {
         card.label: {_measure(figure): figure.value for figure in card.measurements if figure.data == data}
         for card in cards
@@ -125,11 +129,11 @@ def _decimals(value: float) -> int:
 
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[str]], alignment: str) -> str:
-    """A table whose columns after the first have this alignment."""
+    """Return a Markdown table whose columns after the first have this alignment."""
     lines = [header, ["---", *[alignment] * (len(header) - 1)], *rows]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
 def _cell(text: str) -> str:
-    """Text that does not end a cell of a table."""
+    """Return text that fits into one cell of a table: without line breaks, and with its bars escaped."""
     return " ".join(text.replace("|", "\\|").split())

@@ -1,4 +1,4 @@
-"""Pictures in a terminal: each character shows two pixels, the upper as its colour and the lower as its background."""
+"""Pictures in a terminal, drawn with half blocks: each character shows one pixel above another by its two colours."""
 
 import io
 
@@ -11,11 +11,11 @@ _UPPER_HALF = "▀"
 
 
 def half_blocks(picture: bytes, columns: int) -> Text:
-    """A picture as text, for terminals with 24-bit colours whose characters are twice as high as wide.
+    """Return a picture as text, for terminals with 24-bit colours and characters that are twice as high as wide.
 
     Args:
-        picture: a JPEG.
-        columns: its width in characters.
+        picture: The bytes of a JPEG.
+        columns: The width of the text in characters.
     """
     image = Image.open(io.BytesIO(picture)).convert("RGB")
     rows = max(1, round(columns * image.height / image.width / 2))

@@ -1,12 +1,12 @@
-"""How the nets for super-resolution are named: by their factor, and by the kind of net."""
+"""The names of the nets for super-resolution, which consist of the factor and the kind of net."""
 
 import re
 from collections.abc import Iterable
 from typing import Literal, get_args
 
 Kind = Literal["pixel", "feature", "pixel-blurred", "srcnn"]
-"""`pixel` and `feature` are named after the loss that they minimise; `pixel-blurred` expects pictures that were blurred
-before they were shrunk; `srcnn` is the comparison of Dong et al. 2014."""
+"""The kinds of nets: `pixel` and `feature` minimise the loss of that name, `pixel-blurred` is for pictures that were
+blurred before they were shrunk, and `srcnn` is the net of Dong et al. 2014, for comparison."""
 _KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
@@ -16,7 +16,7 @@ def super_resolution_name(factor: int, kind: Kind) -> str:
 
 
 def kind_of(label: str) -> Kind | None:
-    """Return the kind of net that a name or `name@version` stands for; None if it is not named as above."""
+    """Return the kind of net that a name or `name@version` says, or None if it is not a name of this form."""
     match = re.fullmatch(r"x[1-9][0-9]*-([a-z-]+)", label.partition("@")[0])
     return next((kind for kind in _KINDS if match and match[1] == kind), None)
 

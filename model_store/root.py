@@ -21,19 +21,19 @@ from model_store.card import NAME_PATTERN, Card, Task
 from model_store.errors import DamagedModel, StoreError
 
 BUNDLED = Path(__file__).parent / "bundled"
-"""The root that comes with the package."""
+"""The folder of the models that come with the package."""
 
 _WEIGHTS, _CARD, _PREVIEW = "model.safetensors", "card.json", "preview.jpg"
 
 
 class Root:
-    """Reads and writes `<url>/<task>/<name>/<version>/`.
+    """A folder of models, whose files are `<url>/<task>/<name>/<version>/…`.
 
     Args:
-        url: a path (`~` is expanded) or an fsspec URL.
+        url: A path, in which `~` is expanded, or an fsspec URL.
 
     Raises:
-        StoreError: no such kind of URL, or the package for it is missing.
+        StoreError: The kind of URL is unknown, or the package that it needs is missing.
     """
 
     def __init__(self, url: str) -> None:
@@ -45,7 +45,7 @@ class Root:
         self._path = str(path).rstrip("/")
 
     def entries(self, *parts: str) -> list[str]:
-        """The names in a folder; none if there is no such folder."""
+        """Return the names of the files and folders in a folder of the root; none if there is no such folder."""
         self._filesystem.invalidate_cache()
         try:
             paths: Sequence[str] = self._filesystem.ls(self._join(*parts), detail=False)
@@ -54,16 +54,16 @@ class Root:
         return [path.rstrip("/").rsplit("/", 1)[-1] for path in paths]
 
     def names(self, task: Task) -> list[str]:
-        """The names that have a complete version, sorted."""
+        """Return the names of the models that have a complete version, sorted."""
         names = (name for name in self.entries(task) if re.fullmatch(NAME_PATTERN, name))
         return sorted(name for name in names if self.versions(task, name))
 
     def taken(self, task: Task, name: str) -> list[int]:
-        """The version numbers that are in use, complete or not."""
+        """Return the version numbers that are in use, also those of incomplete versions."""
         return [int(entry) for entry in self.entries(task, name) if re.fullmatch(r"[1-9][0-9]*", entry)]
 
     def versions(self, task: Task, name: str) -> list[int]:
-        """The complete versions, in any order."""
+        """Return the complete versions of a model, in any order."""
         return [
             version
             for version in self.taken(task, name)
@@ -71,10 +71,10 @@ class Root:
         ]
 
     def card(self, task: Task, name: str, version: int) -> Card:
-        """Reads a card and checks that it belongs here.
+        """Read the card of a version and check that it is this version's.
 
         Raises:
-            DamagedModel: it cannot be read, or is another model's.
+            DamagedModel: The card cannot be read, or is another model's.
         """
         place = f"{task}/{name}@{version}"
         try:
@@ -86,10 +86,10 @@ class Root:
         return card
 
     def weights(self, card: Card) -> bytes:
-        """Reads the weights as they lie there, unchecked.
+        """Read the file of the weights, without checking it.
 
         Raises:
-            DamagedModel: they cannot be read.
+            DamagedModel: The file cannot be read.
         """
         try:
             content: bytes = self._filesystem.cat_file(self._join(card.task, card.name, str(card.version), _WEIGHTS))
@@ -98,10 +98,10 @@ class Root:
         return content
 
     def size(self, card: Card) -> int:
-        """The bytes of the weights.
+        """Return the size of the weights in bytes.
 
         Raises:
-            DamagedModel: they are not there.
+            DamagedModel: The weights are missing.
         """
         try:
             return int(self._filesystem.size(self._join(card.task, card.name, str(card.version), _WEIGHTS)) or 0)
@@ -109,7 +109,7 @@ class Root:
             raise DamagedModel(f"the weights of {card.task}/{card.label} cannot be read: {error}") from error
 
     def preview(self, task: Task, name: str, version: int) -> bytes | None:
-        """Reads the preview, a JPEG, if there is one."""
+        """Read the preview, a JPEG, or return None if there is none."""
         try:
             content: bytes = self._filesystem.cat_file(self._join(task, name, str(version), _PREVIEW))
         except FileNotFoundError:
@@ -117,11 +117,16 @@ class Root:
         return content
 
     def write(self, card: Card, weights: bytes, preview: bytes | None) -> None:
-        """Adds a version, all or nothing.
+        """Write a version so that readers see all of it or nothing.
+
+        Args:
+            card: The card, whose version must be free.
+            weights: The file of the weights.
+            preview: A JPEG, or None.
 
         Raises:
-            FileExistsError: the version is taken.
-            OSError: the root cannot be written to.
+            FileExistsError: The version exists.
+            OSError: The root cannot be written to.
         """
         files = {_WEIGHTS: weights}
         if preview is not None:
@@ -135,10 +140,10 @@ class Root:
             self._filesystem.pipe_file(path, content, mode="create")
 
     def check_writable(self) -> None:
-        """Tries to make a folder, on a local root.
+        """Try to make a folder, if the root is local; other roots are not checked.
 
         Raises:
-            OSError: it cannot be written to.
+            OSError: The root cannot be written to.
         """
         if isinstance(self._filesystem, LocalFileSystem):
             with self._staging_folder():

@@ -1,4 +1,4 @@
-"""Where models are kept."""
+"""The settings of the model store: the roots that models are kept in."""
 
 from typing import TYPE_CHECKING
 
@@ -13,25 +13,25 @@ if TYPE_CHECKING:
 
 
 class StoreSettings(BaseSettings):
-    """Settings from the environment, prefix `IMPASTO_`."""
+    """The settings of the model store, read from environment variables with the prefix `IMPASTO_`."""
 
     model_config = SettingsConfigDict(env_prefix="IMPASTO_")
 
     store: str = Field(default="~/.impasto/models", min_length=1)
-    """Roots of the search path, separated by commas; new models go to the first."""
+    """The roots of the search path, separated by commas. New models go to the first one."""
 
     def open(self) -> "Store":
-        """The search path with the bundled models last.
+        """Open the store: these roots, and last the bundled models.
 
         Raises:
-            StoreError: a root cannot be opened.
+            StoreError: A root cannot be opened.
         """
-        from model_store.store import Store  # noqa: PLC0415  (torch comes with it, which `local_names` does not need)
+        from model_store.store import Store  # noqa: PLC0415  (imports torch, which `local_names` does not need)
 
         return Store(*self._roots(), BUNDLED)
 
     def local_names(self, task: Task) -> list[str]:
-        """The names of models that can be listed at once, sorted: those of folders, and of no URLs."""
+        """Return the sorted names of the models in folders, leaving out roots at URLs, which may take long to list."""
         folders = [root for root in (*self._roots(), str(BUNDLED)) if "://" not in root]
         return sorted({name for folder in folders for name in Root(folder).names(task)})
 

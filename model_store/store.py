@@ -1,6 +1,6 @@
 """The store: immutable, numbered versions of models in folders, read through a search path of roots.
 
-A root is any fsspec URL (`/models`, `s3://bucket/models`, `https://…`) and holds
+A root is any fsspec URL (`/models`, `s3://bucket/models`, `https://…`). It holds
 
     <root>/<task>/<name>/<version>/card.json, model.safetensors, preview.jpg
 
@@ -28,6 +28,7 @@ from model_store.root import BUNDLED, Root
 __all__ = ["BUNDLED", "Model", "Store", "stored"]
 
 _JPEG = b"\xff\xd8\xff"
+"""The first bytes of every JPEG."""
 _log = logging.getLogger(__name__)
 
 
@@ -39,13 +40,16 @@ class Model(NamedTuple):
 
 
 class Store:
-    """A search path of roots.
+    """A store of models, which is a search path of roots.
 
-    Versions of one name may lie in several roots; where two roots hold the same version, the earlier root wins.
-    New models are published to the first root.
+    Versions of one name may lie in several roots. If two roots have the same version, the earlier root's is used. New
+    models are published to the first root.
 
     Args:
-        *roots: fsspec URLs, searched in this order.
+        *roots: Paths or fsspec URLs, which are searched in this order; at least one.
+
+    Raises:
+        StoreError: There are no roots, or one cannot be opened.
     """
 
     def __init__(self, *roots: str | os.PathLike[str]) -> None:
@@ -54,7 +58,10 @@ class Store:
         self._roots = [Root(os.fspath(root)) for root in roots]
 
     def cards(self) -> list[Card]:
-        """The newest readable version of each model, by task and name; a damaged card is logged and left out."""
+        """Return the card of each model's newest readable version, by task and name.
+
+        A damaged card is logged, and the version before it is taken.
+        """
         cards = []
         for task in TASKS:
             for name in self.names(task):
@@ -67,30 +74,30 @@ class Store:
         return cards
 
     def names(self, task: Task) -> list[str]:
-        """The names that have at least one version, sorted."""
+        """Return the names of the models of a task, sorted."""
         return sorted({name for root in self._roots for name in root.names(task)})
 
     def versions(self, task: Task, name: str) -> list[int]:
-        """The versions of a model, oldest first; empty if there is no such model."""
+        """Return the versions of a model, oldest first; an empty list if there is no such model."""
         return sorted(self._roots_by_version(task, name))
 
     def card(self, task: Task, name: str, version: int | None = None) -> Card:
-        """The card of a version, of the newest if none is given.
+        """Return the card of a model, by default of its newest version.
 
         Raises:
-            ModelNotFound: no such model or version.
-            DamagedModel: the card cannot be read.
+            ModelNotFound: There is no such model or version.
+            DamagedModel: The card cannot be read.
         """
         root, version = self._find(task, name, version)
         return root.card(task, name, version)
 
     def open(self, task: Task, name: str, version: int | None = None) -> Model:
-        """Reads the weights, checks them against the card and builds the net.
+        """Read a model's weights, by default of its newest version, check their sha256 and build the net.
 
         Raises:
-            ModelNotFound: no such model or version.
-            DamagedModel: the weights are not those that were published, or do not fit the net.
-            UnknownArchitecture: the net is not known to this version of impasto.
+            ModelNotFound: There is no such model or version.
+            DamagedModel: The weights are not those that were published, or do not fit the net.
+            UnknownArchitecture: This version of impasto does not have the net.
         """
         root, version = self._find(task, name, version)
         card = root.card(task, name, version)
@@ -100,39 +107,39 @@ class Store:
         return Model(card, net.eval().requires_grad_(requires_grad=False))
 
     def preview(self, task: Task, name: str, version: int | None = None) -> bytes | None:
-        """The preview picture (JPEG) of a version, or None where there is none.
+        """Return the preview of a model, a JPEG, by default of its newest version; None if it has no preview.
 
         Raises:
-            ModelNotFound: no such model or version.
+            ModelNotFound: There is no such model or version.
         """
         root, version = self._find(task, name, version)
         return root.preview(task, name, version)
 
     def size(self, card: Card) -> int:
-        """The bytes of a model's weights.
+        """Return the size of a model's weights in bytes.
 
         Raises:
-            ModelNotFound: no such model or version.
-            DamagedModel: they are not there.
+            ModelNotFound: There is no such model or version.
+            DamagedModel: The weights are missing.
         """
         root, _ = self._find(card.task, card.name, card.version)
         return root.size(card)
 
     def publish(self, draft: Draft, weights: Mapping[str, Tensor], preview: bytes | None = None) -> Card:
-        """Adds a model as the next version of its name, with its weights as `stored` has them.
+        """Publish a model as the next version of its name, with its weights in the types that `stored` gives them.
 
         Args:
-            draft: the card so far.
-            weights: the state dict of the net that the draft describes.
-            preview: a JPEG to show in galleries.
+            draft: The card, without what publishing adds.
+            weights: The state dict of the net that the draft describes.
+            preview: A JPEG to show in galleries, or None.
 
         Returns:
             The card as published.
 
         Raises:
-            CannotPublish: the weights are not finite, the net does not fit them, its factor or its task, the preview is
-                no JPEG, or the root cannot be written to.
-            UnknownArchitecture: the draft names a net that is not known.
+            CannotPublish: The weights are not finite or do not fit the net, the net is for another task or factor than
+                the draft, the preview is not a JPEG, or the root cannot be written to.
+            UnknownArchitecture: The draft has a net that this version of impasto does not have.
         """
         place = f"{draft.task}/{draft.name}"
         not_finite = [key for key, tensor in weights.items() if not torch.isfinite(tensor).all()]
@@ -143,7 +150,10 @@ class Store:
         kept = stored(weights)
         net = build(draft.architecture, draft.parameters)
         if net.task != draft.task or net.factor != (draft.factor or 1):
-            raise CannotPublish(f"{place}: {draft.architecture} is for {net.task} by {net.factor}, and the card is not")
+            raise CannotPublish(
+                f"{place}: {draft.architecture} is for {net.task} with factor {net.factor}, and the card is for "
+                "another task or factor"
+            )
         try:
             net.load_state_dict(kept)
         except RuntimeError as error:
@@ -168,10 +178,10 @@ class Store:
             return card
 
     def check_writable(self) -> None:
-        """Makes sure, as far as can be told, that models can be published.
+        """Check that models can be published, as far as that can be known beforehand.
 
         Raises:
-            CannotPublish: the first root cannot be written to.
+            CannotPublish: The first root cannot be written to.
         """
         try:
             self._roots[0].check_writable()
@@ -195,7 +205,7 @@ class Store:
 
 
 def stored(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Weights as a store keeps them: float16 where that can hold them, else float32; on the CPU."""
+    """Return weights as a store keeps them: on the CPU, in float16 if that can hold a tensor's values, else float32."""
     return {key: _for_storage(tensor.detach().cpu()).contiguous() for key, tensor in weights.items()}
 
 

@@ -1,4 +1,4 @@
-"""The transform nets, by the architecture names that cards use."""
+"""The transform nets, and the names by which cards call their architectures."""
 
 from collections.abc import Mapping
 
@@ -32,13 +32,18 @@ ARCHITECTURES: dict[str, type[TransformNet]] = {
     "johnson2016-super-resolution": Johnson2016SuperResolutionNet,
     "srcnn": SRCNN,
 }
+"""The classes of nets by their names in cards."""
 
 
 def build(architecture: str, parameters: Mapping[str, JsonValue]) -> TransformNet:
-    """Makes an untrained net.
+    """Make an untrained net.
+
+    Args:
+        architecture: The name of the net's class in `ARCHITECTURES`.
+        parameters: The arguments of the class by name.
 
     Raises:
-        UnknownArchitecture: no such architecture, or not with these parameters.
+        UnknownArchitecture: There is no such architecture, or it cannot be built with these parameters.
     """
     if architecture not in ARCHITECTURES:
         known = ", ".join(ARCHITECTURES)

@@ -1,17 +1,18 @@
-"""Bicubic resampling as MATLAB's `imresize` does it, the reference of the super-resolution literature.
+"""Bicubic resampling as MATLAB's `imresize` does it, which is the reference of the super-resolution literature.
 
-Keys' kernel with a = -0.5, widened by the factor when shrinking (antialiasing), the edge pixel repeated beyond the
-border, rows before columns.
+It uses Keys' kernel with a = -0.5, widened by the factor for shrinking (antialiasing), repeats the edge pixels beyond
+the border, and resamples rows before columns.
 """
 
 import torch.nn.functional as F
 from torch import Tensor
 
 _KERNEL_RADIUS = 2
+"""The radius of the kernel, in pixels of the smaller picture."""
 
 
 def enlarge(pictures: Tensor, factor: int) -> Tensor:
-    """Enlarges `(N, C, H, W)` float pictures to `(N, C, H·factor, W·factor)`."""
+    """Enlarge float pictures, `(N, C, H, W)`, to `(N, C, H·factor, W·factor)`."""
     height, width = pictures.shape[-2:]
     margin = _KERNEL_RADIUS + 1
     padded = F.pad(pictures, (margin,) * 4, mode="replicate")
@@ -22,16 +23,16 @@ def enlarge(pictures: Tensor, factor: int) -> Tensor:
 
 
 def shrink(pictures: Tensor, factor: int, *, eight_bit: bool = False) -> Tensor:
-    """Shrinks `(N, C, H, W)` float pictures to `(N, C, H/factor, W/factor)`.
+    """Shrink float pictures, `(N, C, H, W)`, to `(N, C, H/factor, W/factor)`.
 
     Args:
-        pictures: in [0, 1].
-        factor: divides H and W.
-        eight_bit: round to multiples of 1/255 after the rows and again after the columns, as `imresize` does with
-            a uint8 picture.
+        pictures: The pictures, in [0, 1].
+        factor: The factor, which must divide H and W.
+        eight_bit: Whether to round to multiples of 1/255 after the rows and again after the columns, as `imresize` does
+            with a uint8 picture.
 
     Raises:
-        ValueError: the factor does not divide the height or width.
+        ValueError: The factor does not divide the height or width.
     """
     height, width = pictures.shape[-2:]
     if height % factor or width % factor:

@@ -1,4 +1,4 @@
-"""Giving a picture the colours of another: histogram matching (Gonzalez and Woods), each channel by itself.
+"""Histogram matching (Gonzalez and Woods), which gives a picture the colours of another, each channel by itself.
 
 Johnson et al. 2016, section 4.2, match the output of a super-resolution net to its small input, because a net trained
 with a feature loss shifts the colours.
@@ -8,21 +8,22 @@ import torch
 from torch import Tensor
 
 _TOP_LEVEL = 65_535
+"""The level that 1.0 is rounded to; 0.0 is level 0."""
 
 
 def match(pictures: Tensor, reference: Tensor) -> Tensor:
-    """Maps the values of each channel so that they are distributed as in the reference.
+    """Map the values of each channel so that they are distributed as in the reference.
 
-    A value goes to the reference's quantile of its own rank, by linear interpolation between neighbouring ranks. Equal
-    values stay equal, their rank being the middle of theirs, so that a constant channel becomes the reference's median.
-    Values are told apart to 16 bits, which makes this linear in the number of pixels; 8-bit ones are kept exactly.
+    A value becomes the quantile of the reference at the value's own rank, by linear interpolation between neighbouring
+    ranks. Equal values have the middle of their ranks and so stay equal; a constant channel becomes the reference's
+    median. Values are rounded to 16 bits, which makes the time linear in the number of pixels; 8-bit values are exact.
 
     Args:
-        pictures: float in [0, 1], `(N, C, H, W)`; what is outside is clamped.
-        reference: the same, `(N, C, h, w)` or `(1, C, h, w)` of any size.
+        pictures: The pictures, float `(N, C, H, W)` in [0, 1]; values outside are clamped.
+        reference: The pictures whose colours to take, float `(N, C, h, w)` or `(1, C, h, w)` in [0, 1], of any size.
 
     Returns:
-        `(N, C, H, W)` in [0, 1], of the type of `pictures`.
+        The pictures with their new colours, `(N, C, H, W)` in [0, 1], of the type of `pictures`.
     """
     wanted = reference.expand(len(pictures), *pictures.shape[1:2], -1, -1).flatten(0, 1)
     planes = [_match_plane(*pair) for pair in zip(pictures.flatten(0, 1), wanted, strict=True)]
@@ -45,5 +46,5 @@ def _levels(plane: Tensor) -> Tensor:
 
 
 def _counts(levels: Tensor) -> Tensor:
-    """How often each level occurs."""
+    """Count how often each level occurs, `(65536,)`."""
     return torch.bincount(levels.flatten(), minlength=_TOP_LEVEL + 1)

@@ -1,7 +1,7 @@
-"""Nets between nets (deep network interpolation, Wang et al. 2019; ESRGAN, Wang et al. 2018, section 3.4).
+"""Deep network interpolation (Wang et al. 2019; ESRGAN, Wang et al. 2018, section 3.4), which blends nets.
 
-Nets that were fine-tuned from one another, or from a common one, lie close enough that a weighted mean of their weights
-does something between what they do.
+Nets that were fine-tuned from one another, or from a common net, have weights so close together that a net with their
+weighted mean makes pictures between theirs.
 """
 
 import copy
@@ -15,18 +15,18 @@ from model_store.nets.transform_net import TransformNet
 
 @torch.no_grad()
 def interpolate(nets: Sequence[TransformNet], shares: Sequence[float]) -> TransformNet:
-    """The net whose weights and floating buffers are the weighted mean of those of others.
+    """Return the net whose weights and floating-point buffers are the weighted mean of those of other nets.
 
     Args:
-        nets: at least one, all of one architecture with the same parameters; they stay as they are.
-        shares: of each net, finite, at least 0 and not all 0; divided by their sum. One net's share alone gives exactly
-            that net.
+        nets: The nets, at least one, all of one architecture with the same parameters. They are not changed.
+        shares: The share of each net, finite, at least 0 and not all 0; they are divided by their sum. If only one
+            share is not 0, the result is exactly that net.
 
     Returns:
-        A new net, in evaluation mode, float32, without gradients, on the device of the first.
+        A new net in evaluation mode, float32, without gradients, on the device of the first net.
 
     Raises:
-        ValueError: the nets are of different kinds, there are none, or the shares do not fit.
+        ValueError: There are no nets, they are of different kinds, or the shares do not fit.
     """
     if not nets:
         raise ValueError("there are no nets to interpolate: give at least one")

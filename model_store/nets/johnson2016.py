@@ -1,4 +1,4 @@
-"""The paper's own nets (Johnson et al. 2016, supplementary tables 1 and 2), for comparison with it."""
+"""The nets as published in the paper (Johnson et al. 2016, supplementary tables 1 and 2), for comparison with it."""
 
 from collections.abc import Callable
 
@@ -9,16 +9,17 @@ from model_store.card import Task
 from model_store.nets.transform_net import TransformNet
 
 _BORDER = 40
+"""Pixels by which the style net pads a picture on each side, as in the paper."""
 
 
 class Johnson2016StyleNet(TransformNet):
-    """Supplementary table 1: `c9s1-32, d64, d128, R128 ×5, u64, u32, c9s1-3` with BatchNorm.
+    """The style net of supplementary table 1: `c9s1-32, d64, d128, R128 ×5, u64, u32, c9s1-3` with BatchNorm.
 
-    The picture is reflection-padded by 40 pixels once; the residual blocks are unpadded and eat that border.
-    Fractional strides are transposed convolutions; a scaled tanh ends in [0, 1].
+    The picture is padded once by 40 pixels, by reflection; the residual blocks are unpadded and remove that border.
+    Fractional strides are transposed convolutions, and a scaled tanh gives results in [0, 1].
 
     Args:
-        width: channels of the first layer; the paper's is 32.
+        width: The number of channels of the first layer; the paper's net has 32.
     """
 
     multiple = 4
@@ -37,19 +38,19 @@ class Johnson2016StyleNet(TransformNet):
         _start_norms_as_published(self)
 
     def transform(self, pictures: Tensor) -> Tensor:
-        """`(N, 3, H, W)` with H and W multiples of 4, to the same shape."""
+        """Map `(N, 3, H, W)`, with H and W multiples of 4, to the same shape."""
         result: Tensor = self.layers(_reflect(pictures, _BORDER) * 2 - 1)
         return 0.5 * torch.tanh(result.float()) + 0.5
 
 
 class Johnson2016SuperResolutionNet(TransformNet):
-    """Supplementary table 2: `c9s1-64, R64 ×4, u64 ×log2(factor), c9s1-3` with BatchNorm.
+    """The super-resolution net of supplementary table 2: `c9s1-64, R64 ×4, u64 ×log2(factor), c9s1-3` with BatchNorm.
 
     Args:
-        factor: 4 or 8.
+        factor: The factor of enlargement, 4 or 8.
 
     Raises:
-        ValueError: another factor.
+        ValueError: The factor is another one.
     """
 
     task: Task = "super-resolve"
@@ -69,13 +70,18 @@ class Johnson2016SuperResolutionNet(TransformNet):
         _start_norms_as_published(self)
 
     def transform(self, pictures: Tensor) -> Tensor:
-        """`(N, 3, H, W)` to `(N, 3, H·factor, W·factor)`."""
+        """Map `(N, 3, H, W)` to `(N, 3, H·factor, W·factor)`."""
         result: Tensor = self.layers(pictures * 2 - 1)
         return 0.5 * torch.tanh(result.float()) + 0.5
 
 
 class ResidualBlock(nn.Module):
-    """Two 3×3 convolutions beside the identity, which is cropped where they are unpadded."""
+    """A residual block of two 3×3 convolutions, whose identity is cropped if they are unpadded.
+
+    Args:
+        channels: The number of channels.
+        padding: The padding of each convolution in pixels, 0 or 1.
+    """
 
     def __init__(self, channels: int, padding: int) -> None:
         super().__init__()
@@ -89,7 +95,7 @@ class ResidualBlock(nn.Module):
         )
 
     def forward(self, features: Tensor) -> Tensor:
-        """`(N, C, H, W)` to `(N, C, H-2·crop, W-2·crop)`."""
+        """Map `(N, C, H, W)` to `(N, C, H-2·crop, W-2·crop)`."""
         height, width = features.shape[-2:]
         branch: Callable[[Tensor], Tensor] = self.branch
         identity = features[..., self.crop : height - self.crop, self.crop : width - self.crop]
@@ -107,14 +113,14 @@ def _fractional_stride(inputs: int, outputs: int) -> tuple[nn.Module, ...]:
 
 
 def _start_norms_as_published(net: nn.Module) -> None:
-    """γ ~ U(0, 1), as in the authors' code."""
+    """Draw the scales γ of all BatchNorm layers from U(0, 1), as the authors' code does."""
     for module in net.modules():
         if isinstance(module, nn.BatchNorm2d):
             nn.init.uniform_(module.weight)
 
 
 def _reflect(pictures: Tensor, margin: int) -> Tensor:
-    """Reflection padding that also takes pictures smaller than the margin, by reflecting again."""
+    """Pad pictures by reflection, reflecting more than once if a picture is smaller than the margin."""
     for dimension in (-2, -1):
         last = pictures.shape[dimension] - 1
         position = torch.arange(-margin, last + margin + 1, device=pictures.device) % (2 * last)

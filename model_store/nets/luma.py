@@ -1,4 +1,4 @@
-"""Luma of YCbCr (ITU-R BT.601, full range) beside untouched chroma, for methods that work on grey pictures."""
+"""The luma of YCbCr (ITU-R BT.601, full range), for methods that change the luma and keep the chroma."""
 
 from torch import Tensor
 
@@ -6,13 +6,13 @@ _RED, _GREEN, _BLUE = 0.299, 0.587, 0.114
 
 
 def luma(pictures: Tensor) -> Tensor:
-    """Y of RGB, `(N, 3, H, W)` to `(N, 1, H, W)`; in [0, 1] where RGB is."""
+    """Return the luma of RGB pictures, `(N, 3, H, W)` to `(N, 1, H, W)`; it is in [0, 1] if RGB is."""
     return _RED * pictures[:, :1] + _GREEN * pictures[:, 1:2] + _BLUE * pictures[:, 2:]
 
 
 def with_luma(pictures: Tensor, new_luma: Tensor) -> Tensor:
-    """RGB `(N, 3, H, W)` with another luma, `(N, 1, H, W)`, and the same chroma.
+    """Return RGB pictures, `(N, 3, H, W)`, with another luma, `(N, 1, H, W)`, and the same chroma.
 
-    Cb and Cr are multiples of B - Y and R - Y, so that adding one number to R, G and B changes Y alone.
+    Cb and Cr are multiples of B - Y and R - Y, so adding the same number to R, G and B changes only Y.
     """
     return pictures + (new_luma - luma(pictures))

@@ -1,4 +1,4 @@
-"""SRCNN, the first convolutional net for super-resolution and the baseline of the paper's tables."""
+"""SRCNN, the first convolutional net for super-resolution, which is the baseline of the paper's tables."""
 
 import torch
 import torch.nn.functional as F
@@ -10,22 +10,23 @@ from model_store.nets.luma import luma, with_luma
 from model_store.nets.transform_net import TransformNet
 
 _KERNELS = {"9-1-5": (9, 1, 5), "9-5-5": (9, 5, 5)}
+"""The sides of the three kernels in pixels, by the names of the variants."""
 
 
 class SRCNN(TransformNet):
-    """Three convolutions on the luma of a bicubic enlargement (Dong et al. 2014, 2016).
+    """A net of three convolutions on the luma of a bicubic enlargement (Dong et al. 2014, 2016).
 
-    64 and 32 filters with a ReLU after each, then one that gives the luma itself, not a correction of it; chroma stays
-    bicubic. Two things are not as published: the edge is repeated beforehand, so that the unpadded convolutions leave
-    the size as it was; and the filters start near the identity, so that an untrained net is nearly bicubic, where the
-    authors start near zero and need 10^8 steps.
+    The first two convolutions have 64 and 32 filters, each followed by a ReLU; the third gives the luma itself, not a
+    correction of it. The chroma stays bicubic. Two things differ from the publication: the edge pixels are repeated
+    beforehand, so that the unpadded convolutions keep the size; and the filters start near the identity, so that an
+    untrained net is nearly bicubic, whereas the authors start near zero and need 10^8 steps.
 
     Args:
-        factor: 2, 4 or 8.
-        kernels: sides of the three kernels: `9-1-5` (2014) or `9-5-5` (2016, better and seven times slower).
+        factor: The factor of enlargement, 2, 4 or 8.
+        kernels: The sides of the three kernels: `9-1-5` (2014) or `9-5-5` (2016, better and seven times slower).
 
     Raises:
-        ValueError: another factor or other kernels.
+        ValueError: The factor or the kernels are others.
     """
 
     task: Task = "super-resolve"
@@ -49,7 +50,7 @@ class SRCNN(TransformNet):
         _start_at_identity(self.layers)
 
     def transform(self, pictures: Tensor) -> Tensor:
-        """`(N, 3, H, W)` to `(N, 3, H·factor, W·factor)`; in float32, because bfloat16 would round the luma itself."""
+        """Map `(N, 3, H, W)` to `(N, 3, H·factor, W·factor)`, in float32, because bfloat16 would round the luma."""
         enlarged = bicubic.enlarge(pictures, self.factor)
         with torch.autocast(pictures.device.type, enabled=False):
             padded = F.pad(luma(enlarged), (self.margin,) * 4, mode="replicate")
@@ -58,7 +59,7 @@ class SRCNN(TransformNet):
 
 @torch.no_grad()
 def _start_at_identity(layers: nn.Sequential) -> None:
-    """The first filter of each layer hands the luma on, and the last layer hardly reads the others."""
+    """Make the first filter of each layer pass the luma on, and the last layer add hardly anything of the others."""
     convolutions = [layer for layer in layers if isinstance(layer, nn.Conv2d)]
     for bias in (parameter for name, parameter in layers.named_parameters() if name.endswith("bias")):
         nn.init.zeros_(bias)

@@ -9,15 +9,15 @@ from model_store.nets.transform_net import TransformNet
 
 
 class StyleNet(TransformNet):
-    """The paper's layout with what was learnt since.
+    """The style net of the paper with later improvements: `c9s1-w, d2w, d4w, R4w ×5, u2w, uw, c9s1-3`.
 
-    `c9s1-w, d2w, d4w, R4w ×5, u2w, uw, c9s1-3`: InstanceNorm instead of BatchNorm, reflection padding at every
-    convolution, nearest-neighbour upsampling before a convolution instead of fractional strides, and a scaled
-    tanh that leaves a twentieth of the range above and below [0, 1].
+    It has InstanceNorm instead of BatchNorm, reflection padding at every convolution, nearest-neighbour upsampling
+    before a convolution instead of fractional strides, and a scaled tanh that leaves a twentieth of the range above and
+    below [0, 1].
 
     Args:
-        width: channels of the first layer; 32 is the paper's, 16 its authors' later nets'.
-        residual_blocks: how many blocks work at a quarter of the size.
+        width: The number of channels of the first layer; the paper's net has 32, its authors' later nets have 16.
+        residual_blocks: The number of residual blocks, which work at a quarter of the size.
     """
 
     multiple = 4
@@ -39,13 +39,13 @@ class StyleNet(TransformNet):
         )
 
     def transform(self, pictures: Tensor) -> Tensor:
-        """`(N, 3, H, W)` with H and W multiples of 4, to the same shape."""
+        """Map `(N, 3, H, W)`, with H and W multiples of 4, to the same shape."""
         features = self.residuals(self.encoder(pictures * 2 - 1))
         return 0.55 * torch.tanh(self.decoder(features).float()) + 0.5
 
 
 class ResidualBlock(nn.Module):
-    """Two 3×3 convolutions beside the identity, without a ReLU after the sum (Gross and Wilber's variant)."""
+    """A residual block of two 3×3 convolutions, without a ReLU after the sum (Gross and Wilber's variant)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -58,7 +58,7 @@ class ResidualBlock(nn.Module):
         )
 
     def forward(self, features: Tensor) -> Tensor:
-        """`(N, C, H, W)` to the same shape."""
+        """Map `(N, C, H, W)` to the same shape."""
         branch: Callable[[Tensor], Tensor] = self.branch
         return features + branch(features)
 

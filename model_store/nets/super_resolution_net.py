@@ -10,21 +10,22 @@ from model_store.nets import bicubic
 from model_store.nets.transform_net import TransformNet
 
 _MEAN_LEVEL = 0.45
+"""The mean value of photos in [0, 1], which is subtracted before the first layer."""
 
 
 class SuperResolutionNet(TransformNet):
-    """Adds detail to a bicubic enlargement (after EDSR, Lim et al. 2017).
+    """A net that adds detail to a bicubic enlargement (after EDSR, Lim et al. 2017).
 
-    Residual blocks without normalisation at the small size, then ×2 steps by pixel shuffle. The last layer
-    starts near zero, so that an untrained net is bicubic.
+    Residual blocks without normalisation work at the small size, and steps of ×2 by pixel shuffle follow. The last
+    layer starts near zero, so that an untrained net is nearly bicubic.
 
     Args:
-        factor: 2, 4 or 8.
-        channels: features of every layer.
-        residual_blocks: depth of the body.
+        factor: The factor of enlargement, 2, 4 or 8.
+        channels: The number of channels of every layer.
+        residual_blocks: The number of residual blocks.
 
     Raises:
-        ValueError: another factor.
+        ValueError: The factor is another one.
     """
 
     task: Task = "super-resolve"
@@ -44,17 +45,17 @@ class SuperResolutionNet(TransformNet):
         _start_small(self.last)
 
     def transform(self, pictures: Tensor) -> Tensor:
-        """`(N, 3, H, W)` to `(N, 3, H·factor, W·factor)`."""
+        """Map `(N, 3, H, W)` to `(N, 3, H·factor, W·factor)`."""
         return bicubic.enlarge(pictures, self.factor) + self.detail(self.features(pictures))
 
     def features(self, pictures: Tensor) -> Tensor:
-        """`(N, 3, H, W)` to `(N, C, H, W)`."""
+        """Map pictures, `(N, 3, H, W)`, to features, `(N, C, H, W)`."""
         head: Tensor = self.head(pictures - _MEAN_LEVEL)
         features: Tensor = head + self.tail(self.body(head))
         return features
 
     def detail(self, features: Tensor) -> Tensor:
-        """`(N, C, H, W)` to `(N, 3, H·factor, W·factor)`; linear."""
+        """Map features, `(N, C, H, W)`, linearly to detail, `(N, 3, H·factor, W·factor)`."""
         for conv in self.upsample:
             features = F.pixel_shuffle(conv(features), 2)
         detail: Tensor = self.last(features)
@@ -62,7 +63,7 @@ class SuperResolutionNet(TransformNet):
 
 
 class ResidualBlock(nn.Module):
-    """Conv, ReLU, conv beside the identity."""
+    """A residual block of a 3×3 convolution, a ReLU and another convolution, without normalisation."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -74,7 +75,7 @@ class ResidualBlock(nn.Module):
         _start_small(self.branch[2])
 
     def forward(self, features: Tensor) -> Tensor:
-        """`(N, C, H, W)` to the same shape."""
+        """Map `(N, C, H, W)` to the same shape."""
         branch: Callable[[Tensor], Tensor] = self.branch
         return features + branch(features)
 

@@ -1,4 +1,4 @@
-"""What all transform nets have in common: the contract of sizes and ranges."""
+"""The base class of all transform nets, which holds their contract of sizes and ranges."""
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -9,26 +9,29 @@ from model_store.card import SMALLEST_SIDE, Task
 class TransformNet(nn.Module):
     """A feed-forward net from pictures to pictures (Johnson et al. 2016, section 3.1).
 
-    Takes and returns float RGB in [0, 1] of shape `(N, 3, H, W)`, any H and W from 16 up; the result is
-    `factor` times as large. In training mode the result is not clamped, so that its gradient survives at the
-    ends of the range.
+    It takes and returns float RGB in [0, 1] of shape `(N, 3, H, W)` for any H and W from 16; the result is `factor`
+    times as wide and high. In training mode the result is not clamped, so that its gradient survives at the ends of the
+    range.
 
-    Subclasses implement `transform`, which sees sizes that are multiples of `multiple`.
+    Subclasses implement `transform`, which gets only sizes that are multiples of `multiple`.
     """
 
     task: Task = "stylize"
+    """The task that the net is for."""
     multiple: int = 1
+    """The number that divides the height and width of every picture that `transform` gets."""
     factor: int = 1
+    """The factor of enlargement; 1 for style nets."""
 
     def transform(self, pictures: Tensor) -> Tensor:
-        """The net itself, on a size that is a multiple of `multiple`."""
+        """Compute the net itself, for pictures whose height and width are multiples of `multiple`."""
         raise NotImplementedError
 
     def forward(self, pictures: Tensor) -> Tensor:
-        """Pads to what the net needs, transforms, crops back.
+        """Pad pictures to a size that the net takes, transform them, and crop the result.
 
         Raises:
-            ValueError: a side is shorter than 16 pixels.
+            ValueError: A side is shorter than 16 pixels.
         """
         height, width = pictures.shape[-2:]
         if min(height, width) < SMALLEST_SIDE:
@@ -39,7 +42,7 @@ class TransformNet(nn.Module):
 
 
 def pad_to_multiple(pictures: Tensor, multiple: int) -> Tensor:
-    """Pads `(N, C, H, W)` by reflection at the right and the bottom so that `multiple` divides H and W."""
+    """Pad `(N, C, H, W)` by reflection at the right and the bottom so that `multiple` divides H and W."""
     height, width = pictures.shape[-2:]
     right, bottom = -width % multiple, -height % multiple
     return F.pad(pictures, (0, right, 0, bottom), mode="reflect") if right or bottom else pictures

@@ -1,4 +1,4 @@
-"""Small models to publish."""
+"""Fixtures of the model store's tests: a tiny model to publish."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from model_store.nets import StyleNet
 
 @pytest.fixture
 def draft() -> Draft:
-    """The draft of a tiny style net."""
+    """Return the draft of a tiny style net."""
     return Draft(
         task="stylize",
         name="tiny",
@@ -26,5 +26,5 @@ def draft() -> Draft:
 
 @pytest.fixture
 def net() -> StyleNet:
-    """The net of the draft."""
+    """Return an untrained net that fits the draft."""
     return StyleNet(width=4, residual_blocks=1)

@@ -11,7 +11,7 @@ from model_store.nets import bicubic
 
 
 def keys_kernel(x: np.ndarray) -> np.ndarray:
-    """Keys' cubic convolution kernel with a = -0.5."""
+    """Return Keys' cubic convolution kernel with a = -0.5 at the distances `x`."""
     x = np.abs(x)
     near = 1.5 * x**3 - 2.5 * x**2 + 1
     far = -0.5 * x**3 + 2.5 * x**2 - 4 * x + 2
@@ -19,7 +19,7 @@ def keys_kernel(x: np.ndarray) -> np.ndarray:
 
 
 def resampling_matrix(inputs: int, outputs: int) -> np.ndarray:
-    """Weights of `imresize` for one dimension, the edge repeated."""
+    """Return the weights of `imresize` for one dimension, with repeated edges, `(outputs, inputs)`."""
     scale = outputs / inputs
     width = max(1.0, 1 / scale)
     matrix = np.zeros((outputs, inputs))

@@ -1,4 +1,4 @@
-"""Cards and labels."""
+"""Model cards and labels, and the values that they refuse."""
 
 import pytest
 from pydantic import ValidationError
@@ -13,13 +13,13 @@ def test_a_label_is_a_name_or_a_name_with_a_version() -> None:
 
 
 @pytest.mark.parametrize("label", ["", "@1", "muse@", "muse@0", "muse@-1", "muse@latest", "muse@1@2"])
-def test_anything_else_is_no_label(label: str) -> None:
+def test_anything_else_is_refused_as_a_label(label: str) -> None:
     with pytest.raises(BadLabel, match="does not name a model"):
         parse_label(label)
 
 
 @pytest.mark.parametrize("name", ["", "Muse", "../muse", "a/b", ".hidden", "a" * 65, "süß"])
-def test_a_name_is_what_every_file_system_takes(draft: Draft, name: str) -> None:
+def test_a_name_that_some_file_system_does_not_take_is_refused(draft: Draft, name: str) -> None:
     with pytest.raises(ValidationError, match="name"):
         Draft.model_validate({**draft.model_dump(), "name": name})
 

@@ -1,4 +1,4 @@
-"""`impasto models`, as typed."""
+"""The commands `impasto models …`, as typed."""
 
 import contextlib
 import json
@@ -17,7 +17,7 @@ from model_store.root import BUNDLED
 
 @pytest.fixture
 def impasto(tmp_path: Path):
-    """Runs the command with a store of its own."""
+    """Return a function that runs `impasto` with an empty store."""
 
     def run(*words: str) -> subprocess.CompletedProcess[str]:
         environment = {**os.environ, "IMPASTO_STORE": str(tmp_path / "store"), "COLUMNS": "120"}
@@ -39,7 +39,7 @@ def test_a_model_is_published_listed_shown_and_verified(impasto, tmp_path: Path,
     assert {line.split()[1] for line in verified.stdout.splitlines()} >= {"stylize/tiny@1", "stylize/muse@1"}
 
 
-def test_verify_names_the_damaged_and_fails(impasto, tmp_path: Path, draft: Draft, net: StyleNet) -> None:
+def test_verify_names_a_damaged_model_and_fails(impasto, tmp_path: Path, draft: Draft, net: StyleNet) -> None:
     safetensors.torch.save_file(net.state_dict(), tmp_path / "net.safetensors")
     (tmp_path / "card.json").write_text(draft.model_dump_json())
     impasto("models", "publish", str(tmp_path / "net.safetensors"), "--card", str(tmp_path / "card.json"))
@@ -57,14 +57,14 @@ def test_verify_names_the_damaged_and_fails(impasto, tmp_path: Path, draft: Draf
         (("models", "show", "paint/muse"), "there is no task 'paint'"),
     ],
 )
-def test_what_is_not_there_is_said_in_one_sentence(impasto, words: tuple[str, ...], sentence: str) -> None:
+def test_a_model_that_does_not_exist_is_refused_in_one_sentence(impasto, words: tuple[str, ...], sentence: str) -> None:
     result = impasto(*words)
     assert result.returncode != 0
     assert sentence in " ".join(result.stderr.split())
     assert "Traceback" not in result.stderr
 
 
-def test_a_file_that_is_no_card_is_refused(impasto, tmp_path: Path, net: StyleNet) -> None:
+def test_a_file_that_is_not_a_card_is_refused(impasto, tmp_path: Path, net: StyleNet) -> None:
     safetensors.torch.save_file(net.state_dict(), tmp_path / "net.safetensors")
     (tmp_path / "card.json").write_text("{}")
     result = impasto("models", "publish", str(tmp_path / "net.safetensors"), "--card", str(tmp_path / "card.json"))
@@ -96,7 +96,7 @@ def test_models_are_shown_in_a_table_with_previews_where_the_terminal_can(tmp_pa
     process = subprocess.Popen(command, env=environment, stdin=theirs, stdout=theirs, stderr=theirs)
     os.close(theirs)
     shown = b""
-    with contextlib.suppress(OSError):  # which is how the other side's end is told
+    with contextlib.suppress(OSError):  # a pseudo-terminal ends with an error when its other side is closed
         while part := os.read(ours, 65536):
             shown += part
     os.close(ours)

@@ -1,4 +1,4 @@
-"""The page that shows the models of a root."""
+"""The gallery page that shows the models of a root."""
 
 import subprocess
 import sys
@@ -23,7 +23,7 @@ def figure(name: str, value: float, data: str = "photos", unit: str = "", comman
 
 @pytest.fixture
 def add(tmp_path: Path, draft: Draft):
-    """Adds a model to a root, with what a card says differently from the draft."""
+    """Return a function that adds a model to a root, whose card differs from the draft in the given fields."""
 
     def write(*, preview: bytes | None = None, **said: Any) -> None:
         Root(str(tmp_path)).write(Card(**{**dict(draft), **PUBLISHED, **said}), b"weights", preview)
@@ -33,7 +33,7 @@ def add(tmp_path: Path, draft: Draft):
 
 @pytest.fixture
 def enlarger(add):
-    """Adds a super-resolution net."""
+    """Return a function that adds a super-resolution net to a root."""
     return lambda **said: add(task="super-resolve", factor=4, **said)
 
 
@@ -42,7 +42,7 @@ def page(root: Path) -> str:
 
 
 def lines_below(heading: str, text: str) -> list[str]:
-    """The lines between a heading and the next one."""
+    """Return the lines between a heading and the next one."""
     lines = text.splitlines()
     below = lines[lines.index(heading) + 1 :]
     end = next((place for place, line in enumerate(below) if line.startswith("#")), len(below))
@@ -98,14 +98,14 @@ def test_a_model_without_a_preview_has_no_picture(tmp_path: Path, add) -> None:
         ({"seconds": 2}, "2 s."),
     ],
 )
-def test_training_is_told_as_far_as_the_recipe_has_it(
+def test_training_has_the_facts_that_the_recipe_has(
     tmp_path: Path, enlarger, recipe: dict[str, Any], said: str
 ) -> None:
     enlarger(recipe=recipe)
     assert f"*Training:* {said}" in page(tmp_path).splitlines()
 
 
-def test_a_recipe_that_tells_nothing_of_the_training_adds_nothing(tmp_path: Path, enlarger) -> None:
+def test_a_recipe_without_facts_of_the_training_adds_nothing(tmp_path: Path, enlarger) -> None:
     enlarger(recipe={"size": 256})
     assert "Training" not in page(tmp_path)
 
@@ -139,9 +139,7 @@ def test_the_newest_version_is_shown(tmp_path: Path, add) -> None:
     assert [version for version in (2, 9, 10) if f"`tiny@{version}`" in text] == [10]
 
 
-def test_contact_sheets_in_the_root_are_shown_with_their_task_and_other_pictures_after(
-    tmp_path: Path, add, enlarger
-) -> None:
+def test_contact_sheets_are_shown_with_their_task_and_other_pictures_at_the_end(tmp_path: Path, add, enlarger) -> None:
     for name in ("fidelity.jpg", "styles.jpg", "blends.jpg", "a-cat.jpg", "notes.txt"):
         (tmp_path / name).write_bytes(JPEG)
     add()

@@ -1,3 +1,5 @@
+"""Pictures in a terminal."""
+
 import io
 
 from PIL import Image
@@ -8,7 +10,7 @@ from model_store.half_blocks import half_blocks
 
 
 def picture(width: int, height: int) -> bytes:
-    """Red above and blue below."""
+    """Return a picture that is red above and blue below."""
     image = Image.new("RGB", (width, height), (250, 10, 10))
     image.paste((10, 10, 250), (0, height // 2, width, height))
     buffer = io.BytesIO()

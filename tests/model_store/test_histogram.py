@@ -1,4 +1,4 @@
-"""Histogram matching."""
+"""Histogram matching, which gives a picture the colours of another."""
 
 import pytest
 import torch
@@ -8,7 +8,7 @@ from model_store.nets import histogram
 
 
 def colourful(height: int, width: int, power: float = 1.0, seed: int = 0) -> Tensor:
-    """Two pictures whose channels are distributed differently."""
+    """Return two pictures whose channels are distributed differently."""
     pictures = torch.rand(2, 3, height, width, generator=torch.Generator().manual_seed(seed))
     return pictures ** (power * torch.tensor([0.5, 1.0, 3.0])).view(3, 1, 1)
 
@@ -32,12 +32,12 @@ def test_the_order_of_values_is_kept() -> None:
     assert (matched.flatten(2).gather(2, order).diff(dim=2) >= 0).all()
 
 
-def test_a_picture_is_left_as_it_is_by_itself() -> None:
+def test_a_picture_matched_to_itself_is_unchanged() -> None:
     eight_bit = colourful(50, 30).mul(255).round().div(255)
     assert torch.equal(histogram.match(eight_bit, eight_bit), eight_bit)
 
 
-def test_a_repeated_picture_is_left_as_it_is_by_the_small_one() -> None:
+def test_a_picture_matched_to_a_smaller_copy_is_unchanged() -> None:
     small = colourful(20, 30).mul(255).round().div(255)
     large = small.repeat_interleave(4, 2).repeat_interleave(4, 3)
     assert torch.equal(histogram.match(large, small), large)

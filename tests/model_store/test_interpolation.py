@@ -1,4 +1,4 @@
-"""Nets between nets."""
+"""The interpolation of nets: means of their weights."""
 
 from collections.abc import Sequence
 
@@ -35,7 +35,7 @@ def test_any_number_of_nets_can_be_mixed() -> None:
 
 
 @pytest.mark.parametrize(("shares", "place"), [((1, 0), 0), ((0, 1), 1)])
-def test_the_whole_share_gives_exactly_that_net(shares: Sequence[float], place: int) -> None:
+def test_a_share_of_all_gives_exactly_that_net(shares: Sequence[float], place: int) -> None:
     nets = [SuperResolutionNet(2, channels=4, residual_blocks=1).eval() for _ in range(2)]
     with torch.inference_mode():
         torch.testing.assert_close(interpolate(nets, shares)(PICTURES), nets[place](PICTURES), atol=0, rtol=0)
@@ -50,7 +50,7 @@ def test_running_statistics_are_mixed_and_counts_are_kept() -> None:
     assert norm.num_batches_tracked == 9
 
 
-def test_the_result_is_for_use_and_the_given_nets_stay_as_they_were() -> None:
+def test_the_result_is_in_evaluation_mode_and_the_given_nets_are_unchanged() -> None:
     nets = [style_net(1.0).half(), style_net(3.0).train()]
     result = interpolate(nets, [1, 1])
     assert not result.training
@@ -74,7 +74,7 @@ def test_nets_of_different_kinds_are_refused(other: TransformNet, message: str) 
         interpolate([style_net(), other], [1, 1])
 
 
-def test_nets_of_different_factors_are_refused_even_where_their_weights_fit() -> None:
+def test_nets_of_different_factors_are_refused_even_if_their_weights_fit() -> None:
     with pytest.raises(ValueError, match="SRCNN ×4 and SRCNN ×2"):
         interpolate([SRCNN(4), SRCNN(2)], [1, 1])
 
@@ -89,11 +89,11 @@ def test_nets_of_different_factors_are_refused_even_where_their_weights_fit() ->
         ((1, float("inf")), "1, inf will not do"),
     ],
 )
-def test_shares_that_make_no_mean_are_refused(shares: Sequence[float], message: str) -> None:
+def test_shares_without_a_weighted_mean_are_refused(shares: Sequence[float], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         interpolate([style_net(), style_net()], shares)
 
 
-def test_a_mean_of_nothing_is_refused() -> None:
+def test_an_interpolation_of_no_nets_is_refused() -> None:
     with pytest.raises(ValueError, match="give at least one"):
         interpolate([], [])

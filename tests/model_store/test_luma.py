@@ -1,4 +1,4 @@
-"""Luma against the standard's numbers."""
+"""Luma and chroma, against the coefficients of the standard."""
 
 import pytest
 import torch
@@ -15,7 +15,7 @@ def test_luma_of_primaries_is_that_of_bt_601(colour: tuple[int, int, int], expec
     torch.testing.assert_close(luma(pictures), torch.full((2, 1, 4, 5), expected))
 
 
-def test_a_new_luma_is_taken_and_the_chroma_kept() -> None:
+def test_a_new_luma_replaces_the_old_and_the_chroma_is_kept() -> None:
     pictures, wanted = torch.rand(2, 3, 4, 5), torch.rand(2, 1, 4, 5)
     result = with_luma(pictures, wanted)
     torch.testing.assert_close(luma(result), wanted)

@@ -1,4 +1,4 @@
-"""The contract that all transform nets keep, and what each architecture is."""
+"""The contract that all transform nets keep, and the properties of each architecture."""
 
 import pytest
 import torch
@@ -49,7 +49,7 @@ def test_a_side_below_16_is_refused(net) -> None:
 
 
 @pytest.mark.parametrize("net", NETS)
-def test_every_parameter_learns(net) -> None:
+def test_every_parameter_gets_a_gradient(net) -> None:
     net.train()(torch.rand(2, 3, 24, 24)).square().mean().backward()
     still = [name for name, parameter in net.named_parameters() if parameter.grad is None]
     assert still == []
@@ -129,7 +129,7 @@ def test_srcnn_keeps_a_plain_picture_plain_to_its_edge() -> None:
     torch.testing.assert_close(result, result[..., :1, :1].expand_as(result), atol=1e-4, rtol=0)
 
 
-def test_training_mode_leaves_the_ends_of_the_range_open() -> None:
+def test_the_result_is_not_clamped_in_training_mode() -> None:
     net = StyleNet(width=4, residual_blocks=1)
     nn.init.constant_(net.decoder[-1].bias, 10.0)
     assert net.train()(torch.rand(1, 3, 16, 16)).max() > 1
@@ -150,6 +150,6 @@ def test_architectures_are_built_by_name(architecture: str) -> None:
         ("srcnn", {"kernels": "9-3-5"}),
     ],
 )
-def test_what_cannot_be_built_is_refused_by_name(architecture: str, parameters: dict[str, int]) -> None:
+def test_an_architecture_that_cannot_be_built_is_named(architecture: str, parameters: dict[str, int]) -> None:
     with pytest.raises(UnknownArchitecture, match=architecture):
         build(architecture, parameters)

@@ -1,4 +1,4 @@
-"""The mean over eight turns and mirrorings."""
+"""The self-ensemble of a net: the mean over eight turns and mirrorings."""
 
 import pytest
 import torch
@@ -11,7 +11,7 @@ SIZES = [(16, 16), (17, 30), (33, 20)]
 
 @pytest.fixture(params=["style-net", "super-resolution-net", "srcnn"])
 def net(request: pytest.FixtureRequest) -> TransformNet:
-    """A net that sees turned pictures differently; the style net also pads to a multiple of 4."""
+    """Return a net whose result depends on the turn of the picture; the style net also pads to a multiple of 4."""
     torch.manual_seed(0)
     net = {
         "style-net": lambda: StyleNet(width=4, residual_blocks=1),
@@ -25,7 +25,7 @@ def net(request: pytest.FixtureRequest) -> TransformNet:
 
 @pytest.fixture
 def bicubic_net() -> TransformNet:
-    """A net whose residual is 0."""
+    """Return a super-resolution net whose detail is 0, so that it is bicubic."""
     net = SuperResolutionNet(4, channels=4, residual_blocks=1).eval()
     for parameter in net.last.parameters():
         nn.init.zeros_(parameter)
@@ -33,7 +33,7 @@ def bicubic_net() -> TransformNet:
 
 
 class Recording(TransformNet):
-    """Keeps what it is given, in evaluation mode."""
+    """A net that records its inputs, which it accepts in evaluation mode only."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -46,7 +46,7 @@ class Recording(TransformNet):
 
 
 class Steep(TransformNet):
-    """Makes the left half 3 and the right half -1, whose mean is 1, and 0.5 when clamped."""
+    """A net whose result is 3 in the left half and -1 in the right: the mean is 1, and 0.5 if they are clamped."""
 
     def transform(self, pictures: Tensor) -> Tensor:
         result = torch.full_like(pictures, 3.0)
@@ -60,7 +60,7 @@ def pictures(height: int, width: int) -> Tensor:
 
 @pytest.mark.parametrize("size", SIZES)
 @torch.inference_mode()
-def test_it_is_the_mean_of_the_eight_results_turned_back(net: TransformNet, size: tuple[int, int]) -> None:
+def test_the_ensemble_is_the_mean_of_the_eight_results_turned_back(net: TransformNet, size: tuple[int, int]) -> None:
     x = pictures(*size)
     expected = [
         net(x),
@@ -86,7 +86,7 @@ def test_a_turned_picture_gives_the_turned_result(net: TransformNet, size: tuple
 
 
 @torch.inference_mode()
-def test_a_net_that_turning_does_not_matter_to_stays_as_it_is(bicubic_net: TransformNet) -> None:
+def test_the_ensemble_of_a_net_that_ignores_turns_is_the_net(bicubic_net: TransformNet) -> None:
     x = pictures(20, 33)
     torch.testing.assert_close(SelfEnsemble(bicubic_net)(x), bicubic.enlarge(x, 4).clamp(0, 1), atol=1e-5, rtol=0)
 
@@ -98,7 +98,7 @@ def test_the_eight_are_different_and_computed_one_after_another() -> None:
     assert len({tuple(each.flatten().tolist()) for each in net.seen}) == 8
 
 
-def test_it_has_the_task_and_factor_of_the_net_and_no_weights_of_its_own(net: TransformNet) -> None:
+def test_the_ensemble_has_the_task_factor_and_weights_of_the_net(net: TransformNet) -> None:
     ensemble = SelfEnsemble(net)
     assert (ensemble.task, ensemble.factor) == (net.task, net.factor)
     assert {id(each) for each in ensemble.parameters()} == {id(each) for each in net.parameters()}

@@ -1,4 +1,4 @@
-"""Publishing, finding, opening and verifying models."""
+"""The store: publishing, finding, opening and verifying models."""
 
 import json
 import subprocess
@@ -85,7 +85,7 @@ def test_later_roots_are_searched_and_versions_go_on_from_theirs(tmp_path: Path,
     assert store.open("stylize", "tiny", 1).card.version == 1
 
 
-def test_an_unknown_name_or_version_lists_what_there_is(tmp_path: Path, draft: Draft, net: StyleNet) -> None:
+def test_an_unknown_name_or_version_lists_the_known(tmp_path: Path, draft: Draft, net: StyleNet) -> None:
     store = Store(tmp_path)
     with pytest.raises(ModelNotFound, match="known: none"):
         store.open("stylize", "tiny")
@@ -107,7 +107,7 @@ def test_no_name_leads_out_of_the_store(tmp_path: Path, draft: Draft, net: Style
     assert store.versions("stylize", name) == []
 
 
-def test_changed_weights_are_refused_by_name(tmp_path: Path, draft: Draft, net: StyleNet) -> None:
+def test_changed_weights_are_refused(tmp_path: Path, draft: Draft, net: StyleNet) -> None:
     store = Store(tmp_path)
     store.publish(draft, net.state_dict())
     weights = tmp_path / "stylize/tiny/1/model.safetensors"
@@ -118,7 +118,7 @@ def test_changed_weights_are_refused_by_name(tmp_path: Path, draft: Draft, net: 
         store.open("stylize", "tiny")
 
 
-def test_missing_weights_are_refused_by_name(tmp_path: Path, draft: Draft, net: StyleNet) -> None:
+def test_missing_weights_are_refused(tmp_path: Path, draft: Draft, net: StyleNet) -> None:
     store = Store(tmp_path)
     store.publish(draft, net.state_dict())
     (tmp_path / "stylize/tiny/1/model.safetensors").unlink()
@@ -187,11 +187,11 @@ def test_a_net_of_another_task_or_factor_is_not_published(tmp_path: Path, draft:
         "parameters": {"factor": 2, "channels": 4, "residual_blocks": 1},
     }
     for wrong in ({"task": "stylize"}, {"task": "super-resolve", "factor": 4}):
-        with pytest.raises(CannotPublish, match="is for super-resolve by 2, and the card is not"):
+        with pytest.raises(CannotPublish, match="is for super-resolve with factor 2, and the card is for another"):
             Store(tmp_path).publish(Draft.model_validate({**fields, **wrong}), enlarging.state_dict())
 
 
-def test_a_preview_that_is_no_jpeg_is_not_published(tmp_path: Path, draft: Draft, net: StyleNet) -> None:
+def test_a_preview_that_is_not_a_jpeg_is_not_published(tmp_path: Path, draft: Draft, net: StyleNet) -> None:
     with pytest.raises(CannotPublish, match="the preview is not a JPEG"):
         Store(tmp_path).publish(draft, net.state_dict(), preview=b"GIF89a")
 
@@ -203,14 +203,14 @@ def test_a_root_that_cannot_be_opened_is_named(url: str, monkeypatch: pytest.Mon
         StoreSettings().open()
 
 
-def test_whether_a_root_can_be_written_to_is_known_beforehand(tmp_path: Path) -> None:
+def test_a_root_that_cannot_be_written_to_is_found_before_publishing(tmp_path: Path) -> None:
     Store(tmp_path / "new").check_writable()
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(CannotPublish, match="cannot write to the store"):
         Store(tmp_path / "file").check_writable()
 
 
-def test_a_root_that_cannot_be_written_to_is_named(tmp_path: Path, draft: Draft, net: StyleNet) -> None:
+def test_publishing_to_a_root_that_cannot_be_written_to_is_refused(tmp_path: Path, draft: Draft, net: StyleNet) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(CannotPublish, match="file"):
         Store(tmp_path / "file").publish(draft, net.state_dict())
@@ -232,7 +232,7 @@ def test_an_interrupted_publish_leaves_the_store_as_it_was(
     assert files_below(tmp_path) == before
 
 
-def test_a_publisher_killed_half_way_leaves_no_model_that_readers_see(tmp_path: Path, draft: Draft) -> None:
+def test_a_publisher_killed_while_writing_leaves_no_model_for_readers(tmp_path: Path, draft: Draft) -> None:
     script = textwrap.dedent("""
         import os, signal, sys
         from pathlib import Path
@@ -299,7 +299,7 @@ def test_ten_styles_and_six_enlargers_are_bundled() -> None:
     assert store.names("super-resolve") == ENLARGERS
 
 
-def test_bundled_models_are_whole_and_small() -> None:
+def test_bundled_models_can_be_opened_and_are_small() -> None:
     store = Store(BUNDLED)
     for task in TASKS:
         for name in store.names(task):
