@@ -1,4 +1,4 @@
-# The commands of this project: `make serve`, `make test`, `make lint`, and `make lock` for the packages of the images.
+# The commands of this project: `make serve`, `make test`, `make lint`, and `make lock` to pin the images' packages.
 PYTHON ?= python3
 VENV ?= .venv
 PORT ?= 8000
@@ -18,7 +18,7 @@ lint: $(VENV)/dev.stamp
 	$(BIN)/mypy
 	$(BIN)/hadolint docker/Dockerfile
 
-# To be run again after a change of the dependencies; `make lock UPGRADE=--upgrade` takes the newest of all.
+# Run `make lock` again after a change of the dependencies; `make lock UPGRADE=--upgrade` takes all newest versions.
 LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes $(UPGRADE) --custom-compile-command 'make lock'
 LOCK_WITHOUT_TORCH = $(LOCK) --config-file docker/requirements/uv.toml --no-emit-package torch --no-emit-package torchvision
 TORCH = $(shell sed -n 's/^ARG TORCH_VERSION=/torch==/p' docker/Dockerfile)
@@ -29,7 +29,7 @@ lock: $(VENV)/dev.stamp
 	echo $(TORCH) | $(LOCK) -c docker/requirements/server.txt -o docker/requirements/torch-cuda.txt -
 	echo 'hatchling>=1.27' | $(LOCK) -o docker/requirements/build.txt -
 
-# One stamp for each set of extras, made again when the dependencies change.
+# A stamp says that a set of extras is installed; it is out of date when the dependencies change.
 $(VENV)/%.stamp: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --editable '.[$*]'

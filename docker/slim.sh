@@ -1,5 +1,5 @@
-# Takes from an environment what serving does not need: torch's headers, tools, tests, static libraries and symbols for
-# debuggers, CUDA's profilers and libraries that nothing links, NVSHMEM for kernels, and what Triton has for AMD.
+# Removes from an environment what serving does not need: torch's headers, tools, tests, static libraries and debugging
+# symbols, CUDA's profilers and the libraries that nothing links, NVSHMEM's device code, and Triton's backend for AMD.
 #
 #     sh slim.sh /opt/venv
 set -eu

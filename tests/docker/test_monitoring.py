@@ -1,4 +1,4 @@
-"""The configuration of Prometheus and Grafana names what there is, and both can read it."""
+"""The configuration of Prometheus and Grafana: both can read it, and every metric in it exists."""
 
 import asyncio
 import io
@@ -34,23 +34,23 @@ _GROUP = re.compile(r"\b(?:by|on)\s*\(([^)]*)\)")
 _RANGE = re.compile(r"\[[^]]*\]")
 _OPERATORS = {"and", "or"}
 _OF_ALL = {"job", "instance"}
-"""Labels that Prometheus gives to all that it scrapes."""
+"""Labels that Prometheus gives to every scraped metric."""
 _OF_PROMETHEUS = {"up": set(), "ALERTS": {"alertname", "alertstate"}}
-"""Metrics that it makes itself, and their labels."""
+"""Metrics that Prometheus makes itself, and their labels."""
 _WITH_KNOWN_VALUES = {"route", "stage", "reason"}
-"""Labels whose values are all seen in the tests."""
+"""Labels whose values all occur in the tests."""
 
 Labels = dict[str, set[str]]
-"""Of a metric, with their values."""
+"""The labels of a metric, with their values."""
 
 
 class Query(NamedTuple):
-    """What a query asks for."""
+    """The metrics and labels in a query."""
 
     selectors: list[tuple[str, list[tuple[str, str]]]]
-    """Metrics, each with its labels and the values that these are compared with."""
+    """The metrics, each with the labels in its braces and the values that these are compared with."""
     grouped: set[str]
-    """Labels that it groups by."""
+    """The labels that the query groups by."""
 
 
 def parse(expression: str) -> Query:
@@ -72,7 +72,7 @@ PANELS = [panel for panel in DASHBOARD["panels"] if panel["type"] != "row"]
 
 
 def dashboard_expressions() -> dict[str, str]:
-    """By what asks for them, with a value for each variable."""
+    """Return the queries of the dashboard by where they are, with a value in place of each variable."""
     asked = {
         f"panel {panel['id']} ({panel['title']}), {target['refId']}": target["expr"]
         for panel in PANELS
@@ -89,7 +89,7 @@ EXPRESSIONS = dashboard_expressions() | {f"alert {rule['alert']}": rule["expr"] 
 
 
 async def scrape_after_a_bit_of_everything() -> str:
-    """What a server shows on `/metrics`."""
+    """Return what a server shows on `/metrics` after requests to all its routes."""
     key, entry = keys.make("shop", concurrency=1)
     app = create_app(Settings(device="cpu", api_keys=entry), Store(BUNDLED))
     buffer = io.BytesIO()
@@ -101,7 +101,7 @@ async def scrape_after_a_bit_of_everything() -> str:
             transport=httpx.ASGITransport(app), base_url="http://impasto", headers={"Authorization": f"Bearer {key}"}
         ) as client,
     ):
-        # The key has no place for the second picture, which waits for the first.
+        # The concurrency of the key is 1, so the second picture waits for the first, which counts as shed.
         answer = await client.post("/stylize?style=muse", files=[("image", photo), ("image", photo)])
         answer.raise_for_status()
         (await client.post("/super-resolve?factor=4", content=photo)).raise_for_status()
@@ -113,7 +113,7 @@ async def scrape_after_a_bit_of_everything() -> str:
 
 @pytest.fixture(scope="module")
 def shown() -> Mapping[str, Labels]:
-    """All metrics of a server, those that only CUDA has included."""
+    """Return the labels of all metrics of a server, including those that only exist on CUDA."""
     text = asyncio.run(scrape_after_a_bit_of_everything())
     with pytest.MonkeyPatch.context() as cuda:
         cuda.setattr(torch.cuda, "mem_get_info", lambda _: (1, 2))
@@ -132,7 +132,7 @@ def shown() -> Mapping[str, Labels]:
 
 
 @pytest.mark.parametrize("name", EXPRESSIONS)
-def test_every_metric_is_one_that_a_server_shows(name: str, shown: Mapping[str, Labels]) -> None:
+def test_every_metric_is_one_of_a_server(name: str, shown: Mapping[str, Labels]) -> None:
     metrics = {metric for metric, _ in parse(EXPRESSIONS[name]).selectors}
     assert metrics
     assert metrics <= set(shown)
@@ -147,7 +147,7 @@ def test_every_label_is_one_of_its_metric(name: str, shown: Mapping[str, Labels]
 
 
 @pytest.mark.parametrize("name", EXPRESSIONS)
-def test_every_route_stage_and_reason_is_one_that_a_server_has(name: str, shown: Mapping[str, Labels]) -> None:
+def test_every_route_stage_and_reason_is_one_of_a_server(name: str, shown: Mapping[str, Labels]) -> None:
     for metric, matched in parse(EXPRESSIONS[name]).selectors:
         for label, pattern in matched:
             if label in _WITH_KNOWN_VALUES:
@@ -166,7 +166,7 @@ def test_a_label_in_a_legend_is_one_that_the_query_keeps() -> None:
 
 @pytest.fixture(scope="session")
 def promtool() -> str:
-    """The command that checks what Prometheus reads."""
+    """Return the path of the command that checks Prometheus' configuration."""
     path = shutil.which("promtool")
     if path is None:
         pytest.skip("needs promtool, which is in Debian's package prometheus")
@@ -192,14 +192,14 @@ def test_alerts_fire_when_they_should(promtool: str) -> None:
     run(promtool, "test", "rules", PROMETHEUS / "alerts_test.yml")
 
 
-def test_every_alert_is_tested_to_fire_and_all_to_be_silent() -> None:
+def test_every_alert_is_tested_to_fire_and_to_be_silent() -> None:
     tests = read_yaml(PROMETHEUS / "alerts_test.yml")["tests"]
     fired = {case["alertname"] for test in tests for case in test.get("alert_rule_test", []) if case.get("exp_alerts")}
     assert fired == {rule["alert"] for rule in RULES}
     assert {"expr": "ALERTS", "eval_time": "60m", "exp_samples": []} in tests[-1]["promql_expr_test"]
 
 
-def test_every_alert_waits_and_says_how_bad_it_is_and_what_to_do() -> None:
+def test_every_alert_has_a_delay_a_severity_and_a_description() -> None:
     for rule in RULES:
         assert rule["for"], rule["alert"]
         assert rule["labels"]["severity"] in {"warning", "critical"}
@@ -220,7 +220,7 @@ def test_prometheus_accepts_the_queries_of_the_dashboard(promtool: str, tmp_path
 
 
 def datasources(value: Any) -> Iterator[Any]:
-    """All that are named anywhere."""
+    """Yield all data sources that are named anywhere in a document."""
     if isinstance(value, dict):
         if "datasource" in value:
             yield value["datasource"]
@@ -230,14 +230,14 @@ def datasources(value: Any) -> Iterator[Any]:
             yield from datasources(each)
 
 
-def test_the_dashboard_asks_the_data_source_that_is_chosen() -> None:
+def test_every_panel_uses_the_chosen_data_source() -> None:
     named = list(datasources(DASHBOARD))
     assert len(named) >= len(PANELS)
     assert all(each == {"type": "prometheus", "uid": "${datasource}"} for each in named)
     assert [variable["name"] for variable in DASHBOARD["templating"]["list"]] == ["datasource", "instance"]
 
 
-def test_every_query_is_about_the_servers_that_are_chosen() -> None:
+def test_every_query_is_about_the_chosen_servers() -> None:
     for panel in PANELS:
         for target in panel["targets"]:
             selectors = parse(target["expr"]).selectors
@@ -259,7 +259,7 @@ def cells(panel: Mapping[str, Any]) -> Iterable[tuple[int, int]]:
             yield x, y
 
 
-def test_panels_have_ids_of_their_own_and_places_that_no_other_has() -> None:
+def test_panels_have_unique_ids_and_do_not_overlap() -> None:
     panels = DASHBOARD["panels"]
     assert len({panel["id"] for panel in panels}) == len(panels)
     assert all(panel["gridPos"]["x"] + panel["gridPos"]["w"] <= 24 for panel in panels)
@@ -267,7 +267,7 @@ def test_panels_have_ids_of_their_own_and_places_that_no_other_has() -> None:
         assert not set(cells(one)) & set(cells(other)), (one["title"], other["title"])
 
 
-def test_grafana_finds_the_dashboard_and_scrapes_are_as_far_apart_as_it_thinks() -> None:
+def test_grafana_finds_the_dashboard_and_knows_the_scrape_interval() -> None:
     (provider,) = read_yaml(GRAFANA / "provisioning" / "dashboards" / "impasto.yml")["providers"]
     (source,) = read_yaml(GRAFANA / "provisioning" / "datasources" / "prometheus.yml")["datasources"]
     assert provider["options"]["path"] == "/etc/grafana/dashboards"

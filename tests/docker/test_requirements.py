@@ -1,4 +1,4 @@
-"""What the images install is locked, and is what the project asks for."""
+"""The locked packages of the images, which must be those that the project asks for."""
 
 import re
 import tomllib
@@ -16,7 +16,7 @@ LOCKS = {path.stem: path.read_text() for path in (PROJECT / "docker/requirements
 
 
 def versions(lock: str) -> dict[str, list[Version]]:
-    """Those of each package; more than one where Pythons have different ones."""
+    """Return the versions of each package in a lock; there are several if they depend on the version of Python."""
     found: dict[str, list[Version]] = {}
     for name, version in re.findall(r"^([\w.-]+)==(\S+)", lock, re.MULTILINE):
         found.setdefault(canonicalize_name(name), []).append(Version(version))
@@ -24,7 +24,7 @@ def versions(lock: str) -> dict[str, list[Version]]:
 
 
 def argument(name: str) -> Version:
-    """The default of a build argument."""
+    """Return the default of a build argument."""
     match = re.search(rf"^ARG {name}=(.+)$", DOCKERFILE, re.MULTILINE)
     assert match
     return Version(match[1])
@@ -33,7 +33,7 @@ def argument(name: str) -> Version:
 @pytest.mark.parametrize(
     ("lock", "extras"), [("server", ("serve", "remote", "heic", "tracing")), ("trainer", ("train", "remote"))]
 )
-def test_a_lock_has_what_the_project_asks_for(lock: str, extras: tuple[str, ...]) -> None:
+def test_a_lock_has_the_packages_and_versions_that_the_project_asks_for(lock: str, extras: tuple[str, ...]) -> None:
     locked = versions(LOCKS[lock])
     optional = METADATA["optional-dependencies"]
     for each in map(Requirement, [*METADATA["dependencies"], *(each for extra in extras for each in optional[extra])]):
@@ -56,11 +56,11 @@ def test_torch_is_the_same_with_cuda_and_without() -> None:
     assert versions(LOCKS["torch-cuda"])["torch"] == [argument("TORCH_VERSION")]
 
 
-def test_what_is_locked_twice_is_the_same() -> None:
+def test_a_package_in_two_locks_has_one_version() -> None:
     server, cuda = versions(LOCKS["server"]), versions(LOCKS["torch-cuda"])
     for name in server.keys() & cuda.keys():
         assert server[name] == cuda[name], name
 
 
-def test_the_images_tell_the_version_of_the_project() -> None:
+def test_the_images_are_labelled_with_the_version_of_the_project() -> None:
     assert f'org.opencontainers.image.version="{METADATA["version"]}"' in DOCKERFILE
