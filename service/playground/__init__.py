@@ -1,6 +1,6 @@
-"""The playground: a page that uses the service from a browser, and needs nothing but this server."""
+"""The playground: a web page from which a visitor can use the server, and which loads nothing from other hosts."""
 
 from pathlib import Path
 
 STATIC = Path(__file__).parent / "static"
-"""The folder of the page's files."""
+"""The folder with the files of the page."""

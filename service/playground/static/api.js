@@ -1,8 +1,8 @@
-// What the server is asked, and what it answers.
+// Requests to the server and its answers.
 
 export const BASE = new URL("../", import.meta.url);
 
-/** Why there is no picture: the server's problem document (RFC 9457), or no answer at all. */
+/** The reason why there is no picture: the server's problem document (RFC 9457), or that the server did not answer. */
 export class Problem extends Error {
   constructor(title, detail, retryAfter = null) {
     super(detail);
@@ -20,7 +20,7 @@ export class Problem extends Error {
   }
 }
 
-/** The cards of all models. */
+/** Returns the cards of all models. */
 export async function models() {
   let response;
   try {
@@ -37,17 +37,19 @@ export function previewUrl(card) {
 }
 
 /**
- * Sends a picture.
+ * Sends a picture to the server and returns its answer.
  *
- * By XMLHttpRequest, because fetch does not tell how much of an upload is sent.
+ * It uses XMLHttpRequest, because fetch does not report how much of an upload is sent.
  *
- * @param {{path: string, parameters: [string, string][]}} request
- * @param {File} file
- * @param {AbortSignal} signal whose abort closes the connection, so that the server stops, too
- * @param {(phase: "upload"|"wait"|"download", part: number|null) => void} onProgress
- * @returns {Promise<{blob: Blob, model: string, timing: [string, number][], seconds: number}>}
- * @throws {Problem}
- * @throws {DOMException} AbortError
+ * @param {{path: string, parameters: [string, string][]}} request the path and the query
+ * @param {File} file the picture
+ * @param {AbortSignal} signal a signal whose abort closes the connection, so that the server stops, too
+ * @param {(phase: "upload"|"wait"|"download", part: number|null) => void} onProgress a function that is called with the
+ *   phase and the part of it that is done, from 0 to 1, or null if that is unknown
+ * @returns {Promise<{blob: Blob, model: string, timing: [string, number][], seconds: number}>} the picture, the model,
+ *   the milliseconds of each stage on the server, and the seconds of the whole request
+ * @throws {Problem} if the server refuses or does not answer
+ * @throws {DOMException} an AbortError after an abort
  */
 export function send(request, file, signal, onProgress) {
   return new Promise((resolve, reject) => {
@@ -81,7 +83,7 @@ export function send(request, file, signal, onProgress) {
 
 export function urlOf({ path, parameters }) {
   const url = new URL(path, BASE);
-  // Colons and commas of a blend may stay as they are, which is easier to read in copied commands.
+  // The colons and commas of a blend need no escaping, and copied commands are easier to read without it.
   url.search = new URLSearchParams(parameters).toString().replaceAll("%3A", ":").replaceAll("%2C", ",");
   return url.href;
 }

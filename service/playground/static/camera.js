@@ -1,4 +1,4 @@
-// The camera, and pictures from it.
+// The visitor's camera, and pictures from it.
 
 const REASONS = {
   NotAllowedError: "The page may not use the camera: allow it in the browser's settings for this page, and try again.",
@@ -12,12 +12,12 @@ export function hasCamera() {
 }
 
 /**
- * Shows the camera's picture.
+ * Shows the camera's picture in a video element.
  *
- * @param {HTMLVideoElement} video
- * @param {"user"|"environment"} facing
- * @returns {Promise<() => void>} which turns the camera off
- * @throws {Error} with a sentence that says what to do
+ * @param {HTMLVideoElement} video the element
+ * @param {"user"|"environment"} facing whether the camera should face the visitor or the surroundings
+ * @returns {Promise<() => void>} a function that turns the camera off
+ * @throws {Error} an error whose message says what to do
  */
 export async function showCamera(video, facing) {
   if (!hasCamera()) {
@@ -37,7 +37,7 @@ export async function showCamera(video, facing) {
   };
 }
 
-/** What the video shows now, as a JPEG whose longest side is at most so many pixels. */
+/** Returns what the video shows now, as a JPEG whose longest side has at most `longestSide` pixels. */
 export function snapshot(video, longestSide, quality) {
   const scale = Math.min(1, longestSide / Math.max(video.videoWidth, video.videoHeight));
   const canvas = document.createElement("canvas");

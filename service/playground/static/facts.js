@@ -1,18 +1,20 @@
-// What is told of an answer: model, sizes, time per stage.
+// The facts that are shown about an answer: the model, the sizes, and the time of each stage.
 
 const STAGES = {
   decode: "decode",
   queue: "wait",
   net: "net",
   encode: "encode",
-  way: "way",
+  transfer: "transfer",
 };
 
 /**
- * @param {{model: string, timing: [string, number][], seconds: number, blob: Blob}} answer
- * @param {Blob} file
- * @param {HTMLImageElement} before decoded, as is
- * @param {HTMLImageElement} after
+ * Shows the facts about an answer.
+ *
+ * @param {{model: string, timing: [string, number][], seconds: number, blob: Blob}} answer the answer
+ * @param {Blob} file the picture that was sent
+ * @param {HTMLImageElement} before the picture that was sent, decoded
+ * @param {HTMLImageElement} after the answer's picture, decoded
  */
 export function showFacts(answer, file, before, after) {
   document.getElementById("fact-model").textContent = answer.model.replaceAll(",", ", ");
@@ -20,9 +22,9 @@ export function showFacts(answer, file, before, after) {
   document.getElementById("fact-after").textContent = sizeOf(after, answer.blob);
 
   const onServer = answer.timing.reduce((sum, [, duration]) => sum + duration, 0);
-  const stages = [...answer.timing, ["way", Math.max(0, answer.seconds * 1000 - onServer)]];
-  document.getElementById("timing-bar").replaceChildren(...stages.map(part));
-  document.getElementById("timing-list").replaceChildren(...stages.map(entry));
+  const stages = [...answer.timing, ["transfer", Math.max(0, answer.seconds * 1000 - onServer)]];
+  document.getElementById("timing-bar").replaceChildren(...stages.map(barOf));
+  document.getElementById("timing-list").replaceChildren(...stages.map(itemOf));
 }
 
 export function sizeOf(image, blob) {
@@ -34,14 +36,14 @@ export function milliseconds(duration) {
   return duration < 10 ? `${duration.toFixed(1)} ms` : duration < 9950 ? `${Math.round(duration)} ms` : `${(duration / 1000).toFixed(1)} s`;
 }
 
-function part([stage, duration]) {
+function barOf([stage, duration]) {
   const span = document.createElement("span");
   span.dataset.stage = stage;
   span.style.flexGrow = duration;
   return span;
 }
 
-function entry([stage, duration]) {
+function itemOf([stage, duration]) {
   const item = document.createElement("li");
   item.dataset.stage = stage;
   item.textContent = `${STAGES[stage] ?? stage} ${milliseconds(duration)}`;

@@ -1,10 +1,10 @@
-// The styles to choose from, by their previews.
+// The styles to choose from, shown by their previews.
 
 import { previewUrl } from "./api.js";
 
 const FIRST = "muse";
 
-/** The styles as pictures, of which one is chosen. */
+/** Fills the strip of styles, in which exactly one is chosen. */
 export function fillStyles(strip, cards) {
   const first = cards.some((card) => card.name === FIRST) ? FIRST : cards[0]?.name;
   strip.replaceChildren(...cards.map((card) => choice("style", card, card.name === first)));
@@ -12,14 +12,14 @@ export function fillStyles(strip, cards) {
   if (chosen) strip.scrollLeft = chosen.offsetLeft - strip.offsetLeft - (strip.clientWidth - chosen.offsetWidth) / 2;
 }
 
-/** Likewise smaller, and none is a choice, too. */
-export function fillSeconds(strip, cards) {
+/** Fills the strip of second styles for a blend, which also offers to have none. */
+export function fillSecondStyles(strip, cards) {
   const none = document.createElement("label");
   none.append(radio("second", "", true), box("none", "–"), text("unseen", "No second style"));
   strip.replaceChildren(none, ...cards.map((card) => choice("second", card, false)));
 }
 
-/** The first sentence of what a card says of itself. */
+/** Returns the title of a card and the first sentence of its description. */
 export function describe(card) {
   return card ? `${card.title}. ${card.description.split(/(?<=[^.]{12}\.) /)[0]}` : "";
 }

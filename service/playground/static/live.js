@@ -1,4 +1,4 @@
-// The camera's picture, painted: frames to the server by a WebSocket, and paintings back.
+// Live painting: frames of the camera go to the server over a WebSocket, and paintings come back.
 
 import { BASE, Problem } from "./api.js";
 import { showCamera, snapshot } from "./camera.js";
@@ -6,10 +6,10 @@ import { milliseconds } from "./facts.js";
 import { DEFAULTS } from "./defaults.js";
 import { brushOf, styleOf } from "./request.js";
 
-const MOST_ON_THE_WAY = 2; // one is painted, the next is there when that is done
+const MOST_UNANSWERED = 2; // frames at the server: while one is painted, the next is already there
 const FRAME_QUALITY = 0.8;
-const MEASURED_MS = 2000;
-const STILL_MS = 10_000; // after which an answer is not waited for any more
+const MEASURED_MS = 2000; // time over which the frames per second are measured
+const GIVE_UP_MS = 10_000; // time after which an answer is not waited for any more
 const RESTARTING = 1012;
 const NORMAL = 1000;
 
@@ -23,15 +23,15 @@ export class Live {
   #socket = null;
   #turnOff = () => {};
   #asked = {};
-  #sent = []; // when frames left that were not answered yet
+  #sent = []; // times when the frames were sent that have no answer yet
   #sentInAll = 0;
-  #answers = []; // when those of the last seconds came
+  #answers = []; // times when the answers of the last seconds came
   #problem = null;
 
   /**
-   * @param {() => FormData} desk
-   * @param {import("./notice.js").Notice} notice
-   * @param {(message: string) => void} say to screen readers
+   * @param {() => FormData} desk a function that returns the values of the form
+   * @param {import("./notice.js").Notice} notice the notice that shows problems
+   * @param {(message: string) => void} say a function that tells screen readers a message
    */
   constructor(desk, notice, say) {
     this.#desk = desk;
@@ -53,7 +53,7 @@ export class Live {
       this.#startButton.disabled = false;
     }
     if (this.#desk().get("mode") !== "live") {
-      this.#turnOff(); // the visitor went on while the browser asked
+      this.#turnOff(); // the visitor changed the mode while the browser asked for permission
       return;
     }
     this.#asked = this.#options();
@@ -70,7 +70,7 @@ export class Live {
       this.#say("Painting the camera's picture");
       this.#pump(socket);
     };
-    socket.onmessage = ({ data }) => (typeof data === "string" ? this.#told(JSON.parse(data)) : this.#paint(data));
+    socket.onmessage = ({ data }) => (typeof data === "string" ? this.#readReport(JSON.parse(data)) : this.#paint(data));
     socket.onclose = (event) => this.#closed(socket, event);
     this.#socket = socket;
   }
@@ -82,11 +82,11 @@ export class Live {
     this.#say("The camera is off");
   }
 
-  /** Tells the server what is set on the desk now. */
+  /** Tells the server the options that are set on the form now. */
   change() {
     if (this.#socket?.readyState !== WebSocket.OPEN) return;
     const options = this.#options();
-    // What was asked for and is at its default again has to be said.
+    // The server keeps options that a message leaves out, so those that are at their default again have to be sent.
     if ("strength" in this.#asked) options.strength ??= DEFAULTS.strength;
     if ("preserve_color" in this.#asked) options.preserve_color ??= false;
     this.#asked = options;
@@ -98,11 +98,11 @@ export class Live {
     return { style: styleOf(desk), ...brushOf(desk) };
   }
 
-  /** Sends a frame whenever one may be on the way. */
+  /** Sends a frame whenever fewer than `MOST_UNANSWERED` wait for their answers. */
   async #pump(socket) {
     while (socket === this.#socket && socket.readyState === WebSocket.OPEN) {
-      if (performance.now() - this.#sent[0] > STILL_MS) this.#sent.shift();
-      if (this.#sent.length < MOST_ON_THE_WAY) {
+      if (performance.now() - this.#sent[0] > GIVE_UP_MS) this.#sent.shift();
+      if (this.#sent.length < MOST_UNANSWERED) {
         const frame = await snapshot(this.#camera, Number(this.#desk().get("live_size")), FRAME_QUALITY);
         if (socket.readyState !== WebSocket.OPEN) return;
         socket.send(frame);
@@ -115,12 +115,12 @@ export class Live {
 
   async #paint(blob) {
     const now = performance.now();
-    const left = this.#sent.shift();
+    const sent = this.#sent.shift();
     this.#answers = [...this.#answers.filter((then) => now - then < MEASURED_MS), now];
     const [first] = this.#answers;
     const perSecond = ((this.#answers.length - 1) * 1000) / (now - first);
     if (this.#answers.length > 2) document.getElementById("live-fps").textContent = perSecond.toFixed(1);
-    if (left) document.getElementById("live-latency").textContent = milliseconds(now - left);
+    if (sent) document.getElementById("live-latency").textContent = milliseconds(now - sent);
 
     const frame = await createImageBitmap(blob);
     if (!this.#socket) return;
@@ -130,12 +130,12 @@ export class Live {
     frame.close();
   }
 
-  #told({ problem, painted, dropped, model, refused }) {
+  #readReport({ problem, painted, dropped, model, refused }) {
     if (problem) {
       this.#problem = Problem.of(problem);
       return;
     }
-    // Frames that were dropped get no answer.
+    // Frames that the server dropped get no answer.
     if (refused) while (this.#sent.length > this.#sentInAll - painted - dropped) this.#sent.shift();
     document.getElementById("live-dropped").textContent = dropped;
     document.getElementById("live-model").textContent = model?.replaceAll(",", ", ") ?? "–";
@@ -165,5 +165,5 @@ export class Live {
 }
 
 function restarting() {
-  return new Problem("The server stops", "It may be starting anew: try again in a moment.");
+  return new Problem("The server is stopping", "It may be restarting: try again in a moment.");
 }

@@ -1,8 +1,8 @@
-// The desk: a picture, what to do with it, and what came of it.
+// The page: it sends the visitor's picture with the options that are set on the form, and shows the answer.
 
 import { BASE, models, previewUrl, Problem, send, urlOf } from "./api.js";
 import { showFacts } from "./facts.js";
-import { describe, fillSeconds, fillStyles } from "./gallery.js";
+import { describe, fillSecondStyles, fillStyles } from "./gallery.js";
 import { Live } from "./live.js";
 import { Notice } from "./notice.js";
 import { Progress } from "./progress.js";
@@ -10,8 +10,8 @@ import { asCurl, asPython, nameOf, requestOf, setDefaults } from "./request.js";
 import { watchSources } from "./sources.js";
 import { Viewer } from "./viewer.js";
 
-const PAUSE_MS = 300; // after which a dial is taken to be where it should be
-const MOST_ANSWERS = 16; // kept, of one picture
+const PAUSE_MS = 300; // time without a change after which a slider's value is sent
+const MOST_ANSWERS = 16; // number of answers kept for one picture
 const INVITATIONS = { paint: "Give it a photo, get a painting", enlarge: "Give it a small picture, get a large one" };
 
 const $ = (id) => document.getElementById(id);
@@ -26,8 +26,8 @@ const progress = new Progress(() => cancel());
 const live = new Live(desk, notice, (message) => progress.say(message));
 
 let styles = [];
-let picture = null; // {file, url}
-let answers = new Map(); // by the URL that was asked; {answer, url}
+let picture = null; // the visitor's picture, as {file, url}
+let answers = new Map(); // the answers to the picture, as {answer, url}, by the URL of their request
 let running = new AbortController();
 let pause = null;
 
@@ -42,7 +42,7 @@ function open(file) {
   run();
 }
 
-/** Asks for what is set on the desk, in place of what was asked before. */
+/** Sends a request with the options that are set on the form, and aborts the one before. */
 async function run() {
   clearTimeout(pause);
   running.abort();
@@ -106,7 +106,7 @@ function forgetAnswers() {
   answers = new Map();
 }
 
-/** Shows what belongs to the mode and to what is set. */
+/** Shows the parts of the page that belong to the mode and to the options that are set. */
 function arrange() {
   const now = mode();
   const options = desk();
@@ -119,7 +119,7 @@ function arrange() {
   $("code").hidden ||= !hasAnswer;
   $("invitation").textContent = INVITATIONS[now] ?? "";
   $("share-dial").hidden = !options.get("second") || options.get("second") === options.get("style");
-  $("fidelity").disabled = options.has("blurred"); // there is one net for blurred pictures
+  $("fidelity").disabled = options.has("blurred"); // the net for blurred pictures cannot be blended
   for (const name of ["share", "strength", "fidelity"]) {
     $(`${name}-output`).value = `${Math.round(Number($(name).value) * 100)} %`;
   }
@@ -133,7 +133,7 @@ function chooseMode(name) {
   for (const input of document.querySelectorAll("input[name=mode]")) input.checked = input.value === name;
 }
 
-// Not on the form: the modes belong to it, but are above it in the page.
+// The listener is on the document, because the modes belong to the form but are outside it in the page.
 document.addEventListener("input", ({ target }) => {
   if (target.form !== form || !target.name) return;
   if (target.name === "mode") {
@@ -165,7 +165,7 @@ async function copy(code) {
     await navigator.clipboard.writeText(code.textContent);
     return;
   }
-  // Not a secure context: what is selected can still be copied.
+  // Without a secure context there is no clipboard, but the selected text can still be copied.
   getSelection().selectAllChildren(code);
   document.execCommand("copy");
 }
@@ -178,7 +178,7 @@ async function load() {
     return;
   }
   fillStyles($("styles"), styles);
-  fillSeconds($("seconds"), styles);
+  fillSecondStyles($("seconds"), styles);
   if (!styles.length) $("description").textContent = "This server has no styles yet: train one, or publish one to its store.";
   arrange();
   run();

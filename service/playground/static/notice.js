@@ -1,4 +1,4 @@
-// What went wrong, in the server's words, and another try when it says so.
+// The notice that says what went wrong, in the server's words, and offers to try again.
 
 export class Notice {
   #box = document.getElementById("notice");
@@ -15,8 +15,10 @@ export class Notice {
   }
 
   /**
-   * @param {{title: string, detail: string, retryAfter?: number|null}} problem
-   * @param {(() => void)|null} retry is called after `retryAfter` seconds, or when asked to
+   * Shows a problem.
+   *
+   * @param {{title: string, detail: string, retryAfter?: number|null}} problem the problem
+   * @param {(() => void)|null} retry a function that tries again, after `retryAfter` seconds or at the visitor's click
    */
   show({ title, detail, retryAfter = null }, retry = null) {
     this.hide();

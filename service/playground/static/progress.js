@@ -1,4 +1,4 @@
-// How far a request is.
+// The progress of a request.
 
 const PHASES = { upload: "Uploading", wait: "Painting", download: "Receiving" };
 
@@ -26,7 +26,12 @@ export class Progress {
     }, 250);
   }
 
-  /** @param {number|null} part from 0 to 1, or not known */
+  /**
+   * Shows the phase of a request.
+   *
+   * @param {"upload"|"wait"|"download"} phase the phase
+   * @param {number|null} part the part of the phase that is done, from 0 to 1, or null if that is unknown
+   */
   to(phase, part) {
     if (part === null) this.#bar.removeAttribute("value");
     else this.#bar.value = part;
@@ -42,7 +47,7 @@ export class Progress {
     this.say(message);
   }
 
-  /** To screen readers. */
+  /** Tells screen readers a message. */
   say(message) {
     this.#status.textContent = message;
   }

@@ -1,8 +1,8 @@
-// From what is set on the desk to a request, and to the same as code. Defaults are left out.
+// The request for the options that are set on the form, and the same request as code. Defaults are left out.
 
 import { DEFAULTS } from "./defaults.js";
 
-/** Sets the controls of options to what the server takes where an option is left out. */
+/** Sets the controls of the form to the server's defaults of the options. */
 export function setDefaults(form) {
   for (const [name, value] of Object.entries(DEFAULTS)) {
     const control = form.elements.namedItem(name);
@@ -12,7 +12,11 @@ export function setDefaults(form) {
   }
 }
 
-/** @param {FormData} desk */
+/**
+ * Returns the chosen style, or the blend of the two chosen styles.
+ *
+ * @param {FormData} desk the values of the form
+ */
 export function styleOf(desk) {
   const style = desk.get("style");
   const second = desk.get("second");
@@ -21,7 +25,7 @@ export function styleOf(desk) {
   return `${style}:${round(1 - share)},${second}:${round(share)}`;
 }
 
-/** The options that say how to paint, apart from the style. */
+/** Returns the other options of painting that are not at their default. */
 export function brushOf(desk) {
   const options = {};
   if (Number(desk.get("strength")) !== DEFAULTS.strength) options.strength = Number(desk.get("strength"));
@@ -30,8 +34,10 @@ export function brushOf(desk) {
 }
 
 /**
- * @param {"paint"|"enlarge"} mode
- * @param {FormData} desk
+ * Returns the request for the options that are set.
+ *
+ * @param {"paint"|"enlarge"} mode what to do with the picture
+ * @param {FormData} desk the values of the form
  */
 export function requestOf(mode, desk) {
   const options = mode === "paint" ? { style: styleOf(desk), ...brushOf(desk) } : enlargingOf(desk);
@@ -50,7 +56,7 @@ function enlargingOf(desk) {
   return options;
 }
 
-/** The name of a file for the answer: `cat.jpg` becomes `cat-muse.jpg` or `cat-x4.jpg`. */
+/** Returns the name of a file for the answer: `cat.jpg` becomes `cat-muse.jpg` or `cat-x4.jpg`. */
 export function nameOf(fileName, { path, options }, mediaType) {
   const stem = fileName.replace(/\.[^.]*$/, "") || "picture";
   const what = path === "stylize" ? options.style.replace(/[^\w.-]+/g, "-") : `x${options.factor}`;

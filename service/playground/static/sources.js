@@ -1,4 +1,4 @@
-// Where pictures come from: dropped, pasted, picked, photographed, or the one that is here.
+// The ways in which a picture comes to the page: dropped, pasted, picked, photographed, or the sample of the server.
 
 import { BASE } from "./api.js";
 import { hasCamera, showCamera, snapshot } from "./camera.js";
@@ -6,8 +6,10 @@ import { hasCamera, showCamera, snapshot } from "./camera.js";
 const LONGEST_PHOTO = 1920;
 
 /**
- * @param {(file: File) => void} onPicture
- * @param {(message: string) => void} onFailure
+ * Watches all the ways in which a picture can come to the page.
+ *
+ * @param {(file: File) => void} onPicture a function that is called with each picture
+ * @param {(message: string) => void} onFailure a function that is called with the reason if the camera cannot be used
  */
 export function watchSources(onPicture, onFailure) {
   watchDrops(onPicture);
@@ -21,7 +23,7 @@ export function watchSources(onPicture, onFailure) {
 }
 
 function watchDrops(onPicture) {
-  let depth = 0; // of elements that the pointer entered and has not left
+  let depth = 0; // number of nested elements that the pointer has entered and not left
   const show = (change) => {
     depth = Math.max(0, depth + change);
     document.body.classList.toggle("is-dropping", depth > 0);
@@ -49,7 +51,7 @@ function watchInput(id, buttons, onPicture) {
   for (const button of document.querySelectorAll(buttons)) button.addEventListener("click", () => input.click());
   input.addEventListener("change", () => {
     if (input.files[0]) onPicture(input.files[0]);
-    input.value = ""; // so that the same can be picked again
+    input.value = ""; // otherwise picking the same file again would not be a change
   });
 }
 
@@ -61,13 +63,13 @@ function watchPhotographs(onPicture, onFailure) {
 
   async function open() {
     if (!hasCamera()) {
-      document.getElementById("capture").click(); // phones take a photo for it, others pick a file
+      document.getElementById("capture").click(); // phones open their camera for it, other devices a file dialog
       return;
     }
     dialog.showModal();
     try {
       turnOff = await showCamera(video, "environment");
-      if (!dialog.open) turnOff(); // closed meanwhile
+      if (!dialog.open) turnOff(); // the visitor closed the dialog while the camera started
     } catch (error) {
       dialog.close();
       onFailure(error.message);

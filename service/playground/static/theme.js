@@ -1,4 +1,4 @@
-// Runs before the page is drawn, so that a chosen theme does not flash.
+// The light or dark theme. This script runs before the page is drawn, so that the other theme does not flash up.
 (() => {
   const KEY = "impasto-theme";
   const system = matchMedia("(prefers-color-scheme: dark)");
@@ -8,7 +8,7 @@
     try {
       return localStorage.getItem(KEY);
     } catch {
-      return null; // where storage is forbidden, the choice lasts as long as the page
+      return null; // if the browser forbids storage, the choice lasts as long as the page
     }
   }
 
@@ -29,7 +29,7 @@
       try {
         localStorage.setItem(KEY, root.dataset.theme);
       } catch {
-        // as above
+        // The browser forbids storage: the choice lasts as long as the page.
       }
       show();
     });

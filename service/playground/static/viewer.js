@@ -1,7 +1,7 @@
-// Two pictures on top of each other with a divider between them, to zoom into and to pan.
+// The viewer: the pictures before and after, on top of each other with a divider between them, which zooms and pans.
 
 const LARGEST_ZOOM = 16;
-const LARGEST_FIT = 4; // small pictures are not enlarged further to fill the wall
+const LARGEST_FIT = 4; // the most that a small picture is enlarged to fill the view
 const STEP = 2; // percent
 const PAN_STEP = 60; // pixels
 
@@ -12,11 +12,11 @@ export class Viewer {
   #afterLayer = document.getElementById("after-layer");
   #divider = document.getElementById("divider");
   #fitButton = document.getElementById("zoom-fit");
-  #split = 100; // percent of the view that shows the picture before
+  #split = 100; // percent of the pictures' width that shows the picture before
   #zoom = 1;
-  #x = 0; // of the pictures' centre from the view's, in pixels
+  #x = 0; // distance of the pictures' centre from the view's, in pixels
   #y = 0;
-  #width = 1; // of both pictures where zoom is 1
+  #width = 1; // width of both pictures in pixels of the page at zoom 1
   #height = 1;
   #pointers = new Map();
   #movesDivider = false;
@@ -37,7 +37,7 @@ export class Viewer {
     for (const image of [this.#before, this.#after]) image.addEventListener("load", () => this.#fit());
   }
 
-  /** Shows a picture that has no other yet. */
+  /** Shows a picture for which there is no answer yet. */
   open(url) {
     this.#before.src = url;
     this.#after.removeAttribute("src");
@@ -46,7 +46,7 @@ export class Viewer {
     this.reset();
   }
 
-  /** Shows what was made of it; the divider stays where it was, unless this is the first. */
+  /** Shows the answer to the picture; the divider stays where it is, unless this is the first answer. */
   compare(url, description) {
     const isFirst = !this.#view.classList.contains("both");
     this.#after.src = url;
@@ -55,7 +55,7 @@ export class Viewer {
     if (isFirst) this.#splitAt(40);
   }
 
-  /** Takes away what was made. */
+  /** Removes the answer. */
   forget() {
     this.#after.removeAttribute("src");
     this.#view.classList.remove("both");
@@ -68,7 +68,7 @@ export class Viewer {
     this.#fit();
   }
 
-  /** Zooms; what is under the point, in pixels from the view's centre, stays there. */
+  /** Zooms around a point, given in pixels from the view's centre, at which the pictures stay in place. */
   zoomBy(ratio, x = 0, y = 0) {
     const zoom = Math.min(Math.max(this.#zoom * ratio, 1), LARGEST_ZOOM);
     const by = zoom / this.#zoom;
@@ -82,7 +82,7 @@ export class Viewer {
     const shown = this.#after.naturalWidth ? this.#after : this.#before;
     const { clientWidth, clientHeight } = this.#view;
     if (!shown.naturalWidth || !clientWidth) return;
-    // Of the picture before: the one after has its shape, and may be larger.
+    // The picture before gives the size, because the one after has the same shape but may have more pixels.
     const source = this.#before.naturalWidth ? this.#before : shown;
     const most = Math.max(LARGEST_FIT, shown.naturalWidth / source.naturalWidth);
     const scale = Math.min(clientWidth / source.naturalWidth, clientHeight / source.naturalHeight, most);
@@ -116,7 +116,7 @@ export class Viewer {
     this.#drawDivider();
   }
 
-  /** The divider goes over the part of the view that pictures take. */
+  /** Places the divider within the part of the view that the pictures take. */
   #drawDivider() {
     const width = this.#view.clientWidth;
     const shown = Math.min(this.#width * this.#zoom, width);

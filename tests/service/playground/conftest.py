@@ -1,4 +1,4 @@
-"""Chromium, and the page of a server in it."""
+"""Fixtures of the playground's tests: Chromium, and the page of a server in it."""
 
 import re
 import shutil
@@ -19,33 +19,33 @@ TWO_FRAMES = "() => new Promise((done) => requestAnimationFrame(() => requestAni
 
 
 class Desk:
-    """The page in use."""
+    """The page, with the actions of a visitor."""
 
     def __init__(self, page: Any, photo: bytes) -> None:
         self.page = page
         self.photo = photo
 
     def pick(self, name: str = "photo.png", content: bytes | None = None, media_type: str = "image/png") -> None:
-        """Gives it a picture."""
+        """Pick a picture file."""
         file = {"name": name, "mimeType": media_type, "buffer": self.photo if content is None else content}
         self.page.set_input_files("#file", files=[file])
 
     def choose(self, group: str, value: str) -> None:
-        """Checks a radio button."""
+        """Choose a radio button of a group."""
         self.page.locator(f"label:has(input[name={group}][value='{value}'])").click()
 
     def set(self, dial: str, value: float) -> None:
         self.page.locator(f"input[name={dial}]").fill(str(value))
 
     def asked(self, action: Callable[[], object]) -> dict[str, str]:
-        """What is sent because of the action: its path and parameters."""
+        """Return the path and the parameters of the request that an action sends."""
         with self.page.expect_request(lambda request: request.method == "POST") as sent:
             action()
         address = urlsplit(sent.value.url)
         return {"path": address.path} | {name: value for name, [value] in parse_qs(address.query).items()}
 
     def wait(self) -> None:
-        """Until an answer is shown, where it stays: its facts make the view lower, and a frame later it fits again."""
+        """Wait until an answer is shown in its final place; the facts below it first make the view smaller."""
         self.page.locator("#view.both").wait_for()
         self.page.locator("#progress").wait_for(state="hidden")
         self.page.locator("#facts").wait_for()
@@ -61,18 +61,18 @@ class Desk:
         return dict(self.page.locator(selector).bounding_box())
 
     def until(self, expression: str) -> None:
-        """Waits for JavaScript to be true; Playwright's own way needs `eval`, which the page forbids."""
+        """Wait until a JavaScript expression is true; Playwright's own method needs `eval`, which the page forbids."""
         give_up = time.monotonic() + 30
         while not self.page.evaluate(expression):
             assert time.monotonic() < give_up, expression
             self.page.wait_for_timeout(20)
 
     def split(self) -> int:
-        """Percent of the view left of the divider."""
+        """Return the percentage of the pictures' width that is left of the divider."""
         return int(self.page.get_attribute("#divider", "aria-valuenow"))
 
 
-@pytest.fixture(scope="module")  # no longer, because Playwright keeps an event loop running in this thread
+@pytest.fixture(scope="module")  # not for the session, because Playwright keeps an event loop running in this thread
 def chromium() -> Iterator[Any]:
     playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install 'impasto[browser]'")
     if CHROMIUM is None:
@@ -85,13 +85,13 @@ def chromium() -> Iterator[Any]:
 
 @pytest.fixture
 def screen() -> dict[str, Any]:
-    """What the page is looked at with, in Playwright's words; a test may be parametrised with another."""
+    """Return Playwright's options of the screen; a test can be parametrised with others."""
     return {"viewport": {"width": 1280, "height": 800}}
 
 
 @pytest.fixture
 def context(chromium: Any, screen: dict[str, Any], server: str) -> Iterator[Any]:
-    """A visitor, whose page may ask nobody but servers of the tests."""
+    """Open a browser context, whose pages must send requests to servers of the tests only."""
     context = chromium.new_context(**screen, base_url=server)
     context.grant_permissions(["clipboard-read", "clipboard-write", "camera"])
     asked_elsewhere: list[str] = []
@@ -108,7 +108,7 @@ def context(chromium: Any, screen: dict[str, Any], server: str) -> Iterator[Any]
 
 @pytest.fixture
 def desk(context: Any, photo_png: bytes) -> Iterator[Desk]:
-    """The page with its styles, before there is a picture."""
+    """Open the page and wait for its styles; there is no picture yet."""
     page = context.new_page()
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
@@ -121,7 +121,7 @@ def desk(context: Any, photo_png: bytes) -> Iterator[Desk]:
 
 @pytest.fixture
 def painted(desk: Desk) -> Desk:
-    """The page with a photo painted in the first style."""
+    """Open the page and paint a photo in the first style."""
     desk.pick()
     desk.wait()
     return desk

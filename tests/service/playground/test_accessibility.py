@@ -1,4 +1,4 @@
-"""The page by keyboard and screen reader, in both themes, and on a phone."""
+"""The accessibility of the page: by keyboard and screen reader, in both themes, and on a phone."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -54,9 +54,7 @@ STATES = [nothing, paint, enlarge, fail, paint_live, photograph]
 
 
 @pytest.mark.parametrize("state", STATES)
-def test_axe_finds_nothing_serious_and_nothing_is_wider_than_the_page(
-    desk: Desk, state: Callable[[Desk], None]
-) -> None:
+def test_axe_finds_nothing_serious_and_nothing_overflows_the_page(desk: Desk, state: Callable[[Desk], None]) -> None:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs pip install 'impasto[browser]'")
     state(desk)
     for look in LOOKS:
@@ -89,12 +87,12 @@ def test_a_photo_is_painted_by_keyboard_alone(desk: Desk) -> None:
     assert desk.asked(lambda: keyboard.press("ArrowLeft"))["strength"] == "0.95"
 
 
-def test_whatever_has_the_focus_shows_it(painted: Desk) -> None:
+def test_the_focused_element_has_an_outline(painted: Desk) -> None:
     script = """() => {
         const focused = document.activeElement;
         const near = [focused, focused.closest("label"), ...focused.children].filter(Boolean);
         const isSeen = near.some((element) => getComputedStyle(element).outlineStyle !== "none");
-        return isSeen || focused === document.body; // after the last of the page comes the browser
+        return isSeen || focused === document.body; // after the last element of the page the browser has the focus
     }"""
     for _ in range(25):
         painted.page.keyboard.press("Tab")
@@ -116,7 +114,7 @@ def test_the_theme_follows_the_system_until_it_is_chosen(desk: Desk) -> None:
     assert background() == light
 
 
-def test_motion_is_reduced_where_that_is_asked_for(desk: Desk) -> None:
+def test_there_is_no_motion_if_the_system_asks_for_less(desk: Desk) -> None:
     def moving() -> int:
         script = (
             "[...document.querySelectorAll('*')].filter((e) => getComputedStyle(e).transitionDuration !== '0s').length"

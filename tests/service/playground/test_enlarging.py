@@ -1,4 +1,4 @@
-"""Enlarging on the page."""
+"""Enlarging a picture on the page of the playground."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ Desk = Any  # of conftest
 
 @pytest.fixture
 def enlarged(desk: Desk) -> Desk:
-    """The page with a picture enlarged."""
+    """Open the page and enlarge a picture."""
     desk.choose("mode", "enlarge")
     desk.pick()
     desk.wait()
@@ -30,14 +30,14 @@ def test_the_dial_of_fidelity_asks_for_a_sharper_picture(enlarged: Desk) -> None
     assert enlarged.text("#fidelity-output") == "25 %"
 
 
-def test_a_soft_picture_has_a_net_of_its_own_without_fidelity(enlarged: Desk) -> None:
+def test_a_blurred_picture_gets_its_own_net_and_no_fidelity(enlarged: Desk) -> None:
     enlarged.page.get_by_label("The picture is soft").check()
     enlarged.wait_for_text("#fact-model", "x4-pixel-blurred@1")
     assert enlarged.page.get_by_label("Fidelity").is_disabled()
 
 
 @pytest.mark.parametrize(("label", "option"), [("Match its colours", "match_histogram"), ("Mean of", "self_ensemble")])
-def test_switches_are_sent_once_they_are_on(enlarged: Desk, label: str, option: str) -> None:
+def test_checked_options_are_sent(enlarged: Desk, label: str, option: str) -> None:
     asked = enlarged.asked(lambda: enlarged.page.get_by_label(label).check())
     assert asked == {"path": "/super-resolve", "factor": "4", option: "true"}
     enlarged.wait()
@@ -52,14 +52,14 @@ def test_a_picture_can_be_painted_then_enlarged(painted: Desk) -> None:
     painted.wait_for_text("#fact-model", "muse@1")
 
 
-def test_both_pictures_lie_on_each_other_although_one_is_larger(enlarged: Desk) -> None:
+def test_both_pictures_are_shown_in_the_same_size_and_place(enlarged: Desk) -> None:
     assert enlarged.page.evaluate("document.getElementById('after').naturalWidth") == 192
     assert enlarged.box("#before") == pytest.approx(enlarged.box("#after"))
     enlarged.page.locator("#divider").press("+")
     assert enlarged.box("#before") == pytest.approx(enlarged.box("#after"))
 
 
-def test_of_a_picture_that_would_be_too_large_the_server_says_so(desk: Desk, plain_png: Any) -> None:
+def test_an_enlargement_that_would_be_too_large_is_shown_as_a_problem(desk: Desk, plain_png: Any) -> None:
     desk.choose("mode", "enlarge")
     desk.pick(content=plain_png(90, 300, 200))
     desk.wait_for_text("#notice-detail", "1,200×800")

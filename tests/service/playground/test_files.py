@@ -1,4 +1,4 @@
-"""The page's files over HTTP."""
+"""The files of the playground over HTTP."""
 
 import json
 import re
@@ -10,7 +10,7 @@ import pytest
 from service.playground import STATIC
 
 
-def test_the_page_is_at_the_root_and_may_load_from_its_server_only(http: httpx.Client) -> None:
+def test_the_page_is_at_the_root_and_may_load_files_of_its_server_only(http: httpx.Client) -> None:
     page = http.get("/")
     assert page.headers["Content-Type"] == "text/html; charset=utf-8"
     policy = page.headers["Content-Security-Policy"]
@@ -22,7 +22,7 @@ def test_the_page_is_at_the_root_and_may_load_from_its_server_only(http: httpx.C
 
 
 @pytest.mark.parametrize("path", sorted(STATIC.iterdir()), ids=lambda path: path.name)
-def test_every_file_is_served_by_its_type_and_names_no_other_host(http: httpx.Client, path: Path) -> None:
+def test_every_file_has_its_media_type_and_names_no_other_host(http: httpx.Client, path: Path) -> None:
     media_types = {".js": "text/javascript", ".css": "text/css", ".html": "text/html", ".svg": "image/svg+xml"}
     answer = http.get(f"/playground/{path.name}")
     assert answer.headers["Content-Type"].partition(";")[0] == media_types.get(path.suffix, "image/jpeg")
@@ -40,12 +40,12 @@ def test_a_file_that_did_not_change_is_not_sent_again(http: httpx.Client) -> Non
     assert http.get("/playground/main.js", headers={"If-None-Match": '"other"'}).status_code == 200
 
 
-def test_the_head_of_the_page_can_be_asked_for(http: httpx.Client) -> None:
+def test_the_page_can_be_requested_with_head(http: httpx.Client) -> None:
     assert http.head("/").headers["Content-Length"] == str(len(http.get("/").content))
 
 
 @pytest.mark.parametrize("name", ["nope.js", "__init__.py", "..%2F__init__.py"])
-def test_what_is_not_there_is_a_problem(http: httpx.Client, name: str) -> None:
+def test_a_missing_file_is_answered_with_a_problem(http: httpx.Client, name: str) -> None:
     answer = http.get(f"/playground/{name}")
     assert answer.status_code == 404
     assert answer.headers["Content-Type"] == "application/problem+json"

@@ -1,4 +1,4 @@
-"""Live painting on the page, with a camera that Chromium makes up."""
+"""Live painting on the page of the playground, with Chromium's fake camera."""
 
 from typing import Any
 
@@ -31,7 +31,7 @@ def test_frames_per_second_latency_and_model_are_shown(desk: Desk) -> None:
     desk.wait_for_text("#live-dropped", r"^\d+$")
 
 
-def test_the_style_changes_while_it_paints(desk: Desk) -> None:
+def test_the_style_can_be_changed_during_live_painting(desk: Desk) -> None:
     start(desk)
     desk.wait_for_text("#live-model", "muse@1")
     desk.choose("style", "candy")
@@ -60,7 +60,7 @@ def test_leaving_the_mode_turns_the_camera_off(desk: Desk) -> None:
     ("error", "said"),
     [("NotFoundError", "connect one"), ("NotAllowedError", "allow it"), ("NotReadableError", "close that")],
 )
-def test_without_a_camera_it_says_what_to_do(desk: Desk, error: str, said: str) -> None:
+def test_a_camera_that_cannot_be_used_is_explained(desk: Desk, error: str, said: str) -> None:
     reject = f"() => Promise.reject(new DOMException('', '{error}'))"
     desk.page.evaluate(f"() => {{ navigator.mediaDevices.getUserMedia = {reject} }}")
     desk.choose("mode", "live")
@@ -68,18 +68,18 @@ def test_without_a_camera_it_says_what_to_do(desk: Desk, error: str, said: str) 
     desk.wait_for_text("#notice-detail", said)
 
 
-def test_a_page_that_is_not_secure_says_where_cameras_work(desk: Desk) -> None:
+def test_an_insecure_page_says_where_cameras_work(desk: Desk) -> None:
     desk.page.evaluate("() => { Object.defineProperty(navigator, 'mediaDevices', { value: undefined }) }")
     desk.choose("mode", "live")
     desk.page.get_by_role("button", name="Start the camera").click()
     desk.wait_for_text("#notice-detail", "https://")
 
 
-def test_a_server_that_stops_is_told_and_the_camera_is_off(desk: Desk, serve: Any) -> None:
+def test_a_stopping_server_is_shown_as_a_problem_and_turns_the_camera_off(desk: Desk, serve: Any) -> None:
     with serve(Settings(device="cpu"), Store(BUNDLED)) as url:
         desk.page.goto(url)
         desk.page.locator("#styles label").first.wait_for()
         start(desk)
         desk.until("document.getElementById('live-canvas').width === 256")
-    desk.wait_for_text("#notice-title", "The server stops")
+    desk.wait_for_text("#notice-title", "The server is stopping")
     assert desk.page.evaluate("document.getElementById('live-camera').srcObject") is None

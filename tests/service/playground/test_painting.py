@@ -1,4 +1,4 @@
-"""Painting on the page."""
+"""Painting a photo on the page of the playground."""
 
 import shutil
 import subprocess
@@ -13,17 +13,17 @@ Desk = Any  # of conftest
 
 
 def answer_anything(desk: Desk) -> None:
-    """In place of the server, so that what is asked for matters alone."""
+    """Answer every request in place of the server, for tests that are about the requests alone."""
     desk.page.route("**/stylize?*", lambda route: route.fulfill(body=desk.photo, content_type="image/png"))
 
 
-def test_the_styles_of_the_server_are_shown_by_their_previews(desk: Desk, http: httpx.Client) -> None:
+def test_the_styles_of_the_server_are_shown_with_their_previews(desk: Desk, http: httpx.Client) -> None:
     names = [card["name"] for card in http.get("/models").json() if card["task"] == "stylize"]
     assert desk.page.eval_on_selector_all("#styles input", "inputs => inputs.map(({ value }) => value)") == names
     desk.until("[...document.querySelectorAll('#styles img')].every((image) => image.naturalWidth)")
 
 
-def test_the_picture_on_the_page_is_what_the_server_makes(painted: Desk, http: httpx.Client) -> None:
+def test_the_downloaded_picture_is_what_the_server_makes(painted: Desk, http: httpx.Client) -> None:
     expected = http.post("/stylize?style=muse", content=painted.photo).content
     with painted.page.expect_download() as download:
         painted.page.get_by_role("link", name="Download").click()
@@ -31,13 +31,13 @@ def test_the_picture_on_the_page_is_what_the_server_makes(painted: Desk, http: h
     assert Path(download.value.path()).read_bytes() == expected
 
 
-def test_another_style_paints_again(painted: Desk) -> None:
+def test_choosing_another_style_paints_again(painted: Desk) -> None:
     assert painted.asked(lambda: painted.choose("style", "candy")) == {"path": "/stylize", "style": "candy"}
     painted.wait_for_text("#fact-model", "candy@1")
     assert "Candy" in painted.text("#description")
 
 
-def test_a_style_that_was_seen_is_shown_again_without_asking(painted: Desk) -> None:
+def test_a_painting_that_was_shown_before_is_not_requested_again(painted: Desk) -> None:
     painted.choose("style", "candy")
     painted.wait_for_text("#fact-model", "candy@1")
     asked: list[str] = []
@@ -67,14 +67,14 @@ def test_two_styles_are_blended_by_their_shares(painted: Desk) -> None:
         (lambda desk: desk.page.select_option("#format", "webp"), {"format": "webp"}),
     ],
 )
-def test_options_are_sent_once_they_are_set(desk: Desk, change: Any, option: dict[str, str]) -> None:
+def test_changed_options_are_sent(desk: Desk, change: Any, option: dict[str, str]) -> None:
     answer_anything(desk)
     assert desk.asked(desk.pick) == {"path": "/stylize", "style": "muse"}
     desk.wait()
     assert desk.asked(lambda: change(desk)) == {"path": "/stylize", "style": "muse"} | option
 
 
-def test_a_newer_request_ends_the_older(desk: Desk) -> None:
+def test_a_newer_request_aborts_the_older_one(desk: Desk) -> None:
     desk.page.route("**/stylize?style=muse", lambda _: None)
     with desk.page.expect_event("requestfailed") as ended:
         desk.asked(desk.pick)
@@ -92,7 +92,7 @@ def test_progress_is_shown_and_can_be_cancelled(desk: Desk) -> None:
     assert not desk.page.locator("#progress").is_visible()
 
 
-def test_the_answer_is_told_to_screen_readers(painted: Desk) -> None:
+def test_the_answer_is_announced_to_screen_readers(painted: Desk) -> None:
     assert painted.text("#status") == "Done: muse@1"
     assert painted.page.get_by_role("img", name="Painted by muse@1").count() == 1
 
@@ -102,7 +102,7 @@ def test_model_sizes_and_the_time_of_each_stage_are_shown(painted: Desk) -> None
     assert painted.text("#fact-before").startswith("48 × 32, ")
     assert painted.text("#fact-after").startswith("48 × 32, ")
     stages = [line.split()[0] for line in painted.page.locator("#timing-list li").all_inner_texts()]
-    assert stages == ["decode", "wait", "net", "encode", "way"]
+    assert stages == ["decode", "wait", "net", "encode", "transfer"]
     assert painted.page.locator("#timing-bar span").count() == 5
 
 
@@ -114,7 +114,9 @@ def copied(desk: Desk, what: str) -> str:
 
 
 @pytest.mark.parametrize("what", ["curl", "Python"])
-def test_what_was_sent_can_be_copied_and_run(desk: Desk, http: httpx.Client, tmp_path: Path, what: str) -> None:
+def test_the_request_can_be_copied_as_code_that_makes_the_same_picture(
+    desk: Desk, http: httpx.Client, tmp_path: Path, what: str
+) -> None:
     if what == "curl" and shutil.which("curl") is None:
         pytest.skip("needs curl")
     name = 'it\'s a "photo".png' if what == "Python" else "it's mine.png"
@@ -130,7 +132,7 @@ def test_what_was_sent_can_be_copied_and_run(desk: Desk, http: httpx.Client, tmp
     assert made.read_bytes() == http.post("/stylize", params=options, content=desk.photo).content
 
 
-def test_code_can_be_copied_where_pages_have_no_clipboard(painted: Desk) -> None:
+def test_code_can_be_copied_without_access_to_the_clipboard(painted: Desk) -> None:
     painted.page.evaluate("Object.defineProperty(navigator, 'clipboard', { value: undefined })")
     painted.page.evaluate("document.getElementById('code').open = true")
     painted.page.get_by_role("button", name="Copy as curl").click()

@@ -1,4 +1,4 @@
-"""What the page says when something goes wrong."""
+"""The notices of the page when something goes wrong."""
 
 import json
 from typing import Any
@@ -9,7 +9,7 @@ Desk = Any  # of conftest
 
 
 def refuse_once(desk: Desk, status: int, detail: str, retry_after: int | None = None) -> None:
-    """In place of the server, whose load a test cannot choose."""
+    """Answer the next request with a problem in place of the server, whose load a test cannot choose."""
     headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
     document = json.dumps({"type": "about:blank", "title": "Busy", "status": status, "detail": detail})
     answer = {"status": status, "headers": headers, "content_type": "application/problem+json", "body": document}
@@ -26,7 +26,7 @@ def test_a_problem_is_shown_in_the_words_of_the_server(desk: Desk, plain_png: An
 
 
 @pytest.mark.parametrize("status", [429, 503])
-def test_a_busy_server_is_asked_again_when_it_says(desk: Desk, status: int) -> None:
+def test_a_busy_server_is_asked_again_after_the_time_it_says(desk: Desk, status: int) -> None:
     desk.page.evaluate(
         """() => {
             const countdown = document.getElementById("notice-countdown");
@@ -41,7 +41,7 @@ def test_a_busy_server_is_asked_again_when_it_says(desk: Desk, status: int) -> N
     assert not desk.page.locator("#notice").is_visible()
 
 
-def test_who_does_not_want_to_wait_can_try_at_once(desk: Desk) -> None:
+def test_a_visitor_can_try_again_before_the_countdown_ends(desk: Desk) -> None:
     refuse_once(desk, 429, "try again in 60 s", retry_after=60)
     desk.pick()
     desk.wait_for_text("#notice-countdown", "Trying again in ")
@@ -49,13 +49,13 @@ def test_who_does_not_want_to_wait_can_try_at_once(desk: Desk) -> None:
     desk.wait()
 
 
-def test_a_server_that_cannot_be_reached_is_told(desk: Desk) -> None:
+def test_a_server_that_cannot_be_reached_is_shown_as_a_problem(desk: Desk) -> None:
     desk.page.route("**/stylize?*", lambda route: route.abort())
     desk.pick()
     desk.wait_for_text("#notice-detail", "cannot be reached")
 
 
-def test_a_list_of_models_that_does_not_come_can_be_asked_for_again(context: Any) -> None:
+def test_a_failed_request_for_the_models_can_be_repeated(context: Any) -> None:
     page = context.new_page()
     page.route("**/models", lambda route: route.abort(), times=1)
     page.goto("/")
@@ -63,7 +63,7 @@ def test_a_list_of_models_that_does_not_come_can_be_asked_for_again(context: Any
     page.locator("#styles label").first.wait_for()
 
 
-def test_what_is_set_next_takes_the_place_of_a_problem(desk: Desk) -> None:
+def test_a_new_request_hides_the_problem_of_the_last(desk: Desk) -> None:
     refuse_once(desk, 429, "busy", retry_after=60)
     desk.pick()
     desk.wait_for_text("#notice-detail", "busy")

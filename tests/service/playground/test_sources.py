@@ -1,4 +1,4 @@
-"""How a picture comes to the page."""
+"""The ways in which a picture comes to the page: picked, dropped, pasted or photographed."""
 
 import base64
 from typing import Any
@@ -9,7 +9,7 @@ Desk = Any  # of conftest
 
 
 def data_transfer(desk: Desk, content: bytes, name: str, media_type: str) -> Any:
-    """What a browser gives along with a drop or a paste."""
+    """Return the data of a drop or a paste, with one file."""
     script = """([data, name, type]) => {
         const transfer = new DataTransfer();
         const bytes = Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0));
@@ -19,7 +19,7 @@ def data_transfer(desk: Desk, content: bytes, name: str, media_type: str) -> Any
     return desk.page.evaluate_handle(script, [base64.b64encode(content).decode(), name, media_type])
 
 
-def test_a_first_visit_shows_what_a_style_does(desk: Desk) -> None:
+def test_the_empty_page_shows_the_preview_of_the_chosen_style(desk: Desk) -> None:
     assert desk.page.get_by_role("heading", name="Give it a photo").is_visible()
     assert desk.page.get_attribute("#taste", "src").endswith("/models/stylize/muse/preview")
     desk.choose("style", "candy")
@@ -73,7 +73,7 @@ def test_a_page_that_may_not_use_the_camera_says_so(desk: Desk) -> None:
     assert not desk.page.locator("#camera-dialog").is_visible()
 
 
-def test_there_is_a_picture_to_try(desk: Desk) -> None:
+def test_the_sample_picture_is_painted(desk: Desk) -> None:
     desk.page.get_by_role("button", name="Try the cat").click()
     desk.wait()
     assert "444 × 296" in desk.text("#fact-after")
@@ -89,6 +89,8 @@ def test_another_picture_takes_the_place_of_the_first(painted: Desk, plain_png: 
     ("content", "media_type", "said"),
     [(b"words", "text/plain", "not a picture in a format we take"), (b"\x89PNG", "image/png", "broken or cut short")],
 )
-def test_of_what_is_no_picture_the_server_says_why(desk: Desk, content: bytes, media_type: str, said: str) -> None:
+def test_a_file_that_is_not_a_picture_is_refused_with_the_reason(
+    desk: Desk, content: bytes, media_type: str, said: str
+) -> None:
     desk.pick("file", content, media_type)
     desk.wait_for_text("#notice-detail", said)

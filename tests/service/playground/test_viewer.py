@@ -1,4 +1,4 @@
-"""The divider between before and after, zoom and pan."""
+"""The viewer of the page: the divider between before and after, zoom and pan."""
 
 from typing import Any
 
@@ -30,7 +30,7 @@ def test_keys_move_the_divider(painted: Desk, keys: list[str], split: int) -> No
     assert divider.get_attribute("aria-valuetext") == f"{100 - split} % after"
 
 
-def test_what_is_after_is_shown_right_of_the_divider(painted: Desk) -> None:
+def test_the_answer_is_shown_right_of_the_divider(painted: Desk) -> None:
     painted.page.locator("#divider").press("Home")
     everything = painted.page.screenshot(clip=painted.box("#before"))
     painted.page.locator("#divider").press("End")
