@@ -26,7 +26,7 @@ def main() -> None:
     except (ImpastoError, OSError) as error:
         sys.exit(f"impasto: {error}")
     except ValidationError as error:
-        sys.exit(f"impasto: {_say_what_is_wrong(error)}")
+        sys.exit(f"impasto: {say_what_is_wrong(error)}")
     except ModuleNotFoundError as error:
         extra = _missing_extra(error)
         if extra is None:
@@ -34,7 +34,7 @@ def main() -> None:
         sys.exit(f"impasto: this command needs {error.name}; install it with: pip install 'impasto[{extra}]'")
 
 
-def _say_what_is_wrong(error: ValidationError) -> str:
+def say_what_is_wrong(error: ValidationError) -> str:
     """One sentence for settings, with their names in the environment, and for other checked values."""
     prefix = "IMPASTO_" if error.title.endswith("Settings") else ""
     sentences = []

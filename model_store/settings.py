@@ -28,12 +28,13 @@ class StoreSettings(BaseSettings):
         """
         from model_store.store import Store  # noqa: PLC0415  (torch comes with it, which `local_names` does not need)
 
-        return Store(*self._roots(), BUNDLED)
+        return Store(*self.roots(), BUNDLED)
 
     def local_names(self, task: Task) -> list[str]:
         """The names of models that can be listed at once, sorted: those of folders, and of no URLs."""
-        folders = [root for root in (*self._roots(), str(BUNDLED)) if "://" not in root]
+        folders = [root for root in (*self.roots(), str(BUNDLED)) if "://" not in root]
         return sorted({name for folder in folders for name in Root(folder).names(task)})
 
-    def _roots(self) -> list[str]:
+    def roots(self) -> list[str]:
+        """The folders and URLs of the search path, without the bundled models."""
         return [root.strip() for root in self.store.split(",")]
