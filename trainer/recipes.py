@@ -59,6 +59,8 @@ class StyleRecipe(Recipe):
     batch: int = Field(default=4, ge=1, description="Photos a step, over all processes.")
     learning_rate: float = Field(default=1e-3, gt=0, description="Adam's, at its peak.")
     size: int = Field(default=256, ge=32, description="Side of the photos, in pixels.")
+    early_size: int | None = Field(default=None, ge=32, description="Side of the photos in the first part, in pixels.")
+    early_share: float = Field(default=0.3, ge=0, le=1, description="Which share of the steps the first part is.")
     late_size: int | None = Field(default=None, ge=32, description="Side of the photos in the last part, in pixels.")
     late_share: float = Field(default=0.2, ge=0, le=1, description="Which share of the steps the last part is.")
     augmentation: Literal["flip", "crop", "none"] = Field(
@@ -93,14 +95,40 @@ class StyleRecipe(Recipe):
         return {"width": self.width, "residual_blocks": self.residual_blocks}
 
     @property
+    def sizes(self) -> dict[int, float]:
+        """Sides of the photos, in pixels, with the share of the steps that see them, in the order of training."""
+        early = self.early_share if self.early_size is not None else 0.0
+        late = self.late_share if self.late_size is not None else 0.0
+        parts = ((self.early_size, early), (self.size, 1 - early - late), (self.late_size, late))
+        sizes: dict[int, float] = {}
+        for size, share in parts:
+            if size is not None and share > 0:
+                sizes[size] = sizes.get(size, 0.0) + share
+        return sizes
+
+    @property
+    def smallest_size(self) -> int:
+        """Side of the smallest photos of the run, in pixels."""
+        return min(self.sizes)
+
+    @property
     def largest_size(self) -> int:
         """Side of the largest photos of the run, in pixels."""
-        return max(self.size, self.late_size or 0)
+        return max(self.sizes)
 
     def size_at(self, step: int) -> int:
         """Side of the photos of a step, counted from 0, in pixels."""
-        is_late = self.late_size is not None and step >= round(self.steps * (1 - self.late_share))
-        return self.late_size if is_late and self.late_size is not None else self.size
+        if self.early_size is not None and step < round(self.steps * self.early_share):
+            return self.early_size
+        if self.late_size is not None and step >= round(self.steps * (1 - self.late_share)):
+            return self.late_size
+        return self.size
+
+    @model_validator(mode="after")
+    def _parts_fit(self) -> Self:
+        if self.early_size is not None and self.late_size is not None and self.early_share + self.late_share > 1:
+            raise ValueError("early_share and late_share are more than 1 together: make one smaller")
+        return self
 
 
 class SuperResolutionRecipe(Recipe):
