@@ -4,9 +4,14 @@ There is no torch here, so that commands can show their options at once.
 """
 
 import math
-from typing import Literal, Self
+from collections.abc import Mapping
+from typing import Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
+
+from trainer.errors import BadRecipe
+
+RecipeType = TypeVar("RecipeType", bound="Recipe")
 
 Precision = Literal["auto", "float32", "bfloat16"]
 
@@ -47,6 +52,18 @@ class Recipe(BaseModel):
     def parameters(self) -> dict[str, JsonValue]:
         """What the architecture is built with."""
         raise NotImplementedError
+
+
+def changed(recipe: RecipeType, *changes: Mapping[str, object]) -> RecipeType:
+    """A recipe with other settings, checked.
+
+    Raises:
+        ValidationError: a setting is out of its range, or contradicts another.
+    """
+    merged: dict[str, object] = recipe.model_dump()
+    for each in changes:
+        merged.update(each)
+    return recipe.model_validate(merged)
 
 
 class StyleRecipe(Recipe):
@@ -250,6 +267,33 @@ STYLE_RECIPES: dict[str, StyleRecipe] = {
 }
 """By what `impasto train style --recipe` calls them. `fine-tune` and `laptop` are for starting from another style;
 `paper` sees with torchvision's VGG-16, `paper-caffe` with the authors' own, for which a file must be given."""
+
+_LOSS_WEIGHTS = {"content_weight", "style_weight", "variation_weight"}
+
+
+def style_recipe(
+    named: str | None, started: Mapping[str, JsonValue] | None, changes: Mapping[str, object]
+) -> StyleRecipe:
+    """The recipe to train a style by.
+
+    Args:
+        named: what `STYLE_RECIPES` calls the one to begin with; if not given, `fine-tune` for a net that starts from
+            another, else `default`.
+        started: settings of the net that it starts from, if it starts from one.
+        changes: settings that are other.
+
+    Raises:
+        BadRecipe: the losses are other ones, and not all of their weights are given.
+        ValidationError: a setting is out of its range, or contradicts another.
+    """
+    base = STYLE_RECIPES[named or ("default" if started is None else "fine-tune")]
+    if changes.get("losses", base.losses) != base.losses and not changes.keys() >= _LOSS_WEIGHTS:
+        raise BadRecipe(
+            "other --losses need --content-weight, --style-weight and --variation-weight too, because their scale is "
+            "another: absolute ones depend on the loss network (see --recipe paper)"
+        )
+    return changed(base, started or {}, changes)
+
 
 _PAPER_PIXEL = SuperResolutionRecipe.model_validate(
     _AS_PUBLISHED

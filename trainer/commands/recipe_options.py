@@ -3,15 +3,13 @@
 import functools
 import inspect
 import types
-from collections.abc import Callable, Mapping
-from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
+from collections.abc import Callable
+from typing import Annotated, Any, Union, get_args, get_origin
 
 import typer
 from pydantic.fields import FieldInfo
 
 from trainer.recipes import Recipe
-
-RecipeType = TypeVar("RecipeType", bound=Recipe)
 
 _PANEL = "Settings of the recipe; the defaults are those of --recipe default"
 
@@ -39,18 +37,6 @@ def with_recipe_options(recipe: type[Recipe]) -> Callable[[Callable[..., None]],
         return run
 
     return decorate
-
-
-def changed(recipe: RecipeType, *changes: Mapping[str, Any]) -> RecipeType:
-    """A recipe with other settings, checked.
-
-    Raises:
-        ValidationError: a setting is out of its range.
-    """
-    merged: dict[str, Any] = recipe.model_dump()
-    for each in changes:
-        merged.update(each)
-    return recipe.model_validate(merged)
 
 
 def _option(name: str, field: FieldInfo) -> Any:

@@ -7,13 +7,11 @@ import typer
 
 from trainer.commands import run as runs
 from trainer.commands.options import DeviceOption, PhotosOption, choose_device
-from trainer.commands.recipe_options import changed, with_recipe_options
-from trainer.recipes import STYLE_RECIPES, StyleRecipe
+from trainer.commands.recipe_options import with_recipe_options
+from trainer.recipes import STYLE_RECIPES, StyleRecipe, style_recipe
 
 if TYPE_CHECKING:
     from trainer.training.start import Start
-
-_WEIGHTS = {"content_weight", "style_weight", "variation_weight"}
 
 
 @with_recipe_options(StyleRecipe)
@@ -67,24 +65,18 @@ def train_style(
         net = carry_out(style_run.training, style_run.batches, keeping, report, resume=resume is not None)
     if not processes.is_first:
         return
-    error = style_run.measure(net)
-    if error is not None:
-        typer.echo(f"relative style error: photos {error.before:.3f}, stylised {error.after:.3f}")
-    draft = style_run.draft(error, Origin(name, title, author, licence, runs.command_line(), style_run.training))
+    measured = style_run.measure(net)
+    if measured is not None:
+        before, after = measured.photos.style, measured.net.style
+        typer.echo(f"relative style error: photos {before:.3f}, stylised {after:.3f}")
+    draft = style_run.draft(measured, Origin(name, title, author, licence, runs.command_line(), style_run.training))
     card = publish(draft, net, store, keeping)
     typer.echo(f"published {card.task}/{card.label}")
 
 
 def _choose(named: str | None, started: "Start | None", changes: dict[str, Any]) -> StyleRecipe:
-    from trainer.errors import BadRecipe
     from trainer.training.start import check_architecture
 
-    base = STYLE_RECIPES[named or ("fine-tune" if started else "default")]
     if named and started:
-        check_architecture(named, base, started)
-    if changes.get("losses", base.losses) != base.losses and not changes.keys() >= _WEIGHTS:
-        raise BadRecipe(
-            "other --losses need --content-weight, --style-weight and --variation-weight too, because their scale is "
-            "another: absolute ones depend on the loss network (see --recipe paper)"
-        )
-    return changed(base, started.settings if started else {}, changes)
+        check_architecture(named, STYLE_RECIPES[named], started)
+    return style_recipe(named, started.settings if started else None, changes)

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import NamedTuple
 
+import torch.nn.functional as F
 from torch import Tensor
 
 from model_store.card import Draft
@@ -10,7 +11,7 @@ from model_store.nets import TransformNet
 from trainer.data.batches import Batches
 from trainer.data.photos import load_picture, sha256_of
 from trainer.data.squares import Crops, Photos
-from trainer.evaluation.style_study import StyleError, measure_style
+from trainer.evaluation.tap_errors import Measured, TapMeasure, load_deep_measure, mean_errors, named
 from trainer.objectives.loss_networks import LossNetwork, check_side, fingerprints, load_loss_network, parse_taps
 from trainer.objectives.style_objective import StyleLosses, StyleObjective, parts
 from trainer.recipes import StyleRecipe
@@ -32,16 +33,35 @@ class StyleRun(NamedTuple):
     training: Training
     batches: Batches
 
-    def measure(self, net: TransformNet) -> StyleError | None:
-        """Measures a net on the photos held out; None if there are none."""
-        if not len(self.photos.held_out):
-            return None
-        taps = parse_taps(self.recipe.style_taps, self.recipe.loss_networks)
-        return measure_style(net, self.photos.held_out, self.style_picture, self.network, taps)
+    def measure(self, net: TransformNet, old: TransformNet | None = None) -> Measured | None:
+        """Measures a net, and one before it, on the photos held out; None if there are none.
 
-    def draft(self, error: StyleError | None, origin: Origin) -> Draft:
-        """Describes the net for the store; `error` is what `measure` found."""
-        return style_draft(self.recipe, self.picture, self.photos, error, origin)
+        At the paper's taps of VGG-16 where that is among the loss networks, else at those that the net was trained on.
+        """
+        photos = _scaled(self.photos.held_out, self.recipe.size)
+        if not len(photos):
+            return None
+        device, sources = self.training.device, self.recipe.loss_networks
+        deep = load_deep_measure(sources, self.style_picture, device)
+        measure = deep or TapMeasure(
+            self.network,
+            self.style_picture,
+            parse_taps(self.recipe.style_taps, sources),
+            parse_taps(self.recipe.content_taps, sources),
+        )
+        return Measured(
+            photos=mean_errors(measure.errors_of(None, photos)),
+            net=mean_errors(measure.errors_of(net, photos)),
+            old=None if old is None else mean_errors(measure.errors_of(old.to(device), photos)),
+            style_taps=named(measure.style_taps),
+            content_taps=named(measure.content_taps),
+            is_deep=deep is not None,
+            data=f"{len(photos)} held-out photos, {self.recipe.size}×{self.recipe.size}",
+        )
+
+    def draft(self, measured: Measured | None, origin: Origin) -> Draft:
+        """Describes the net for the store; `measured` is what `measure` found."""
+        return style_draft(self.recipe, self.picture, self.photos, measured, origin)
 
 
 def open_style_run(
@@ -94,3 +114,11 @@ def open_style_run(
     if start:
         training.data["from"] = start.fingerprint
     return StyleRun(recipe, picture, style_picture, photos, network, training, batches)
+
+
+def _scaled(photos: Tensor, size: int) -> Tensor:
+    """uint8 photos, `(N, 3, S, S)`, at another side."""
+    if not len(photos) or photos.shape[-1] == size:
+        return photos
+    scaled = F.interpolate(photos.float(), (size, size), mode="bilinear", antialias=True)
+    return scaled.round().clamp(0, 255).byte()
