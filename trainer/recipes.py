@@ -4,7 +4,7 @@ There is no torch here, so that commands can show their options at once.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
@@ -268,11 +268,14 @@ STYLE_RECIPES: dict[str, StyleRecipe] = {
 """By what `impasto train style --recipe` calls them. `fine-tune` and `laptop` are for starting from another style;
 `paper` sees with torchvision's VGG-16, `paper-caffe` with the authors' own, for which a file must be given."""
 
-_LOSS_WEIGHTS = {"content_weight", "style_weight", "variation_weight"}
+_LOSS_WEIGHTS = ("content_weight", "style_weight", "variation_weight")
 
 
 def style_recipe(
-    named: str | None, started: Mapping[str, JsonValue] | None, changes: Mapping[str, object]
+    named: str | None,
+    started: Mapping[str, JsonValue] | None,
+    changes: Mapping[str, object],
+    spelling: Callable[[str], str] = str,
 ) -> StyleRecipe:
     """The recipe to train a style by.
 
@@ -281,16 +284,18 @@ def style_recipe(
             another, else `default`.
         started: settings of the net that it starts from, if it starts from one.
         changes: settings that are other.
+        spelling: how whoever gives the settings writes the name of one, for errors.
 
     Raises:
         BadRecipe: the losses are other ones, and not all of their weights are given.
         ValidationError: a setting is out of its range, or contradicts another.
     """
     base = STYLE_RECIPES[named or ("default" if started is None else "fine-tune")]
-    if changes.get("losses", base.losses) != base.losses and not changes.keys() >= _LOSS_WEIGHTS:
+    if changes.get("losses", base.losses) != base.losses and not changes.keys() >= set(_LOSS_WEIGHTS):
+        content, style, variation = map(spelling, _LOSS_WEIGHTS)
         raise BadRecipe(
-            "other --losses need --content-weight, --style-weight and --variation-weight too, because their scale is "
-            "another: absolute ones depend on the loss network (see --recipe paper)"
+            f"other {spelling('losses')} need {content}, {style} and {variation} too, because their scale is another: "
+            "absolute ones depend on the loss network (see the recipe paper)"
         )
     return changed(base, started or {}, changes)
 

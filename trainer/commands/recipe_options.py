@@ -39,16 +39,21 @@ def with_recipe_options(recipe: type[Recipe]) -> Callable[[Callable[..., None]],
     return decorate
 
 
+def as_option(name: str) -> str:
+    """The option of a setting, as in `--style-weight`."""
+    return f"--{name.replace('_', '-')}"
+
+
 def _option(name: str, field: FieldInfo) -> Any:
     kind = _without_none(field.annotation)
-    flag = name.replace("_", "-")
+    flag = as_option(name)
     if get_origin(kind) is tuple:
         kind, flag = list[str], flag.removesuffix("s")
     smallest = next((each.ge for each in field.metadata if hasattr(each, "ge")), None)
     description = field.description or "Of the net."
     default = _as_typed(field.default)
     option = typer.Option(
-        f"--{flag}", min=smallest, help=f"{description}{default}", show_default=False, rich_help_panel=_PANEL
+        flag, min=smallest, help=f"{description}{default}", show_default=False, rich_help_panel=_PANEL
     )
     return Annotated[kind | None, option]
 

@@ -7,7 +7,7 @@ import typer
 
 from trainer.commands import run as runs
 from trainer.commands.options import DeviceOption, PhotosOption, choose_device
-from trainer.commands.recipe_options import with_recipe_options
+from trainer.commands.recipe_options import as_option, with_recipe_options
 from trainer.recipes import STYLE_RECIPES, StyleRecipe, style_recipe
 
 if TYPE_CHECKING:
@@ -79,4 +79,4 @@ def _choose(named: str | None, started: "Start | None", changes: dict[str, Any])
 
     if named and started:
         check_architecture(named, STYLE_RECIPES[named], started)
-    return style_recipe(named, started.settings if started else None, changes)
+    return style_recipe(named, started.settings if started else None, changes, as_option)

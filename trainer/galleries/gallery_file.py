@@ -76,8 +76,7 @@ class Style:
         try:
             return style_recipe(self.base, started, self.settings)
         except ValidationError as error:
-            wrong = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
-            raise BadGallery(f"{self.name}: {wrong}".replace(": : ", ": ")) from error
+            raise BadGallery(f"{self.name}: {_wrong(error)}") from error
         except BadRecipe as error:
             raise BadGallery(f"{self.name}: {error}") from error
 
@@ -156,8 +155,7 @@ def _style(name: str, table: Mapping[str, JsonValue], pictures: Path, files: Map
     except BadLabel as error:
         raise BadGallery(str(error)) from error
     except ValidationError as error:
-        wrong = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
-        raise BadGallery(f"{name}: {wrong}") from error
+        raise BadGallery(f"{name}: {_wrong(error)}") from error
     if own.recipe is not None and own.recipe not in STYLE_RECIPES:
         raise BadGallery(
             f"{name}: there is no recipe {own.recipe}{did_you_mean(own.recipe, STYLE_RECIPES)}; known: "
@@ -169,6 +167,15 @@ def _style(name: str, table: Mapping[str, JsonValue], pictures: Path, files: Map
     networks = style.recipe({} if own.start else None).loss_networks
     settings["loss_networks"] = [files.get(network, network) for network in networks]
     return style
+
+
+def _wrong(error: ValidationError) -> str:
+    """What is wrong, each with its key unless it is about several."""
+    sentences = []
+    for each in error.errors():
+        key, message = ".".join(map(str, each["loc"])), each["msg"].removeprefix("Value error, ")
+        sentences.append(f"{key}: {message}" if key else message)
+    return "; ".join(sentences)
 
 
 def _check_used(files: Mapping[str, str], styles: Iterable[Style]) -> None:
