@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from trainer.commands import run as runs
-from trainer.commands.options import DeviceOption, PhotosOption, choose_device
+from trainer.commands.options.inputs import DeviceOption, PhotosOption, choose_device
 
 
 def train_gallery(

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from trainer.commands import run as runs
-from trainer.commands.options import DeviceOption, PhotosOption, choose_device
-from trainer.commands.recipe_options import as_option, with_recipe_options
+from trainer.commands.options.inputs import DeviceOption, PhotosOption, choose_device
+from trainer.commands.options.recipe import as_option, with_recipe_options
 from trainer.recipes import STYLE_RECIPES, StyleRecipe, style_recipe
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ import typer
 
 from model_store.naming import super_resolution_name
 from trainer.commands import run as runs
-from trainer.commands.options import DeviceOption, PhotosOption, choose_device
-from trainer.commands.recipe_options import with_recipe_options
+from trainer.commands.options.inputs import DeviceOption, PhotosOption, choose_device
+from trainer.commands.options.recipe import with_recipe_options
 from trainer.recipes import SUPER_RESOLUTION_RECIPES, SuperResolutionRecipe, changed
 
 if TYPE_CHECKING:
