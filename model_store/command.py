@@ -28,7 +28,7 @@ def main() -> None:
     except (ImpastoError, OSError) as error:
         sys.exit(f"impasto: {error}")
     except ValidationError as error:
-        sys.exit(f"impasto: {_sentence(error)}")
+        sys.exit(f"impasto: {say_what_is_wrong(error)}")
     except ModuleNotFoundError as error:
         extra = _missing_extra(error)
         if extra is None:
@@ -36,7 +36,7 @@ def main() -> None:
         sys.exit(f"impasto: this command needs {error.name}; install it with: pip install 'impasto[{extra}]'")
 
 
-def _sentence(error: ValidationError) -> str:
+def say_what_is_wrong(error: ValidationError) -> str:
     """Return what is wrong with values in one sentence, calling settings by their names in the environment."""
     prefix = "IMPASTO_" if error.title.endswith("Settings") else ""
     sentences = []

@@ -40,7 +40,9 @@ class Root:
         self.url = url
         try:
             self._filesystem, path = fsspec.url_to_fs(os.path.expanduser(url))
-        except (ImportError, ValueError) as error:
+        except ImportError as error:
+            raise StoreError(f"cannot open the store {url}: {error}, with: pip install 'impasto[remote]'") from error
+        except ValueError as error:
             raise StoreError(f"cannot open the store {url}: {error}") from error
         self._path = str(path).rstrip("/")
 

@@ -28,12 +28,13 @@ class StoreSettings(BaseSettings):
         """
         from model_store.store import Store  # noqa: PLC0415  (imports torch, which `local_names` does not need)
 
-        return Store(*self._roots(), BUNDLED)
+        return Store(*self.roots(), BUNDLED)
 
     def local_names(self, task: Task) -> list[str]:
         """Return the sorted names of the models in folders, leaving out roots at URLs, which may take long to list."""
-        folders = [root for root in (*self._roots(), str(BUNDLED)) if "://" not in root]
+        folders = [root for root in (*self.roots(), str(BUNDLED)) if "://" not in root]
         return sorted({name for folder in folders for name in Root(folder).names(task)})
 
-    def _roots(self) -> list[str]:
+    def roots(self) -> list[str]:
+        """Return the folders and URLs of the search path, without the bundled models."""
         return [root.strip() for root in self.store.split(",")]

@@ -2,12 +2,14 @@
 
 TrainerError
 ├── BadDictionary    a dictionary of sparse coding that cannot be read or written
+├── BadGallery       a file of styles that cannot be used
 ├── BadLossNetwork   a loss network that cannot be had or does not fit its taps
 ├── BadOutput        a report or picture that cannot be written
 ├── BadPhotos        no usable photos
 ├── BadRecipe        settings that contradict each other
 ├── BadRun           a run that cannot be resumed
 ├── Stopped          training was asked to stop, and can be resumed
+├── Unfinished       styles of a gallery were not published
 └── Diverged         the loss is no longer a number
 """
 
@@ -20,6 +22,10 @@ class TrainerError(ImpastoError):
 
 class BadDictionary(TrainerError):
     """The dictionary of sparse coding cannot be read or written."""
+
+
+class BadGallery(TrainerError):
+    """The file of styles cannot be read, or says what cannot be."""
 
 
 class BadLossNetwork(TrainerError):
@@ -44,6 +50,10 @@ class BadRun(TrainerError):
 
 class Stopped(TrainerError):
     """Training was asked to stop; its state is saved."""
+
+
+class Unfinished(TrainerError):
+    """Some styles of a gallery failed; the others are published."""
 
 
 class Diverged(TrainerError):

@@ -4,9 +4,14 @@ There is no torch here, so that commands can show their options at once.
 """
 
 import math
-from typing import Literal, Self
+from collections.abc import Callable, Mapping
+from typing import Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
+
+from trainer.errors import BadRecipe
+
+RecipeType = TypeVar("RecipeType", bound="Recipe")
 
 Precision = Literal["auto", "float32", "bfloat16"]
 
@@ -49,6 +54,18 @@ class Recipe(BaseModel):
         raise NotImplementedError
 
 
+def changed(recipe: RecipeType, *changes: Mapping[str, object]) -> RecipeType:
+    """A recipe with other settings, checked.
+
+    Raises:
+        ValidationError: a setting is out of its range, or contradicts another.
+    """
+    merged: dict[str, object] = recipe.model_dump()
+    for each in changes:
+        merged.update(each)
+    return recipe.model_validate(merged)
+
+
 class StyleRecipe(Recipe):
     """How a style net is trained; the defaults are what looked best."""
 
@@ -59,6 +76,8 @@ class StyleRecipe(Recipe):
     batch: int = Field(default=4, ge=1, description="Photos a step, over all processes.")
     learning_rate: float = Field(default=1e-3, gt=0, description="Adam's, at its peak.")
     size: int = Field(default=256, ge=32, description="Side of the photos, in pixels.")
+    early_size: int | None = Field(default=None, ge=32, description="Side of the photos in the first part, in pixels.")
+    early_share: float = Field(default=0.3, ge=0, le=1, description="Which share of the steps the first part is.")
     late_size: int | None = Field(default=None, ge=32, description="Side of the photos in the last part, in pixels.")
     late_share: float = Field(default=0.2, ge=0, le=1, description="Which share of the steps the last part is.")
     augmentation: Literal["flip", "crop", "none"] = Field(
@@ -93,14 +112,40 @@ class StyleRecipe(Recipe):
         return {"width": self.width, "residual_blocks": self.residual_blocks}
 
     @property
+    def sizes(self) -> dict[int, float]:
+        """Sides of the photos, in pixels, with the share of the steps that see them, in the order of training."""
+        early = self.early_share if self.early_size is not None else 0.0
+        late = self.late_share if self.late_size is not None else 0.0
+        parts = ((self.early_size, early), (self.size, 1 - early - late), (self.late_size, late))
+        sizes: dict[int, float] = {}
+        for size, share in parts:
+            if size is not None and share > 0:
+                sizes[size] = sizes.get(size, 0.0) + share
+        return sizes
+
+    @property
+    def smallest_size(self) -> int:
+        """Side of the smallest photos of the run, in pixels."""
+        return min(self.sizes)
+
+    @property
     def largest_size(self) -> int:
         """Side of the largest photos of the run, in pixels."""
-        return max(self.size, self.late_size or 0)
+        return max(self.sizes)
 
     def size_at(self, step: int) -> int:
         """Side of the photos of a step, counted from 0, in pixels."""
-        is_late = self.late_size is not None and step >= round(self.steps * (1 - self.late_share))
-        return self.late_size if is_late and self.late_size is not None else self.size
+        if self.early_size is not None and step < round(self.steps * self.early_share):
+            return self.early_size
+        if self.late_size is not None and step >= round(self.steps * (1 - self.late_share)):
+            return self.late_size
+        return self.size
+
+    @model_validator(mode="after")
+    def _parts_fit(self) -> Self:
+        if self.early_size is not None and self.late_size is not None and self.early_share + self.late_share > 1:
+            raise ValueError("early_share and late_share are more than 1 together: make one smaller")
+        return self
 
 
 class SuperResolutionRecipe(Recipe):
@@ -222,6 +267,38 @@ STYLE_RECIPES: dict[str, StyleRecipe] = {
 }
 """By what `impasto train style --recipe` calls them. `fine-tune` and `laptop` are for starting from another style;
 `paper` sees with torchvision's VGG-16, `paper-caffe` with the authors' own, for which a file must be given."""
+
+_LOSS_WEIGHTS = ("content_weight", "style_weight", "variation_weight")
+
+
+def style_recipe(
+    named: str | None,
+    started: Mapping[str, JsonValue] | None,
+    changes: Mapping[str, object],
+    spelling: Callable[[str], str] = str,
+) -> StyleRecipe:
+    """The recipe to train a style by.
+
+    Args:
+        named: what `STYLE_RECIPES` calls the one to begin with; if not given, `fine-tune` for a net that starts from
+            another, else `default`.
+        started: settings of the net that it starts from, if it starts from one.
+        changes: settings that are other.
+        spelling: how whoever gives the settings writes the name of one, for errors.
+
+    Raises:
+        BadRecipe: the losses are other ones, and not all of their weights are given.
+        ValidationError: a setting is out of its range, or contradicts another.
+    """
+    base = STYLE_RECIPES[named or ("default" if started is None else "fine-tune")]
+    if changes.get("losses", base.losses) != base.losses and not changes.keys() >= set(_LOSS_WEIGHTS):
+        content, style, variation = map(spelling, _LOSS_WEIGHTS)
+        raise BadRecipe(
+            f"other {spelling('losses')} need {content}, {style} and {variation} too, because their scale is another: "
+            "absolute ones depend on the loss network (see the recipe paper)"
+        )
+    return changed(base, started or {}, changes)
+
 
 _PAPER_PIXEL = SuperResolutionRecipe.model_validate(
     _AS_PUBLISHED

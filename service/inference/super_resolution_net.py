@@ -4,8 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from model_store.convolutions.folding import fold_tail
 from model_store.nets import SuperResolutionNet, TransformNet, bicubic
-from service.inference.folding import fold_tail
 
 _STRIP = 3
 """Cells: the outermost one, which differs, and the two beside it that its pixels are made from as well."""

@@ -18,7 +18,7 @@ from servers import OURS, Server, environment_of, options_for, publish, running
 
 from service.bench import pictures
 from service.bench.processes import measure
-from service.bench.report import Report
+from service.bench.report import LoadReport
 from service.bench.workload import Workload, stylize
 
 
@@ -92,7 +92,7 @@ def main() -> None:
     )
 
 
-def summary(peak: float, report: Report, duration: float) -> dict[str, Any]:
+def summary(peak: float, report: LoadReport, duration: float) -> dict[str, Any]:
     """What became of the requests of one overload."""
     return {
         "peak_pictures_per_s": peak,

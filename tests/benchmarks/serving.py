@@ -19,10 +19,10 @@ from servers import HANDWRITTEN, LITSERVE, OURS, environment_of, options_for, pu
 
 from service.bench import pictures
 from service.bench.processes import measure
-from service.bench.report import Report
+from service.bench.report import LoadReport
 from service.bench.workload import Workload, stylize
 
-Turns = dict[int, dict[str, list[Report]]]
+Turns = dict[int, dict[str, list[LoadReport]]]
 """Reports by clients and by server."""
 
 
@@ -61,7 +61,7 @@ def main() -> None:
     publish(options, {"by_clients": {clients: compare(reports) for clients, reports in turns.items()}})
 
 
-def compare(reports: dict[str, list[Report]]) -> dict[str, Any]:
+def compare(reports: dict[str, list[LoadReport]]) -> dict[str, Any]:
     """Medians of each server, and ours against the better peer of each figure."""
     figures = {name: medians(each) for name, each in reports.items()}
     ours, *peers = figures.values()
@@ -74,7 +74,7 @@ def compare(reports: dict[str, list[Report]]) -> dict[str, Any]:
     }
 
 
-def medians(reports: list[Report]) -> dict[str, Any]:
+def medians(reports: list[LoadReport]) -> dict[str, Any]:
     """Over the rounds; beside them each round's throughput, and all that was no picture."""
     latencies = [report.latency_ms for report in reports if report.latency_ms]
     return {

@@ -1,22 +1,30 @@
-"""How long a step of style training takes, against the same step written plainly.
+"""How long a step of style training takes, against the same step written plainly, and against another checkout's.
 
     python tests/benchmarks/training_step.py --size 256 --batch 8
+    python tests/benchmarks/training_step.py --objective deep --batch 2 --threads 1 --against ../before
 
-The peer is what the losses say, written down: eager PyTorch in float32, all taps for photos and pictures, Adam. Both
+The plain peer is what the losses say, written down: eager PyTorch in float32, torch's convolutions, all taps for photos
+and pictures, Adam.
+The other checkout's step is computed by the packages in its folder, in a process of its own that otherwise waits. All
 train the same net with the same losses on the same photos, one step of each in turn; loss networks have random weights,
 which cost what real ones do.
 """
 
 import argparse
+import copy
 import json
+import os
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import safetensors.torch
 import torch
-from timing import interleaved
-from torch import Tensor
+from timing import interleaved, synchronise
+from torch import Tensor, nn
 
 from model_store.nets import build
 from trainer.data.batches import Batch
@@ -27,47 +35,121 @@ from trainer.recipes import StyleRecipe
 from trainer.training.processes import Processes
 from trainer.training.training import Training
 
-WARM_UP = 5
+WARM_UP = {"cpu": 2, "cuda": 5}
+
+
+class Objective(NamedTuple):
+    """A loss network and its taps."""
+
+    layout: str
+    convolutions: dict[int, tuple[int, int]]
+    """Input and output channels, by the number in the name of the layer."""
+    taps: dict[str, tuple[str, ...]]
+    """Fields of the recipe; empty for its defaults."""
+
+
+OBJECTIVES = {
+    "default": Objective(
+        "vgg19-normalised", {0: (3, 64), 2: (64, 64), 5: (64, 128), 7: (128, 128), 10: (128, 256)}, {}
+    ),
+    "deep": Objective(
+        "vgg16-caffe",
+        {0: (3, 64), 2: (64, 64), 5: (64, 128), 7: (128, 128), 10: (128, 256), 12: (256, 256), 14: (256, 256)}
+        | {17: (256, 512), 19: (512, 512), 21: (512, 512)},
+        {"content_taps": ("relu2_2", "relu3_3"), "style_taps": ("relu1_2", "relu2_2", "relu3_3", "relu4_3")},
+    ),
+}
 
 
 def main() -> None:
-    """Prints the milliseconds of both and their ratio, as JSON."""
+    """Prints the milliseconds of each and their ratios to ours, as JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--objective", choices=OBJECTIVES, default="default", help="deep: VGG-16 down to relu4_3")
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--precision", choices=("auto", "float32", "bfloat16"), default="auto")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--compile", action="store_true")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--against", type=Path, metavar="FOLDER", help="another checkout of this project")
+    parser.add_argument("--on-request", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     device = torch.device(options.device)
+    torch.set_num_threads(options.threads)
     torch.manual_seed(0)
+    objective = OBJECTIVES[options.objective]
     with tempfile.TemporaryDirectory() as folder:
-        source = f"vgg19-normalised:{made_weights(Path(folder))}"
-        recipe = StyleRecipe(size=options.size, batch=options.batch, loss_networks=(source,))
+        source = f"{objective.layout}:{made_weights(objective, Path(folder))}"
+        recipe = StyleRecipe(
+            size=options.size,
+            batch=options.batch,
+            precision=options.precision,
+            loss_networks=(source,),
+            **objective.taps,
+        )
         network = load_loss_network(recipe.loss_networks, (*recipe.content_taps, *recipe.style_taps)).to(device)
     style_picture = torch.rand(1, 3, recipe.style_size, recipe.style_size)
     photos = torch.rand(recipe.batch, 3, recipe.size, recipe.size, device=device)
-
-    objective = StyleObjective(StyleLosses(recipe, network, style_picture))
-    training = Training(recipe, objective, Processes(device), compiled=options.compile)
     batch = Batch(photos, torch.rand(recipe.batch, device=device))
-    plain = plain_step(recipe, network, style_picture.to(device), photos)
-    ours, peer = interleaved((lambda: training.advance(batch), plain), options.steps, WARM_UP, device)
+    style_objective = StyleObjective(StyleLosses(recipe, network, style_picture))
+    training = Training(recipe, style_objective, Processes(device), compiled=options.compile)
+    if options.on_request:
+        step_on_request(lambda: training.advance(batch), device)
+        return
+    steps = {
+        "ours": lambda: training.advance(batch),
+        "plain": plain_step(recipe, network, style_picture.to(device), photos),
+    }
+    if options.against:
+        steps["before"] = step_of(options.against.resolve())
+    times = dict(
+        zip(steps, interleaved(tuple(steps.values()), options.steps, WARM_UP[device.type], device), strict=True)
+    )
     print(
         json.dumps(
             {
                 "device": torch.cuda.get_device_name() if device.type == "cuda" else "cpu",
                 "threads": torch.get_num_threads(),
+                "objective": options.objective,
                 "size": recipe.size,
                 "batch": recipe.batch,
                 "precision": training.precision,
                 "compiled": options.compile,
-                "plain_ms": round(peer, 2),
-                "ours_ms": round(ours, 2),
-                "speed_up": round(peer / ours, 2),
+                **{f"{name}_ms": round(time, 2) for name, time in times.items()},
+                **{f"{name}_to_ours": round(time / times["ours"], 2) for name, time in times.items() if name != "ours"},
             }
         )
     )
+
+
+def step_of(checkout: Path) -> Callable[[], object]:
+    """A step by the packages in another folder, with the options of this process."""
+    child = subprocess.Popen(
+        [sys.executable, __file__, *sys.argv[1:], "--on-request"],
+        env=os.environ | {"PYTHONPATH": str(checkout)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        bufsize=0,
+    )
+    requests, answers = child.stdin, child.stdout
+    assert requests is not None
+    assert answers is not None
+
+    def step() -> None:
+        requests.write(b"\n")
+        if not answers.readline():
+            raise SystemExit(f"the step of {checkout} failed")
+
+    return step
+
+
+def step_on_request(step: Callable[[], object], device: torch.device) -> None:
+    """Does a step for each line of the input, and answers it by a line."""
+    for _ in sys.stdin:
+        step()
+        synchronise(device)
+        print(flush=True)
 
 
 def plain_step(recipe: StyleRecipe, network: LossNetwork, style_picture: Tensor, photos: Tensor) -> Callable[[], None]:
@@ -77,8 +159,9 @@ def plain_step(recipe: StyleRecipe, network: LossNetwork, style_picture: Tensor,
     content_taps, style_taps = (
         parse_taps(taps, recipe.loss_networks) for taps in (recipe.content_taps, recipe.style_taps)
     )
+    network = plain_network(network)
     with torch.no_grad():
-        grams = {tap: losses.gram_matrix(features) for tap, features in network(style_picture).items()}
+        grams = {tap: plain_gram_matrix(features) for tap, features in network(style_picture).items()}
 
     def step() -> None:
         with torch.no_grad():
@@ -87,7 +170,7 @@ def plain_step(recipe: StyleRecipe, network: LossNetwork, style_picture: Tensor,
         features = network(pictures)
         content = [losses.relative_feature_reconstruction(features[tap], targets[tap]) for tap in content_taps]
         style = [
-            losses.relative_style_reconstruction(losses.gram_matrix(features[tap]), grams[tap]) for tap in style_taps
+            losses.relative_style_reconstruction(plain_gram_matrix(features[tap]), grams[tap]) for tap in style_taps
         ]
         total = (
             recipe.content_weight * torch.stack(content).mean()
@@ -101,13 +184,30 @@ def plain_step(recipe: StyleRecipe, network: LossNetwork, style_picture: Tensor,
     return step
 
 
-def made_weights(folder: Path) -> Path:
-    """Random weights of a normalised VGG-19 that ends at conv3_1."""
+def plain_network(network: LossNetwork) -> LossNetwork:
+    """The same with torch's own convolutions."""
+    network = copy.deepcopy(network)
+    for layers in (each.features for each in network.networks.values()):
+        for name, layer in layers.items():
+            if isinstance(layer, nn.Conv2d):
+                layers[name] = nn.Conv2d(layer.in_channels, layer.out_channels, 3, padding=1, device=network.device)
+                layers[name].load_state_dict(layer.state_dict())
+    return network.requires_grad_(requires_grad=False)
+
+
+def plain_gram_matrix(features: Tensor) -> Tensor:
+    """Equation 3."""
+    flat = features.flatten(2)
+    return flat @ flat.mT / features[0].numel()
+
+
+def made_weights(objective: Objective, folder: Path) -> Path:
+    """Random weights of a loss network."""
     weights = {"conv0.weight": torch.eye(3)[..., None, None].contiguous(), "conv0.bias": torch.zeros(3)}
-    for index, inputs, outputs in ((0, 3, 64), (2, 64, 64), (5, 64, 128), (7, 128, 128), (10, 128, 256)):
+    for index, (inputs, outputs) in objective.convolutions.items():
         weights[f"features.{index}.weight"] = torch.randn(outputs, inputs, 3, 3) * (2 / (9 * inputs)) ** 0.5
         weights[f"features.{index}.bias"] = torch.zeros(outputs)
-    path = folder / "vgg19.safetensors"
+    path = folder / "vgg.safetensors"
     safetensors.torch.save_file(weights, path)
     return path
 

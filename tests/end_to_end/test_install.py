@@ -67,6 +67,18 @@ def test_a_command_that_needs_an_extra_says_which(plain_python: Path, words: tup
     assert "Traceback" not in result.stderr
 
 
+def test_the_doctor_tells_what_a_plain_installation_lacks(plain_python: Path) -> None:
+    result = subprocess.run(
+        [plain_python.with_name("impasto"), "doctor"], capture_output=True, text=True, check=False, cwd=PROJECT
+    )
+    assert (result.returncode, result.stderr) == (0, "")
+    lines = {line.split()[0]: line for line in result.stdout.splitlines()}
+    assert "not installed" in lines["torch"]
+    assert "pip install 'impasto[serve]'" in lines["serve"]
+    assert "not examined" in lines["nets"]
+    assert result.stdout.endswith("all is well\n")
+
+
 def test_the_command_line_uses_a_server_without_any_extra(plain_python: Path) -> None:
     photo = PROJECT / "tests/pictures/coffee.jpg"
     command = ["stylize", photo, "-o", "out/", "--style", "muse", "--server", "http://127.0.0.1:9"]

@@ -44,3 +44,28 @@ def vgg19_weights(tmp_path: Path) -> Path:
     path = tmp_path / "vgg19.safetensors"
     safetensors.torch.save_file({key: value.contiguous() for key, value in weights.items()}, path)
     return path
+
+
+@pytest.fixture
+def vgg16_weights(tmp_path: Path) -> Path:
+    """Random weights of a VGG-16 that ends at conv4_3, in float16, as one is carried to another machine."""
+    torch.manual_seed(0)
+    widths = {
+        0: (3, 64),
+        2: (64, 64),
+        5: (64, 128),
+        7: (128, 128),
+        10: (128, 256),
+        12: (256, 256),
+        14: (256, 256),
+        17: (256, 512),
+        19: (512, 512),
+        21: (512, 512),
+    }
+    weights = {}
+    for index, (inputs, outputs) in widths.items():
+        weights[f"features.{index}.weight"] = torch.randn(outputs, inputs, 3, 3).half() * (2 / (9 * inputs)) ** 0.5
+        weights[f"features.{index}.bias"] = torch.zeros(outputs).half()
+    path = tmp_path / "vgg16.safetensors"
+    safetensors.torch.save_file(weights, path)
+    return path

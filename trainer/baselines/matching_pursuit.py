@@ -1,50 +1,50 @@
-"""Orthogonal matching pursuit of many signals at once, by the dictionary's Gram matrix (Rubinstein et al. 2008)."""
+"""Sparse codes of many signals by scikit-learn's orthogonal matching pursuit (Rubinstein et al. 2008)."""
 
+import warnings
 from typing import NamedTuple
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
+from sklearn.linear_model import orthogonal_mp_gram
 from torch import Tensor
 
 _SIGNALS_AT_ONCE = 8192
-_RIDGE = 1e-6
-"""A signal without anything left finds the same atom again; this keeps its system of equations solvable."""
+"""Number of signals in one call, whose codes are dense: 4 bytes for each signal and atom."""
 
 
 class SparseCodes(NamedTuple):
     """Each of N signals as a combination of K atoms."""
 
     atoms: Tensor
-    """Their numbers, int64, `(N, K)`."""
+    """Numbers of the atoms, int64, `(N, K)`."""
     weights: Tensor
-    """How much of each, `(N, K)`."""
+    """Weights of the atoms, float32, `(N, K)`; 0 where a signal needs fewer atoms."""
 
     def combine(self, dictionary: Tensor) -> Tensor:
-        """The signals that the codes stand for in a dictionary, `(A, D)` to `(N, D)`."""
+        """Return the signals that the codes stand for in a dictionary, `(A, D)` to `(N, D)`."""
         return F.embedding_bag(self.atoms, dictionary, per_sample_weights=self.weights, mode="sum")
 
 
 def pursue(signals: Tensor, dictionary: Tensor, atoms_each: int) -> SparseCodes:
-    """Chooses atoms one by one, each the nearest to what is left, and fits the weights of all of them anew.
+    """Choose atoms one by one, each the nearest to the residual, and fit the weights of all of them anew.
 
     Args:
-        signals: float, `(N, D)`.
-        dictionary: atoms of norm 1, `(A, D)`.
-        atoms_each: how many atoms a signal gets, K.
+        signals: Float32, `(N, D)`.
+        dictionary: Atoms of norm 1, `(A, D)`.
+        atoms_each: Number of atoms that a signal gets, K.
     """
-    gram = dictionary @ dictionary.T
+    gram = (dictionary @ dictionary.T).numpy()
     codes = [_pursue(part @ dictionary.T, gram, atoms_each) for part in torch.split(signals, _SIGNALS_AT_ONCE)]
     return SparseCodes(*(torch.cat(parts) for parts in zip(*codes, strict=True)))
 
 
-def _pursue(products: Tensor, gram: Tensor, atoms_each: int) -> SparseCodes:
-    """Of the signals that have these scalar products with the atoms, `(N, A)`."""
-    left = products
-    atoms = torch.empty(len(products), 0, dtype=torch.int64)
-    weights = torch.empty(len(products), 0)
-    for count in range(1, atoms_each + 1):
-        atoms = torch.cat([atoms, left.abs().argmax(1, keepdim=True)], 1)
-        among = gram[atoms[:, :, None], atoms[:, None, :]] + _RIDGE * torch.eye(count)
-        weights = torch.linalg.solve(among, products.gather(1, atoms))
-        left = products - SparseCodes(atoms, weights).combine(gram)
-    return SparseCodes(atoms, weights)
+def _pursue(products: Tensor, gram: NDArray[np.float32], atoms_each: int) -> SparseCodes:
+    """Return the codes of the signals that have these scalar products with the atoms, `(N, A)`."""
+    with warnings.catch_warnings():  # a signal that needs fewer atoms is no reason to warn
+        warnings.filterwarnings("ignore", "Orthogonal matching pursuit ended prematurely", RuntimeWarning)
+        dense = orthogonal_mp_gram(gram, products.T.numpy(), n_nonzero_coefs=atoms_each)
+    weights = torch.from_numpy(dense).float().view(len(gram), len(products)).T
+    atoms = weights.abs().topk(atoms_each, dim=1).indices
+    return SparseCodes(atoms, weights.gather(1, atoms))

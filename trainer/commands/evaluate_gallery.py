@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from model_store.naming import factors_of, super_resolution_name
-from trainer.commands.options import DeviceOption, choose_device
+from trainer.commands.options.inputs import DeviceOption, choose_device
 
 if TYPE_CHECKING:
     import torch

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from trainer.commands.objective_options import (
+from trainer.commands.options.inputs import DeviceOption, PhotosOption, choose_device
+from trainer.commands.options.objective import (
     ContentTapsOption,
     ContentWeightOption,
     LossesOption,
@@ -19,7 +20,6 @@ from trainer.commands.objective_options import (
     VariationWeightOption,
     given,
 )
-from trainer.commands.options import DeviceOption, PhotosOption, choose_device
 
 if TYPE_CHECKING:
     import torch

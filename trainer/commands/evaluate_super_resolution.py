@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 from rich.progress import track
 
-from trainer.commands.options import DeviceOption, choose_device
+from trainer.commands.options.inputs import DeviceOption, choose_device
 from trainer.commands.run import command_line
 
 if TYPE_CHECKING:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from trainer.commands.objective_options import (
+from trainer.commands.options.inputs import DeviceOption, PictureArgument
+from trainer.commands.options.objective import (
     ContentTapsOption,
     ContentWeightOption,
     LossesOption,
@@ -15,7 +16,6 @@ from trainer.commands.objective_options import (
     VariationWeightOption,
     given,
 )
-from trainer.commands.options import DeviceOption, PictureArgument
 
 if TYPE_CHECKING:
     from trainer.baselines.descent import Terms
@@ -59,7 +59,7 @@ def optimize(
     from trainer.baselines.descent import terms_of
     from trainer.baselines.gatys import noise, optimise, style_objective
     from trainer.commands.iterations import follow, say_end
-    from trainer.commands.options import choose_device
+    from trainer.commands.options.inputs import choose_device
     from trainer.data.photos import load_picture
     from trainer.errors import BadRecipe
     from trainer.objectives.loss_networks import load_loss_network

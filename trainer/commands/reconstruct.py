@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from trainer.commands.options import DeviceOption, LossNetworkOption, PictureArgument
+from trainer.commands.options.inputs import DeviceOption, LossNetworkOption, PictureArgument
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -80,7 +80,7 @@ def reconstruct_style(
 def _load(
     sources: list[str], taps: Iterable[str], picture: Path, size: int, device: str
 ) -> "tuple[LossNetwork, Tensor]":
-    from trainer.commands.options import choose_device
+    from trainer.commands.options.inputs import choose_device
     from trainer.data.photos import load_picture
     from trainer.objectives.loss_networks import load_loss_network
 

@@ -1,26 +1,21 @@
-"""What the commands that train have in common: the folder, the bar, the logs, the card's origin."""
+"""What the commands that train have in common: their options, the folder, and the bar."""
 
+import contextlib
 import re
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bars
 
 if TYPE_CHECKING:
-    from model_store.card import Draft
-    from model_store.nets import TransformNet
     from model_store.store import Store
-    from trainer.data.batches import Batches, Views
-    from trainer.data.squares import Photos
-    from trainer.recipes import StyleRecipe, SuperResolutionRecipe
-    from trainer.training.processes import Processes
-    from trainer.training.run_log import Shown
-    from trainer.training.training import Training
+    from trainer.training.loop import Progress
 
 NameOption = Annotated[str, typer.Option(help="What the model is called in the store.")]
 FromOption = Annotated[
@@ -82,104 +77,28 @@ def open_run(name: str, run: Path | None, resume: Path | None) -> "tuple[Store, 
     return store, folder
 
 
-def load_shown(previews: Sequence[Path] | None) -> "list[Shown]":
-    """The photos that previews are made of."""
-    from trainer.data.photos import load_picture
-    from trainer.pictures.previews import PREVIEW_SIDE
-    from trainer.training.run_log import Shown
+@contextlib.contextmanager
+def shown_progress(*, is_first: bool) -> "Iterator[Callable[[Progress], None]]":
+    """Gives what shows the progress of a run: by a bar, or off a terminal by a line every ten seconds.
 
-    return [Shown(path.stem, load_picture(path, PREVIEW_SIDE)) for path in previews or ()]
-
-
-def carry_out(
-    training: "Training",
-    batches: "Batches",
-    folder: Path,
-    shown: "Sequence[Shown]",
-    *,
-    resume: bool,
-    preview_every: int,
-    save_every: float,
-) -> "TransformNet":
-    """Trains to a net as the store will keep it.
-
-    Shows a progress bar, or off a terminal a line every ten seconds; keeps logs and previews in the folder.
+    Args:
+        is_first: whether this is the first of several processes; the others show nothing.
     """
-    from model_store.store import stored
-    from trainer.training import loop
-    from trainer.training.checkpoint import restore
-    from trainer.training.run_log import RunLog
-
-    if resume:
-        restore(training, folder)
-    steps = training.recipe.steps
     console = Console(stderr=True)
     columns = (BarColumn(bar_width=10), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
-    log = RunLog(folder, training.step, shown) if training.processes.is_first else None
     next_line = 0.0
-    has_bar = console.is_terminal and training.processes.is_first
-    with Progress(*columns, console=console, disable=not has_bar) as bar:
-        task = bar.add_task("", total=steps, completed=training.step)
+    with Bars(*columns, console=console, disable=not (console.is_terminal and is_first)) as bars:
+        bar = bars.add_task("", total=None)
 
-        def report(progress: loop.Progress) -> None:
+        def show(progress: "Progress") -> None:
             nonlocal next_line
             losses = " ".join(f"{name} {value:.3g}" for name, value in progress.losses.items())
-            bar.update(task, completed=progress.step, description=losses)
-            if not console.is_terminal and (progress.seconds >= next_line or progress.step == steps):
+            bars.update(bar, completed=progress.step, total=progress.steps, description=losses)
+            if not console.is_terminal and (progress.seconds >= next_line or progress.step == progress.steps):
                 next_line = progress.seconds + 10
-                console.print(f"step {progress.step}/{steps}  {losses}")
-            if log is not None:
-                log.losses(progress, training.recipe.rate_at(progress.step - 1))
+                console.print(f"step {progress.step}/{progress.steps}  {losses}")
 
-        def show(step: int) -> None:
-            if log is not None:
-                log.previews(training.average, step)
-
-        try:
-            net = loop.train(
-                training, batches, folder, report, show=show, show_every=preview_every, save_every=save_every
-            )
-        finally:
-            if log is not None:
-                log.close()
-    training.end()
-    net.load_state_dict(stored(net.state_dict()))
-    return net
-
-
-def load_batches(
-    photos: "Photos",
-    views: "Views",
-    recipe: "StyleRecipe | SuperResolutionRecipe",
-    processes: "Processes",
-    *,
-    stream: bool | None,
-) -> "Batches":
-    """This process's share of the batches; says which photos they are of."""
-    from trainer.data.batches import Batches
-
-    batches = Batches(
-        photos.train,
-        views,
-        recipe.size_at,
-        processes.device,
-        keep=None if stream is None else not stream,
-        share=(processes.rank, processes.count),
-    )
-    if processes.is_first:
-        typer.echo(photos.summary)
-    return batches
-
-
-def publish(draft: "Draft", net: "TransformNet", shown: "Sequence[Shown]", store: "Store", folder: Path) -> None:
-    """Publishes what a run made, with a preview if there is a photo for it, and notes that in the run's folder."""
-    from trainer.pictures.previews import preview, to_jpeg
-    from trainer.training.checkpoint import mark_published
-
-    jpeg = to_jpeg(preview(net, shown[0].photo)) if shown else None
-    card = store.publish(draft, net.state_dict(), jpeg)
-    mark_published(folder, f"{card.task}/{card.label}")
-    typer.echo(f"published {card.task}/{card.label}")
+        yield show
 
 
 def command_line() -> str:

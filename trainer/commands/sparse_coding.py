@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from trainer.commands.options import PhotosOption
+from trainer.commands.options.inputs import PhotosOption
 
 
 def train_sparse_coding(

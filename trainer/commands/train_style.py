@@ -6,14 +6,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from trainer.commands import run as runs
-from trainer.commands.options import DeviceOption, PhotosOption, choose_device
-from trainer.commands.recipe_options import changed, with_recipe_options
-from trainer.recipes import STYLE_RECIPES, StyleRecipe
+from trainer.commands.options.inputs import DeviceOption, PhotosOption, choose_device
+from trainer.commands.options.recipe import as_option, with_recipe_options
+from trainer.recipes import STYLE_RECIPES, StyleRecipe, style_recipe
 
 if TYPE_CHECKING:
     from trainer.training.start import Start
-
-_WEIGHTS = {"content_weight", "style_weight", "variation_weight"}
 
 
 @with_recipe_options(StyleRecipe)
@@ -47,64 +45,38 @@ def train_style(
     changes: dict[str, Any],
 ) -> None:
     """Train a style net on one picture and publish it as stylize/NAME."""
-    from trainer.data.photos import load_picture, sha256_of
-    from trainer.data.squares import load_crops
-    from trainer.evaluation.style_study import measure_style
-    from trainer.objectives.loss_networks import check_side, fingerprints, load_loss_network, parse_taps
-    from trainer.objectives.style_objective import StyleLosses, StyleObjective, parts
-    from trainer.training.drafts import Origin, style_draft
+    from trainer.data.squares import Crops
+    from trainer.training.drafts import Origin
     from trainer.training.processes import Processes
-    from trainer.training.start import open_start, weights_for
-    from trainer.training.training import Training
+    from trainer.training.run import Keeping, carry_out, load_shown, publish
+    from trainer.training.start import open_start
+    from trainer.training.style_run import open_style_run
 
     store, folder = runs.open_run(name, run, resume)
     started = open_start(store, "stylize", start) if start else None
     chosen = _choose(recipe, started, changes)
-    weights = weights_for(chosen, started) if started else None
     processes = Processes(choose_device(device))
-    processes.check_batch(chosen.batch)
-    taps = (*chosen.content_taps, *chosen.style_taps)
-    network = load_loss_network(chosen.loss_networks, taps).to(processes.device)
-    check_side(network.taps, min(chosen.size, chosen.style_size))
-    style_picture = load_picture(picture, chosen.style_size)
-    shown = runs.load_shown(preview)
-    squares = load_crops(photos, chosen.largest_size, held_out)
-    batches = runs.load_batches(squares, parts(chosen, squares.train), chosen, processes, stream=stream)
-    objective = StyleObjective(StyleLosses(chosen, network, style_picture))
-    training = Training(chosen, objective, processes, weights, compiled=compiled)
-    training.data = {
-        "style picture": sha256_of(picture),
-        "photos": squares.train.sha256,
-        "loss networks": fingerprints(chosen.loss_networks),
-    }
-    if started:
-        training.data["from"] = started.fingerprint
-    net = runs.carry_out(
-        training, batches, folder, shown, resume=resume is not None, preview_every=preview_every, save_every=save_every
-    )
+    keeping = Keeping(folder, load_shown(preview or ()), preview_every, save_every)
+    crops = Crops(photos, held_out)
+    style_run = open_style_run(chosen, picture, crops, processes, started, stream=stream, compiled=compiled)
+    if processes.is_first:
+        typer.echo(style_run.photos.summary)
+    with runs.shown_progress(is_first=processes.is_first) as report:
+        net = carry_out(style_run.training, style_run.batches, keeping, report, resume=resume is not None)
     if not processes.is_first:
         return
-
-    error = None
-    if held_out:
-        style_taps = parse_taps(chosen.style_taps, chosen.loss_networks)
-        error = measure_style(net, squares.held_out, style_picture, network, style_taps)
-        typer.echo(f"relative style error: photos {error.before:.3f}, stylised {error.after:.3f}")
-    origin = Origin(name, title, author, licence, runs.command_line(), training)
-    draft = style_draft(chosen, picture, squares, error, origin)
-    runs.publish(draft, net, shown, store, folder)
+    measured = style_run.measure(net)
+    if measured is not None:
+        before, after = measured.photos.style, measured.net.style
+        typer.echo(f"relative style error: photos {before:.3f}, stylised {after:.3f}")
+    draft = style_run.draft(measured, Origin(name, title, author, licence, runs.command_line(), style_run.training))
+    card = publish(draft, net, store, keeping)
+    typer.echo(f"published {card.task}/{card.label}")
 
 
 def _choose(named: str | None, started: "Start | None", changes: dict[str, Any]) -> StyleRecipe:
-    from trainer.errors import BadRecipe
     from trainer.training.start import check_architecture
 
-    base = STYLE_RECIPES[named or ("fine-tune" if started else "default")]
     if named and started:
-        check_architecture(named, base, started)
-    if changes.get("losses", base.losses) != base.losses and not changes.keys() >= _WEIGHTS:
-        raise BadRecipe(
-            "other --losses need --content-weight, --style-weight and --variation-weight too, because their scale is "
-            "another: absolute ones depend on the loss network (see --recipe paper)"
-        )
-    return changed(base, started.settings if started else {}, changes)
+        check_architecture(named, STYLE_RECIPES[named], started)
+    return style_recipe(named, started.settings if started else None, changes, as_option)

@@ -6,9 +6,9 @@ import typer
 
 from model_store.naming import super_resolution_name
 from trainer.commands import run as runs
-from trainer.commands.options import DeviceOption, PhotosOption, choose_device
-from trainer.commands.recipe_options import changed, with_recipe_options
-from trainer.recipes import SUPER_RESOLUTION_RECIPES, SuperResolutionRecipe
+from trainer.commands.options.inputs import DeviceOption, PhotosOption, choose_device
+from trainer.commands.options.recipe import with_recipe_options
+from trainer.recipes import SUPER_RESOLUTION_RECIPES, SuperResolutionRecipe, changed
 
 if TYPE_CHECKING:
     from trainer.training.start import Start
@@ -50,53 +50,31 @@ def train_super_resolution(
 ) -> None:
     """Train a net that enlarges and publish it as super-resolve/NAME."""
     from model_store.settings import StoreSettings
-    from trainer.data.degradation import PAPER_SIGMA
-    from trainer.data.squares import load_tiles
-    from trainer.evaluation.super_resolution_study import compare_tiles
-    from trainer.objectives.loss_networks import check_side, fingerprints, load_loss_network
-    from trainer.objectives.super_resolution_objective import SuperResolutionObjective, patches
-    from trainer.training.drafts import Origin, super_resolution_draft
+    from trainer.training.drafts import Origin
     from trainer.training.processes import Processes
-    from trainer.training.start import open_start, weights_for
-    from trainer.training.training import Training
+    from trainer.training.run import Keeping, carry_out, load_shown, publish
+    from trainer.training.start import open_start
+    from trainer.training.super_resolution_run import open_super_resolution_run
 
     started = open_start(StoreSettings().open(), "super-resolve", start) if start else None
     chosen = _choose(recipe, loss, started, changes)
     name = name or _name(chosen, loss)
     store, folder = runs.open_run(name, run, resume)
-    weights = weights_for(chosen, started) if started else None
     processes = Processes(choose_device(device))
-    processes.check_batch(chosen.batch)
-    network = (
-        load_loss_network(chosen.loss_networks, chosen.feature_taps).to(processes.device)
-        if chosen.sees_features
-        else None
-    )
-    if network is not None:
-        check_side(network.taps, chosen.patch)
-    objective = SuperResolutionObjective(chosen, network)
-    shown = runs.load_shown(preview)
-    tiles = load_tiles(photos, chosen.tile, held_out)
-    batches = runs.load_batches(tiles, patches(chosen, tiles.train), chosen, processes, stream=stream)
-    training = Training(chosen, objective, processes, weights, compiled=compiled)
-    training.data = {"photos": tiles.train.sha256}
-    if network is not None:
-        training.data["loss networks"] = fingerprints(chosen.loss_networks)
-    if started:
-        training.data["from"] = started.fingerprint
-    net = runs.carry_out(
-        training, batches, folder, shown, resume=resume is not None, preview_every=preview_every, save_every=save_every
-    )
+    keeping = Keeping(folder, load_shown(preview or ()), preview_every, save_every)
+    opened = open_super_resolution_run(chosen, photos, held_out, processes, started, stream=stream, compiled=compiled)
+    if processes.is_first:
+        typer.echo(opened.photos.summary)
+    with runs.shown_progress(is_first=processes.is_first) as report:
+        net = carry_out(opened.training, opened.batches, keeping, report, resume=resume is not None)
     if not processes.is_first:
         return
-
-    sigma = 0.0 if chosen.degradation == "bicubic" else PAPER_SIGMA
-    scores = compare_tiles(net, tiles.held_out, processes.device, sigma) if held_out else None
+    scores = opened.measure(net)
     if scores is not None:
         typer.echo(f"PSNR on held-out tiles: bicubic {scores.bicubic.psnr:.2f} dB, net {scores.net.psnr:.2f} dB")
-    origin = Origin(name, title, author, licence, runs.command_line(), training)
-    draft = super_resolution_draft(chosen, tiles, scores, origin)
-    runs.publish(draft, net, shown, store, folder)
+    draft = opened.draft(scores, Origin(name, title, author, licence, runs.command_line(), opened.training))
+    card = publish(draft, net, store, keeping)
+    typer.echo(f"published {card.task}/{card.label}")
 
 
 def _name(recipe: SuperResolutionRecipe, loss: Literal["pixel", "feature"]) -> str:

@@ -118,7 +118,7 @@ class Batches:
         share: tuple[int, int] = (0, 1),
     ) -> None:
         self.is_kept = squares.fits(device) if keep is None else keep
-        self._photos: Squares | Tensor = squares.decode().to(device) if self.is_kept else squares
+        self._photos: Squares | Tensor = squares.on(device) if self.is_kept else squares
         self._views, self._size_at, self._device = views, size_at, device
         rank, processes = share
         self._mine = slice(rank * views.batch // processes, (rank + 1) * views.batch // processes)
@@ -131,7 +131,7 @@ class Batches:
         """
         if self.is_kept:
             for number in range(step, steps):
-                yield self._on_device(self[number])
+                yield self.at(number)
             return
         is_cuda = self._device.type == "cuda"
         ahead = DataLoader(
@@ -149,8 +149,12 @@ class Batches:
         except BadPhotos as error:  # with the traceback of a worker in its text
             raise BadPhotos("none of the photos can be decoded any more: are they still where they were?") from error
 
+    def at(self, step: int) -> Batch:
+        """A step's batch, on the device."""
+        return self._on_device(self[step])
+
     def __getitem__(self, step: int) -> Batch:
-        """A step's batch, where the photos are."""
+        """A step's batch, uint8, where the photos are."""
         views, chances = self._views.draw(step)
         size = self._size_at(step)
         pictures = torch.stack([_seen(self._photos[view.number], view, size) for view in views[self._mine]])

@@ -45,6 +45,7 @@ class Squares:
         self.skipped: dict[str, str] = {}
         """Why photos could not be decoded, by name, as far as they were asked for."""
         self._broken: set[bytes] = set()
+        self._kept: dict[torch.device, Tensor] = {}
 
     def __len__(self) -> int:
         return len(self._squares)
@@ -86,8 +87,20 @@ class Squares:
             squares[place] = self[place]
         return squares
 
+    def on(self, device: torch.device) -> Tensor:
+        """All squares on a device, as `decode` gives them; decoded by the first call and kept for those that follow.
+
+        Raises:
+            BadPhotos: all are broken.
+        """
+        if device not in self._kept:
+            self._kept[device] = self.decode().to(device)
+        return self._kept[device]
+
     def fits(self, device: torch.device) -> bool:
-        """Whether all of them would fill less than half of the free memory, of a device and of this process's host."""
+        """Whether all are on a device, or would fill less than half of its free memory and of this process's host's."""
+        if device in self._kept:
+            return True
         free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
         if device.type == "cuda":
             free = min(free, torch.cuda.mem_get_info(device)[0])
@@ -156,6 +169,20 @@ def load_crops(sources: Iterable[str | Path], size: int, held_out: int = 0) -> P
         return [(left, top, left + side, top + side)]
 
     return _load(sources, size, held_out, middle)
+
+
+class Crops:
+    """The crops of some photos for several runs, found once for each size; arguments and errors as for `load_crops`."""
+
+    def __init__(self, sources: Iterable[str | Path], held_out: int = 0) -> None:
+        self._sources, self._held_out = list(sources), held_out
+        self._found: dict[int, Photos] = {}
+
+    def of(self, size: int) -> Photos:
+        """The crops of a size, the same object at every call."""
+        if size not in self._found:
+            self._found[size] = load_crops(self._sources, size, self._held_out)
+        return self._found[size]
 
 
 def load_tiles(sources: Iterable[str | Path], size: int, held_out: int = 0) -> Photos:

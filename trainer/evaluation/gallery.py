@@ -40,6 +40,27 @@ def style_rows(photos: Sequence[Photo], styles: Mapping[str, TransformNet]) -> l
     return rows
 
 
+def before_and_after_rows(
+    photos: Sequence[Photo], pairs: Sequence[tuple[str, TransformNet | None, TransformNet]]
+) -> list[list[Tile]]:
+    """A row for each style: each photo, what the old net makes of it, and what the new one does.
+
+    Args:
+        photos: at least one.
+        pairs: what to call a style, its old net if it has one, and its new one.
+    """
+    rows = []
+    for name, old, new in pairs:
+        row = []
+        for photo in photos:
+            row.append(Tile(photo.picture, photo.name))
+            if old is not None:
+                row.append(Tile(_run(old, photo.picture), f"{name}, old"))
+            row.append(Tile(_run(new, photo.picture), f"{name}, new"))
+        rows.append(row)
+    return rows
+
+
 def blend_rows(photo: Photo, styles: Mapping[str, TransformNet]) -> list[list[Tile]]:
     """A row from each style to the next, and from the last to the first; styles that cannot be blended are logged."""
     rows = []

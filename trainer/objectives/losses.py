@@ -10,10 +10,13 @@ network.
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.autograd import Function
+from torch.autograd.function import once_differentiable
 
 _GRID_WINDOW = 4
 
@@ -31,8 +34,12 @@ def gram_matrix(features: Tensor) -> Tensor:
     """
     channels, height, width = features.shape[1:]
     with torch.autocast(features.device.type, enabled=False):
-        flat = _full(features).flatten(2)
-        return flat @ flat.mT / (channels * height * width)
+        if features.device.type == "cpu":
+            products: Tensor = _Products.apply(features)
+        else:
+            flat = _full(features).flatten(2)
+            products = flat @ flat.mT
+        return products / (channels * height * width)
 
 
 def style_reconstruction(gram: Tensor, target: Tensor) -> Tensor:
@@ -110,6 +117,24 @@ def weighted_sum(terms: Mapping[str, Tensor], weights: Mapping[str, float]) -> T
     """The objective: each named term times its weight (equation 5)."""
     total = [weights[name] * term for name, term in terms.items()]
     return sum(total[1:], start=total[0])
+
+
+class _Products(Function):
+    """Sums of products of channels over all positions; as these are symmetric, the gradient is one product, not two."""
+
+    @staticmethod
+    def forward(ctx: Any, features: Tensor) -> Tensor:
+        ctx.save_for_backward(features)
+        flat = _full(features).permute(0, 2, 3, 1).flatten(1, 2)
+        return flat.mT @ flat
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        (features,) = ctx.saved_tensors
+        flat = _full(features).permute(0, 2, 3, 1).flatten(1, 2)
+        channels, height, width = features.shape[1:]
+        return (flat @ (gradient + gradient.mT)).view(-1, height, width, channels).permute(0, 3, 1, 2)
 
 
 def _neighbour_differences(pictures: Tensor) -> tuple[Tensor, Tensor]:

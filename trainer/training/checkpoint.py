@@ -4,9 +4,12 @@ import json
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import safetensors.torch
+from pydantic import JsonValue
 from safetensors import SafetensorError, safe_open
+from torch import Tensor
 
 from trainer.errors import BadRun
 from trainer.training.training import Training
@@ -35,6 +38,26 @@ def save(training: Training, folder: Path) -> None:
         raise BadRun(f"cannot write the checkpoint of step {training.step} to {folder}: {error}") from error
 
 
+class Saved(NamedTuple):
+    """What a checkpoint says of its run."""
+
+    step: int
+    """Steps done."""
+    seconds: float
+    """Spent on them."""
+    identity: dict[str, JsonValue]
+    """As `Training.identity`."""
+
+
+def read_saved(folder: Path) -> Saved | None:
+    """What the checkpoint in a folder says of its run; None if there is none.
+
+    Raises:
+        BadRun: it is damaged.
+    """
+    return _read(folder / _CHECKPOINT)[0] if has_checkpoint(folder) else None
+
+
 def restore(training: Training, folder: Path) -> None:
     """Takes a run back to where `save` was called.
 
@@ -42,21 +65,21 @@ def restore(training: Training, folder: Path) -> None:
         BadRun: there is no checkpoint, it is damaged, or it belongs to another recipe or other data.
     """
     path = folder / _CHECKPOINT
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = {key: json.loads(value) for key, value in (file.metadata() or {}).items()}
-            saved = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  (not a mapping)
-        identity, step, seconds = (metadata[key] for key in ("identity", "step", "seconds"))
-    except (OSError, SafetensorError, ValueError, KeyError) as error:
-        raise BadRun(f"cannot resume from {path}: {error}") from error
-    _require_same(path, identity, training.identity)
-    training.load_tensors(saved)
-    training.step, training.seconds = step, seconds
+    saved, tensors = _read(path, with_tensors=True)
+    _require_same(path, saved.identity, training.identity)
+    training.load_tensors(tensors)
+    training.step, training.seconds = saved.step, saved.seconds
 
 
 def mark_published(folder: Path, label: str) -> None:
     """Notes what became of a run, so that it is not published twice."""
     (folder / _PUBLISHED).write_text(f"{label}\n")
+
+
+def published_label(folder: Path) -> str | None:
+    """What a run was published as, as in `stylize/muse@3`; None if it was not yet."""
+    path = folder / _PUBLISHED
+    return path.read_text().strip() if path.exists() else None
 
 
 def has_checkpoint(folder: Path) -> bool:
@@ -70,9 +93,8 @@ def prepare_folder(folder: Path, *, resume: bool) -> None:
     Raises:
         BadRun: it cannot be written to, holds another run, or holds none to resume or one that was published already.
     """
-    published = folder / _PUBLISHED
-    if resume and published.exists():
-        label = published.read_text().strip()
+    label = published_label(folder)
+    if resume and label is not None:
         raise BadRun(f"the run in {folder} has ended and was published as {label}: start another with --run")
     if resume and not has_checkpoint(folder):
         raise BadRun(f"there is no run to resume in {folder}")
@@ -83,9 +105,20 @@ def prepare_folder(folder: Path, *, resume: bool) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
-            published.unlink(missing_ok=True)
+            (folder / _PUBLISHED).unlink(missing_ok=True)
     except OSError as error:
         raise BadRun(f"cannot write checkpoints to {folder}: {error}") from error
+
+
+def _read(path: Path, *, with_tensors: bool = False) -> tuple[Saved, dict[str, Tensor]]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = {key: json.loads(value) for key, value in (file.metadata() or {}).items()}
+            saved = Saved(*(metadata[key] for key in Saved._fields))
+            keys = file.keys() if with_tensors else ()
+            return saved, {key: file.get_tensor(key) for key in keys}
+    except (OSError, SafetensorError, ValueError, KeyError) as error:
+        raise BadRun(f"cannot resume from {path}: {error}") from error
 
 
 def _require_same(path: Path, saved: Mapping[str, object], wanted: Mapping[str, object]) -> None:

@@ -2,6 +2,7 @@
 
 import getpass
 import platform
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,8 +11,8 @@ from pydantic import BaseModel, JsonValue
 
 from model_store.card import Draft, Measurement
 from trainer.data.squares import Photos
-from trainer.evaluation.style_study import StyleError
 from trainer.evaluation.super_resolution_study import Comparison
+from trainer.evaluation.tap_errors import Measured
 from trainer.recipes import StyleRecipe, SuperResolutionRecipe
 from trainer.training.training import Training
 
@@ -27,27 +28,26 @@ class Origin(NamedTuple):
     """As typed."""
     training: Training
     """The run that ended."""
+    description: str | None = None
+    """One is made of the recipe if there is none."""
+    limitations: str = ""
 
 
-def style_draft(recipe: StyleRecipe, picture: Path, photos: Photos, error: StyleError | None, origin: Origin) -> Draft:
-    """The draft for a style net; `error` is its style error on the held-out photos, if there are any."""
-    figures = {} if error is None else {"photos": error.before, "stylised": error.after}
-    data = f"{len(photos.held_out)} held-out photos, {photos.train.size}×{photos.train.size}"
+def style_draft(recipe: StyleRecipe, picture: Path, photos: Photos, measured: Measured | None, origin: Origin) -> Draft:
+    """The draft for a style net; `measured` is on the held-out photos, if there are any."""
     networks = _loss_networks(recipe)
     return Draft(
         task="stylize",
         name=origin.name,
         title=_title(origin),
-        description=f"Style net trained on the picture {picture.name}.",
+        description=origin.description or f"Style net trained on the picture {picture.name}.",
         architecture=recipe.architecture,
         parameters=recipe.parameters,
         recipe=_recipe(recipe, origin) | {"loss_networks": networks},
         training_data=photos.description,
         loss_network=", ".join(map(str, networks)),
-        measurements=tuple(
-            Measurement(name=f"relative style error, {which}", value=round(value, 4), data=data, command=origin.command)
-            for which, value in figures.items()
-        ),
+        measurements=() if measured is None else tuple(_style_measurements(measured, origin.command)),
+        limitations=origin.limitations,
         licence=origin.licence,
         author=_author(origin),
     )
@@ -79,6 +79,18 @@ def super_resolution_draft(
         licence=origin.licence,
         author=_author(origin),
     )
+
+
+def _style_measurements(measured: Measured, command: str) -> Iterator[Measurement]:
+    at = f" at {measured.style_taps}" if measured.is_deep else ""
+    figures = {
+        f"relative style error{at}, photos": measured.photos.style,
+        f"relative style error{at}, stylised": measured.net.style,
+    }
+    if measured.is_deep:
+        figures[f"relative content error at {measured.content_taps}, stylised"] = measured.net.content
+    for name, value in figures.items():
+        yield Measurement(name=name, value=round(value, 4), data=measured.data, command=command)
 
 
 def _title(origin: Origin) -> str:

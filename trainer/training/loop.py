@@ -26,6 +26,8 @@ class Progress(NamedTuple):
 
     step: int
     """Steps done."""
+    steps: int
+    """Of the whole run."""
     seconds: float
     """Spent on them, over all resumptions."""
     losses: dict[str, float]
@@ -77,7 +79,7 @@ def train(
                 reported = now
                 values = _finite(losses, training.step, folder)
                 if processes.is_first:
-                    report(Progress(training.step, training.seconds, values))
+                    report(Progress(training.step, steps, training.seconds, values))
             if is_saved:
                 saved = now
                 if processes.is_first:

@@ -21,9 +21,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from model_store.convolutions import winograd
+from model_store.convolutions.folding import fold_enlargement, fold_shuffle
 from model_store.nets import StyleNet, TransformNet
-from service.inference.cpu import bands, winograd
-from service.inference.folding import fold_enlargement, fold_shuffle
+from service.inference.cpu import bands
 
 _MOST_BAND_PIXELS = 2**19
 """Of the picture in one band, so that what is needed for a band only takes little memory."""
@@ -234,7 +235,7 @@ class _Winograd(_Layer):
         self.register_buffer("kernel", winograd.transform_kernel(conv.weight.detach()))
 
     def convolve(self, frame: Tensor, rows: slice) -> Tensor:
-        return winograd.convolve(frame[rows.start : rows.stop + 2], self.kernel)
+        return winograd.convolve(frame[None, rows.start : rows.stop + 2], self.kernel)[0]
 
 
 class _Enlarging(_Winograd):

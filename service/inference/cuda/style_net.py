@@ -17,11 +17,11 @@ import torch.nn.functional as F
 import triton
 from torch import Tensor, nn
 
+from model_store.convolutions.folding import fold_enlargement, fold_shuffle
 from model_store.nets import StyleNet, TransformNet
 from service.inference.cpu.style_net import convs_with_norms
 from service.inference.cuda import kernels
 from service.inference.cuda.normalisation import Features, Frame, Normalisation, Residual
-from service.inference.folding import fold_enlargement, fold_shuffle
 
 _CELLS = Frame(margin=4, in_cells=True)
 _REFLECTED = Frame(margin=1)

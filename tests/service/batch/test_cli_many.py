@@ -197,7 +197,7 @@ def test_the_shell_completes_styles(typed: str, completed: str) -> None:
 
 
 def test_completion_needs_no_torch() -> None:
-    program = "import sys; from service.cli import complete_style; print(complete_style('mu'), 'torch' in sys.modules)"
+    program = "import sys; from service.cli import pictures as p; print(p.complete_style('mu'), 'torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, env=ENVIRONMENT)
     assert done.stdout.strip() == "['muse'] False"
 

@@ -1,28 +1,19 @@
-"""`impasto serve`, `impasto stylize` and `impasto super-resolve`."""
+"""`impasto stylize` and `impasto super-resolve`."""
 
 import asyncio
-import os
-import signal
 import sys
-import tempfile
-from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from service.batch.picture_options import with_picture_options
+from service.cli.large_pages import ask_for_large_pages
+from service.cli.picture_options import with_picture_options
 from service.client.options import Format, MapOptions
 from service.contract.options import PictureOptions, StylizeOptions, SuperResolveOptions
 
 if TYPE_CHECKING:
     from service.batch.batch import BatchRun
 
-app = typer.Typer()
-keys_app = typer.Typer(help="API keys of a server.", no_args_is_help=True)
-app.add_typer(keys_app, name="keys")
-
-_LONGEST_PAUSE_S = 30
-"""After which a worker that does not move is replaced; loading torch from a cold disk takes seconds."""
 _INTERRUPTED = 130
 """The exit code after Ctrl-C."""
 DEFAULT_FORMAT: Format = PictureOptions.model_fields["format"].default
@@ -58,68 +49,6 @@ ApiKeyOption = Annotated[str | None, typer.Option(envvar="IMPASTO_API_KEY", help
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object a line: each picture, and a summary.")]
 
 
-@app.command()
-def serve(
-    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for all.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535)] = 8000,
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Processes that share the port and the device; else IMPASTO_WORKERS.")
-    ] = None,
-    grace: Annotated[int, typer.Option(min=0, help="Seconds to finish what was accepted, on SIGTERM.")] = 30,
-) -> None:
-    """Serve over HTTP; settings come from the environment (IMPASTO_…)."""
-    # First of all: what is process 1 of a container would else not hear of it while it imports torch. And uvicorn,
-    # once it has stopped on SIGTERM, raises it again: that is a clean end.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    _ask_for_large_pages()
-    import uvicorn
-
-    from service.server import processes as serving
-    from service.server.app import create_app
-    from service.server.routes.live import MOST_FRAME_BYTES
-    from service.server.settings import Settings
-    from service.server.telemetry import logs
-
-    if workers is not None:
-        os.environ["IMPASTO_WORKERS"] = str(workers)
-    # Made here for several workers, too: what is wrong with the settings is told once, before any of them starts.
-    settings = Settings()
-    app = create_app(settings)
-    configure = partial(
-        uvicorn.Config,
-        host=host,
-        port=port,
-        log_config=logs.configuration(settings.log_format, settings.log_level),
-        ws_max_size=2 * MOST_FRAME_BYTES,
-        ws_per_message_deflate=False,  # frames are compressed already
-    )
-    if settings.workers == 1:
-        serving.serve_alone(configure(app), grace)
-        return
-    with tempfile.TemporaryDirectory(prefix="impasto-metrics-") as folder:
-        os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", folder)
-        config = configure(
-            "service.server.app:create_app",
-            factory=True,
-            workers=settings.workers,
-            timeout_worker_healthcheck=_LONGEST_PAUSE_S,
-        )
-        serving.serve_by_workers(config, grace)
-
-
-@keys_app.command("new")
-def new_key(
-    name: Annotated[str, typer.Argument(help="Of its owner, for the log and the metrics.")],
-    concurrency: Annotated[int | None, typer.Option(min=1, help="Requests in flight at once; default: any.")] = None,
-) -> None:
-    """Make an API key: itself for its owner, and its entry of IMPASTO_API_KEYS, which has only a hash."""
-    from service.server.limits import api_keys as keys
-
-    key, entry = keys.make(name, concurrency)
-    typer.echo(f"key    {key}\nentry  {entry}")
-
-
-@app.command()
 @with_picture_options(StylizeOptions)
 def stylize(
     pictures: PicturesArgument,
@@ -141,7 +70,6 @@ def stylize(
     _transform(pictures, output, format, options, overwrite=overwrite, server=server, api_key=api_key, as_json=json)
 
 
-@app.command("super-resolve")
 @with_picture_options(SuperResolveOptions)
 def super_resolve(
     pictures: PicturesArgument,
@@ -199,14 +127,9 @@ async def _run(batch: "BatchRun", server: str | None, api_key: str | None, optio
 
         painter = remote_painter(server, api_key, options)
     else:
-        _ask_for_large_pages()
+        ask_for_large_pages()
         from service.batch.local import local_painter
 
         painter = local_painter(options)
     async with painter as paint:
         await batch.run(paint)
-
-
-def _ask_for_large_pages() -> None:
-    """Has torch do so, before it is imported: to map small ones for each picture costs a CPU up to a tenth."""
-    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")

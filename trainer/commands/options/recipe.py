@@ -3,15 +3,13 @@
 import functools
 import inspect
 import types
-from collections.abc import Callable, Mapping
-from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
+from collections.abc import Callable
+from typing import Annotated, Any, Union, get_args, get_origin
 
 import typer
 from pydantic.fields import FieldInfo
 
 from trainer.recipes import Recipe
-
-RecipeType = TypeVar("RecipeType", bound=Recipe)
 
 _PANEL = "Settings of the recipe; the defaults are those of --recipe default"
 
@@ -41,28 +39,21 @@ def with_recipe_options(recipe: type[Recipe]) -> Callable[[Callable[..., None]],
     return decorate
 
 
-def changed(recipe: RecipeType, *changes: Mapping[str, Any]) -> RecipeType:
-    """A recipe with other settings, checked.
-
-    Raises:
-        ValidationError: a setting is out of its range.
-    """
-    merged: dict[str, Any] = recipe.model_dump()
-    for each in changes:
-        merged.update(each)
-    return recipe.model_validate(merged)
+def as_option(name: str) -> str:
+    """The option of a setting, as in `--style-weight`."""
+    return f"--{name.replace('_', '-')}"
 
 
 def _option(name: str, field: FieldInfo) -> Any:
     kind = _without_none(field.annotation)
-    flag = name.replace("_", "-")
+    flag = as_option(name)
     if get_origin(kind) is tuple:
         kind, flag = list[str], flag.removesuffix("s")
     smallest = next((each.ge for each in field.metadata if hasattr(each, "ge")), None)
     description = field.description or "Of the net."
     default = _as_typed(field.default)
     option = typer.Option(
-        f"--{flag}", min=smallest, help=f"{description}{default}", show_default=False, rich_help_panel=_PANEL
+        flag, min=smallest, help=f"{description}{default}", show_default=False, rich_help_panel=_PANEL
     )
     return Annotated[kind | None, option]
 

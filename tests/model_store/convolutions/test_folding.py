@@ -3,8 +3,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from model_store.convolutions.folding import fold_enlargement, fold_shuffle, fold_tail
 from model_store.nets import SuperResolutionNet
-from service.inference.folding import fold_enlargement, fold_shuffle, fold_tail
 
 
 def shuffle_cells(cells: torch.Tensor) -> torch.Tensor:

@@ -1,0 +1,168 @@
+"""The bundled nets: each is verified, and runs as it would be served beside the net as it was trained."""
+
+import logging
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, NamedTuple
+
+from pydantic import JsonValue
+
+from model_store.card import TASKS
+from service.cli.doctor.configuration import usable_device, usable_settings
+from service.cli.doctor.examination import Fact, Finding
+
+if TYPE_CHECKING:
+    import torch
+
+    from model_store.nets import TransformNet
+
+_SIDE = 128
+"""Pixels of a side of the answer."""
+_RUNS = 4
+"""Runs of a form, of which the shortest of the last two is told: from the third on, CUDA graphs are replayed."""
+_LARGEST_DIFFERENCE = {"cpu": 0.5, "cuda": 8.0}
+"""How far a form may be from its net anywhere, in 255ths: rounding in float32 and in half precision stays far below."""
+_INSTALL_AGAIN = "install impasto again by pip install --force-reinstall impasto"
+
+
+class Trial(NamedTuple):
+    """What became of a net in the form that serves."""
+
+    form: str
+    """Name of the class that computes it."""
+    why_as_it_is: str | None
+    """Why the net runs as it was trained, where a faster form should have run."""
+    difference: float
+    """The largest from the net as it was trained, in float32 on the CPU; in 255ths."""
+    milliseconds: float
+    """For one picture."""
+
+    @property
+    def text(self) -> str:
+        """The trial for people."""
+        how = f"{self.form} (instead of a faster form)" if self.why_as_it_is else self.form
+        return f"{self.milliseconds:8.2f} ms   off by {self.difference:.3f}/255 at most   {how}"
+
+
+def nets() -> Iterator[Fact | Finding]:
+    """Tell of each bundled net, in every version, what became of it; damaged and differing ones are findings."""
+    from model_store.errors import StoreError
+    from model_store.store import BUNDLED, Store
+
+    store, device, is_exact = Store(BUNDLED), usable_device(), usable_settings().precision == "float32"
+    fallen_back: dict[str, list[str]] = defaultdict(list)
+    found = [(task, name) for task in TASKS for name in store.names(task)]
+    if not found:
+        yield Finding(f"there are no bundled nets in {BUNDLED}: install impasto again")
+    for task, name in found:
+        for version in store.versions(task, name):
+            label = f"{task}/{name}@{version}"
+            try:
+                trial = _try(store.open(task, name, version).net, device, is_exact=is_exact)
+            except StoreError as error:
+                yield Fact(label, "cannot be opened", str(error))
+                yield Finding(f"{error}; it is a bundled one: {_INSTALL_AGAIN}")
+            except Exception as error:
+                yield Fact(label, "cannot be computed", str(error))
+                yield Finding(f"{label} cannot be computed: {type(error).__name__}: {error}; please report this")
+            else:
+                yield Fact(label, trial.text, _as_json(trial))
+                if trial.why_as_it_is is not None:
+                    fallen_back[trial.why_as_it_is].append(label)
+                if not trial.difference <= _LARGEST_DIFFERENCE[device.type]:
+                    yield Finding(
+                        f"{label} as it is served differs by {trial.difference:.3g}/255 from the net that was trained, "
+                        f"and rounding makes {_LARGEST_DIFFERENCE[device.type]:g}/255 at most: please report this, and "
+                        "meanwhile serve with IMPASTO_PRECISION=float32 or IMPASTO_DEVICE=cpu, whichever mends it"
+                    )
+    for reason, labels in fallen_back.items():
+        yield Finding(f"{reason}; mend what this names, or report it; it is so for {', '.join(labels)}")
+
+
+def _try(net: "TransformNet", device: "torch.device", *, is_exact: bool) -> Trial:
+    import torch
+
+    from service.inference import inference_form
+
+    pictures = _clouds(_SIDE // net.factor)
+    with _warnings_of("service.inference") as warnings:
+        with _one_thread(), torch.inference_mode():
+            wanted = net(pictures)
+        with _one_thread():
+            form = inference_form(net.to(device), is_exact=is_exact)
+        made, seconds = _run(form, pictures.to(device))
+    difference = (made.cpu() - wanted).abs().max().item() * 255
+    return Trial(_name_of(form), "; ".join(warnings) or None, difference, 1000 * min(seconds[-2:]))
+
+
+def _run(form: "TransformNet", pictures: "torch.Tensor") -> tuple["torch.Tensor", list[float]]:
+    """Run a form as a lane of its device does; return what it made at last, and the seconds of each run."""
+    import torch
+
+    seconds = []
+    stream = torch.cuda.Stream(pictures.device) if pictures.is_cuda else None  # type: ignore[no-untyped-call]
+    with torch.inference_mode(), torch.cuda.stream(stream):  # None is no stream
+        for _ in range(_RUNS):
+            started = time.perf_counter()
+            made = form(pictures)
+            if stream is not None:
+                stream.synchronize()
+            seconds.append(time.perf_counter() - started)
+    return made, seconds
+
+
+def _clouds(side: int) -> "torch.Tensor":
+    """Return a smooth picture, the same each time, `(1, 3, side, side)` in [0, 1]."""
+    import torch
+
+    coarse = torch.rand(1, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    return torch.nn.functional.interpolate(coarse, size=(side, side), mode="bicubic").clamp_(0, 1)
+
+
+def _name_of(form: "TransformNet") -> str:
+    from service.inference.cuda.graphs import GraphedNet
+
+    return f"{type(form.net).__name__} in CUDA graphs" if isinstance(form, GraphedNet) else type(form).__name__
+
+
+def _as_json(trial: Trial) -> JsonValue:
+    return {
+        "form": trial.form,
+        "why_as_it_is": trial.why_as_it_is,
+        "largest_difference_255ths": round(trial.difference, 4),
+        "ms": round(trial.milliseconds, 3),
+    }
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Compute on one thread: several, which wait for each other, take many times as long on a busy machine."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+@contextmanager
+def _warnings_of(name: str) -> Iterator[list[str]]:
+    """Collect what a logger and those below it warn of, instead of printing it."""
+    heard: list[str] = []
+
+    class Listener(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            heard.append(record.getMessage())
+
+    logger, listener = logging.getLogger(name), Listener(logging.WARNING)
+    logger.addHandler(listener)
+    propagated, logger.propagate = logger.propagate, False
+    try:
+        yield heard
+    finally:
+        logger.propagate = propagated
+        logger.removeHandler(listener)

@@ -1,0 +1,63 @@
+"""`impasto serve`."""
+
+import os
+import signal
+import sys
+import tempfile
+from functools import partial
+from typing import Annotated
+
+import typer
+
+from service.cli.large_pages import ask_for_large_pages
+
+_LONGEST_PAUSE_S = 30
+"""Seconds after which a worker that does not move is replaced; loading torch from a cold disk takes some."""
+
+
+def serve(
+    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for all.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535)] = 8000,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes that share the port and the device; else IMPASTO_WORKERS.")
+    ] = None,
+    grace: Annotated[int, typer.Option(min=0, help="Seconds to finish what was accepted, on SIGTERM.")] = 30,
+) -> None:
+    """Serve over HTTP; settings come from the environment (IMPASTO_…)."""
+    # First of all: what is process 1 of a container would else not hear of it while it imports torch. And uvicorn,
+    # once it has stopped on SIGTERM, raises it again: that is a clean end.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    ask_for_large_pages()
+    import uvicorn
+
+    from service.server import processes as serving
+    from service.server.app import create_app
+    from service.server.routes.live import MOST_FRAME_BYTES
+    from service.server.settings import Settings
+    from service.server.telemetry import logs
+
+    if workers is not None:
+        os.environ["IMPASTO_WORKERS"] = str(workers)
+    # Made here for several workers, too: what is wrong with the settings is told once, before any of them starts.
+    settings = Settings()
+    app = create_app(settings)
+    configure = partial(
+        uvicorn.Config,
+        host=host,
+        port=port,
+        log_config=logs.configuration(settings.log_format, settings.log_level),
+        ws_max_size=2 * MOST_FRAME_BYTES,
+        ws_per_message_deflate=False,  # frames are compressed already
+    )
+    if settings.workers == 1:
+        serving.serve_alone(configure(app), grace)
+        return
+    with tempfile.TemporaryDirectory(prefix="impasto-metrics-") as folder:
+        os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", folder)
+        config = configure(
+            "service.server.app:create_app",
+            factory=True,
+            workers=settings.workers,
+            timeout_worker_healthcheck=_LONGEST_PAUSE_S,
+        )
+        serving.serve_by_workers(config, grace)

@@ -1,0 +1,74 @@
+"""A small gallery, and what it is trained with."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from model_store.card import Draft
+from model_store.nets import StyleNet
+from model_store.store import Store
+from trainer.galleries.gallery_file import Style, read_gallery
+from trainer.galleries.lane import Workshop
+
+DEFAULTS = """
+    [defaults]
+    from = "seed"
+    loss_networks = ["vgg19-normalised"]
+    style_taps = ["relu1_1", "relu2_1"]
+    content_taps = ["relu2_1"]
+    early_size = 32
+    early_share = 0.5
+    size = 64
+    style_size = 64
+    batch = 2
+    steps = 4
+    precision = "float32"
+    """
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    """Holds a net with random weights to start from."""
+    store = Store(tmp_path / "store")
+    draft = Draft(
+        task="stylize",
+        name="seed",
+        title="Seed",
+        description="",
+        architecture="style-net",
+        parameters={"width": 4, "residual_blocks": 1},
+        recipe={},
+        training_data="",
+        loss_network="",
+        licence="",
+        author="",
+    )
+    torch.manual_seed(0)
+    store.publish(draft, StyleNet(4, 1).state_dict())
+    return store
+
+
+@pytest.fixture
+def read(tmp_path: Path, style_picture: Path, vgg19_weights: Path) -> Callable[[str], list[Style]]:
+    """Reads the styles of a gallery with the defaults above; `stripes.png` is a picture that there is."""
+
+    def read(text: str) -> list[Style]:
+        path = tmp_path / "gallery.toml"
+        path.write_text(DEFAULTS + text)
+        return read_gallery(path, style_picture.parent, [f"vgg19-normalised:{vgg19_weights}"])
+
+    return read
+
+
+@pytest.fixture
+def workshop(tmp_path: Path, store: Store, photos: Path) -> Workshop:
+    return Workshop(
+        photos=[str(photos)],
+        held_out=2,
+        store=store,
+        folder=tmp_path / "runs",
+        device=torch.device("cpu"),
+        command="impasto train gallery gallery.toml",
+    )

@@ -1,0 +1,206 @@
+"""Training the styles of a gallery."""
+
+import dataclasses
+import signal
+import time
+from collections.abc import Callable
+
+import pytest
+import torch
+from PIL import Image
+
+from model_store.nets.interpolation import interpolate
+from trainer.errors import BadRecipe, BadRun, Stopped
+from trainer.evaluation.tap_errors import Measured, TapErrors
+from trainer.galleries.gallery import SHEET, draw_sheet, train_gallery
+from trainer.galleries.gallery_file import Style
+from trainer.galleries.lane import Advanced, Event, Failed, Published, Workshop
+from trainer.galleries.plan import Plan
+from trainer.training.style_run import StyleRun
+
+Read = Callable[[str], list[Style]]
+
+TWO = """
+    [warm]
+    picture = "stripes.png"
+    title = "Warm stripes"
+
+    [cold]
+    picture = "stripes.png"
+    style_weight = 3
+    """
+
+
+def ignore(_event: Event) -> None:
+    """For those who do not watch."""
+
+
+def stopping(events: list[Event]) -> Callable[[Event], None]:
+    """Keeps events, and asks to stop at the first of them."""
+
+    def note(event: Event) -> None:
+        events.append(event)
+        if len(events) == 1:
+            signal.raise_signal(signal.SIGINT)
+
+    return note
+
+
+def ends(events: list[Event]) -> list[Event]:
+    return [event for event in events if not isinstance(event, Advanced)]
+
+
+def test_styles_are_trained_and_published_with_their_cards_and_can_be_blended(read: Read, workshop: Workshop) -> None:
+    events: list[Event] = []
+    train_gallery(read(TWO), workshop, events.append)
+    assert [(event.style, event.label) for event in ends(events)] == [
+        ("warm", "stylize/warm@1"),
+        ("cold", "stylize/cold@1"),
+    ]
+    warm, cold = (workshop.store.open("stylize", name) for name in ("warm", "cold"))
+    assert (warm.card.title, cold.card.title) == ("Warm stripes", "Cold")
+    assert (warm.card.recipe["style_weight"], cold.card.recipe["style_weight"]) == (28, 3)
+    assert warm.card.recipe["sha256"]["from"].startswith("seed@1 ")
+    assert warm.card.recipe["command"] == workshop.command
+    half = interpolate([warm.net, cold.net], [0.5, 0.5])
+    assert torch.isfinite(half(torch.rand(1, 3, 64, 64))).all()
+
+
+def test_a_style_that_is_published_is_not_trained_again(read: Read, workshop: Workshop) -> None:
+    styles = read(TWO)
+    train_gallery(styles[:1], workshop, ignore)
+    events: list[Event] = []
+    train_gallery(styles, workshop, events.append)
+    assert {event.style for event in events if isinstance(event, Advanced)} == {"cold"}
+    assert workshop.store.versions("stylize", "warm") == [1]
+
+
+def test_a_published_style_with_other_settings_is_refused(read: Read, workshop: Workshop) -> None:
+    train_gallery(read(TWO)[:1], workshop, ignore)
+    changed = read(TWO.replace("title =", "style_weight = 9\ntitle ="))
+    with pytest.raises(BadRun, match=r"warm was published as stylize/warm@1 with a style_weight of 28.0, not 9.0"):
+        train_gallery(changed, workshop, ignore)
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_stopped_gallery_goes_on_and_ends_like_one_that_was_not(read: Read, workshop: Workshop, jobs: int) -> None:
+    styles = read(TWO)
+    thorough = dataclasses.replace(workshop, save_every=0)
+    elsewhere = dataclasses.replace(workshop, folder=workshop.folder / "whole")
+    train_gallery([dataclasses.replace(style, name=f"whole-{style.name}") for style in styles], elsewhere, ignore)
+
+    events: list[Event] = []
+    with pytest.raises(Stopped):
+        train_gallery(styles, thorough, stopping(events), jobs=jobs)
+    assert workshop.store.names("stylize") == ["seed", "whole-cold", "whole-warm"]
+    assert not ends(events)
+
+    train_gallery(styles, thorough, ignore, jobs=jobs)
+    for style in styles:
+        ours, whole = (workshop.store.card("stylize", name) for name in (style.name, f"whole-{style.name}"))
+        assert ours.sha256 == whole.sha256
+
+
+def test_a_style_that_fails_does_not_keep_the_others_from_being_trained(read: Read, workshop: Workshop) -> None:
+    events: list[Event] = []
+    train_gallery(
+        read(
+            """
+            [no-picture]
+            picture = "nowhere.png"
+
+            [no-start]
+            picture = "stripes.png"
+            from = "nobody"
+
+            [diverges]
+            picture = "stripes.png"
+            learning_rate = 1e30
+            gradient_norm = 0
+
+            [stripes]
+            picture = "stripes.png"
+            """
+        ),
+        workshop,
+        events.append,
+    )
+    *failed, last = ends(events)
+    reasons = [event.reason for event in failed if isinstance(event, Failed)]
+    assert "cannot read the picture" in reasons[0]
+    assert "there is no model stylize/nobody" in reasons[1]
+    assert "at step" in reasons[2]
+    assert isinstance(last, Published)
+
+
+@pytest.mark.parametrize(("style", "content", "is_published"), [(0.3, 2.1, False), (0.1, 2.1, True), (0.3, 1.9, True)])
+def test_a_net_is_not_published_if_it_is_worse_than_the_one_before_in_both_errors(
+    read: Read,
+    workshop: Workshop,
+    monkeypatch: pytest.MonkeyPatch,
+    style: float,
+    content: float,
+    *,
+    is_published: bool,
+) -> None:
+    found = Measured(TapErrors(1, 0), TapErrors(style, content), TapErrors(0.2, 2.0), "", "", is_deep=False, data="")
+    monkeypatch.setattr(StyleRun, "measure", lambda *_: found)
+    events: list[Event] = []
+    train_gallery(read(TWO)[:1], workshop, events.append)
+    (end,) = ends(events)
+    assert isinstance(end, Published) == is_published
+    if isinstance(end, Failed):
+        assert end.reason == (
+            "not published, because it is worse than seed@1 in both: style error 0.300 against 0.200, content error "
+            "2.100 against 2.000"
+        )
+
+
+def test_a_style_keeps_the_net_that_it_started_from_when_a_newer_one_comes(read: Read, workshop: Workshop) -> None:
+    (style,) = read('[seed]\npicture = "stripes.png"')
+    with pytest.raises(Stopped):
+        train_gallery([style], dataclasses.replace(workshop, save_every=0), stopping([]))
+    elsewhere = dataclasses.replace(workshop, folder=workshop.folder / "elsewhere")
+    train_gallery([style], elsewhere, ignore)
+    train_gallery([style], workshop, ignore)
+    assert workshop.store.versions("stylize", "seed") == [1, 2, 3]
+    assert workshop.store.card("stylize", "seed").recipe["sha256"]["from"].startswith("seed@1 ")
+
+
+def test_minutes_shorten_styles_to_what_fits_and_they_keep_their_steps(read: Read, workshop: Workshop) -> None:
+    styles = read(TWO.replace("picture", "steps = 100000\npicture"))
+    train_gallery(styles, workshop, ignore, minutes=0.05)
+    steps = [Plan.read(workshop.folder / style.name).steps for style in styles]
+    assert all(1 <= each < 2000 for each in steps)
+    assert workshop.store.card("stylize", "warm").recipe["steps"] == steps[0]
+
+
+def test_a_style_that_no_time_is_left_for_is_said(read: Read, workshop: Workshop) -> None:
+    events: list[Event] = []
+    train_gallery(read(TWO)[:1], workshop.until(time.time() - 1), events.append)
+    (end,) = ends(events)
+    assert isinstance(end, Failed)
+    assert "no time left to begin it: give more --minutes" in end.reason
+
+
+def test_side_by_side_is_for_a_cpu(read: Read, workshop: Workshop) -> None:
+    on_gpu = dataclasses.replace(workshop, device=torch.device("cuda"))
+    with pytest.raises(BadRecipe, match="--jobs is for a CPU"):
+        train_gallery(read(TWO), on_gpu, ignore, jobs=2)
+
+
+def test_the_sheet_has_a_row_for_each_published_style_with_the_old_net_beside_the_new(
+    read: Read, workshop: Workshop
+) -> None:
+    styles = read(TWO)
+    assert draw_sheet(styles, workshop) is None
+    train_gallery(styles[:1], workshop, ignore)
+    path = draw_sheet(styles, workshop)
+    assert path == workshop.folder / SHEET
+    with Image.open(path) as one:
+        width, height = one.size
+    train_gallery(styles, workshop, ignore)
+    draw_sheet(styles, workshop)
+    with Image.open(path) as two:
+        assert two.width == width > 6 * 256
+        assert two.height > 1.8 * height

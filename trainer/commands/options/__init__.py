@@ -1,0 +1,1 @@
+"""Options that several commands of the trainer have in common."""

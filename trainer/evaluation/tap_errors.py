@@ -1,0 +1,141 @@
+"""How far pictures are from a painting and from their photos, at some taps of a loss network.
+
+The paper's own taps of VGG-16 are deep enough to see motifs; where that network is there, nets are measured at them,
+whatever they were trained on, so that their figures can be compared.
+"""
+
+import statistics
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from model_store.nets import TransformNet
+from trainer.errors import BadLossNetwork
+from trainer.objectives.loss_networks import LossNetwork, Tap, load_loss_network, parse_taps
+from trainer.objectives.losses import gram_matrix, relative_feature_reconstruction, relative_style_reconstruction
+
+DEEP_STYLE_TAPS, DEEP_CONTENT_TAPS = ("relu1_2", "relu2_2", "relu3_3", "relu4_3"), ("relu2_2",)
+"""Taps of VGG-16 that the paper's losses are at (section 4.1)."""
+
+_DEEP_LAYOUTS = ("vgg16-caffe", "vgg16")
+_BATCH = 4
+
+
+class TapErrors(NamedTuple):
+    """Relative errors of one picture, or their means over several; a mean over taps each."""
+
+    style: float
+    """See `losses.relative_style_reconstruction`."""
+    content: float
+    """See `losses.relative_feature_reconstruction`."""
+
+    def is_worse_than(self, other: "TapErrors") -> bool:
+        """Whether both errors are larger than another's."""
+        return self.style > other.style and self.content > other.content
+
+
+class Measured(NamedTuple):
+    """The errors of a net, of the photos that it was given, and of the net before it; means over the photos."""
+
+    photos: TapErrors
+    net: TapErrors
+    old: TapErrors | None
+    """None if there is no net before it."""
+    style_taps: str
+    """As in `relu1_2, relu2_2 of vgg16-caffe`."""
+    content_taps: str
+    """Likewise."""
+    is_deep: bool
+    """Whether the taps are the paper's own of VGG-16; else those that the net was trained on."""
+    data: str
+    """How many photos, and of which size."""
+
+
+class TapMeasure:
+    """Measures pictures at taps of a loss network.
+
+    Args:
+        loss_network: with at least these taps; pictures are moved to where it is.
+        style_picture: float RGB in [0, 1], `(1, 3, H, W)`.
+        style_taps: at least one.
+        content_taps: at least one.
+    """
+
+    def __init__(
+        self, loss_network: LossNetwork, style_picture: Tensor, style_taps: Sequence[Tap], content_taps: Sequence[Tap]
+    ) -> None:
+        self._network = loss_network
+        self.style_taps, self.content_taps = tuple(style_taps), tuple(content_taps)
+        with torch.inference_mode():
+            features = loss_network(style_picture.to(loss_network.device), self.style_taps)
+            self._targets = {tap: gram_matrix(features[tap]) for tap in self.style_taps}
+
+    @torch.inference_mode()
+    def errors(self, pictures: Tensor, photos: Tensor) -> list[TapErrors]:
+        """The errors of each picture of a photo; both float RGB in [0, 1], `(N, 3, H, W)`."""
+        pictures, photos = (each.to(self._network.device) for each in (pictures, photos))
+        features = self._network(pictures, {*self.style_taps, *self.content_taps})
+        wanted = self._network(photos, self.content_taps)
+        found = []
+        for number in range(len(pictures)):
+            one = slice(number, number + 1)
+            styles = [
+                float(relative_style_reconstruction(gram_matrix(features[tap][one]), target))
+                for tap, target in self._targets.items()
+            ]
+            contents = [
+                float(relative_feature_reconstruction(features[tap][one], wanted[tap][one]))
+                for tap in self.content_taps
+            ]
+            found.append(TapErrors(statistics.fmean(styles), statistics.fmean(contents)))
+        return found
+
+    @torch.inference_mode()
+    def errors_of(self, net: TransformNet | None, photos: Tensor) -> list[TapErrors]:
+        """The errors of what a net makes of each photo, or of the photo itself.
+
+        Args:
+            net: a style net in evaluation mode, on the device of the loss network; None for the photos themselves.
+            photos: uint8 RGB, `(N, 3, H, W)`.
+        """
+        found: list[TapErrors] = []
+        for batch in torch.split(photos, _BATCH):
+            prepared = batch.to(self._network.device) / 255
+            found += self.errors(prepared if net is None else net(prepared), prepared)
+        return found
+
+
+def named(taps: Sequence[Tap]) -> str:
+    """Taps of one network in words, as in `relu1_2, relu2_2 of vgg16-caffe`."""
+    return f"{', '.join(str(tap).partition(':')[2] for tap in taps)} of {taps[0].network}"
+
+
+def mean_errors(errors: Sequence[TapErrors]) -> TapErrors:
+    """The means over pictures, at least one."""
+    return TapErrors(*(statistics.fmean(values) for values in zip(*errors, strict=True)))
+
+
+def deep_source(sources: Sequence[str]) -> str | None:
+    """The loss network among those given that may have the deep taps, if there is one."""
+    return next((source for source in sources if source.partition(":")[0] in _DEEP_LAYOUTS), None)
+
+
+def load_deep_measure(sources: Sequence[str], style_picture: Tensor, device: torch.device) -> TapMeasure | None:
+    """A measure at the deep taps, where one of the loss networks is a VGG-16 that reaches them.
+
+    Args:
+        sources: as for `load_loss_network`.
+        style_picture: float RGB in [0, 1], `(1, 3, H, W)`.
+        device: where to compute.
+    """
+    source = deep_source(sources)
+    if source is None:
+        return None
+    style_taps, content_taps = (parse_taps(taps, [source]) for taps in (DEEP_STYLE_TAPS, DEEP_CONTENT_TAPS))
+    try:
+        network = load_loss_network([source], (*DEEP_STYLE_TAPS, *DEEP_CONTENT_TAPS)).to(device)
+    except BadLossNetwork:  # a file may end before; where it is missing, training said so
+        return None
+    return TapMeasure(network, style_picture, style_taps, content_taps)

@@ -1,0 +1,235 @@
+"""Styles that are trained and published one after the other, each going on where it was stopped."""
+
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NamedTuple, Self
+
+import torch
+from pydantic import ValidationError
+
+from model_store.card import parse_label
+from model_store.errors import ImpastoError
+from model_store.nets import TransformNet
+from model_store.store import Store
+from trainer.data.squares import Crops
+from trainer.errors import Stopped, Unfinished
+from trainer.evaluation.tap_errors import Measured
+from trainer.galleries.gallery_file import Style
+from trainer.galleries.pace import seconds_a_step, steps_within
+from trainer.galleries.plan import Plan, with_steps
+from trainer.galleries.run_lock import locked
+from trainer.training.checkpoint import has_checkpoint, read_saved
+from trainer.training.drafts import Origin
+from trainer.training.loop import Progress
+from trainer.training.processes import Processes
+from trainer.training.run import Keeping, carry_out, load_shown, publish
+from trainer.training.start import Start, open_start
+from trainer.training.style_run import StyleRun, open_style_run
+
+_FREE_OF_COST = {
+    "steps",
+    "learning_rate",
+    "schedule",
+    "warm_up",
+    "final_rate",
+    "gradient_norm",
+    "ema",
+    "seed",
+    "style_size",
+    "content_weight",
+    "style_weight",
+    "variation_weight",
+}
+"""Settings of a recipe that a step takes equally long with."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """What the styles of a gallery are trained with; it can be sent to another process."""
+
+    photos: Sequence[str]
+    """Sources as for `find_photos`."""
+    held_out: int
+    """Photos kept from training, to measure on."""
+    store: Store
+    folder: Path
+    """Holds the folder of each style's run."""
+    device: torch.device
+    command: str
+    """As typed, for the cards."""
+    previews: Sequence[Path] = ()
+    """Photos to show progress on; the first also in the store."""
+    preview_every: int = 0
+    """Steps between previews; 0 for none."""
+    save_every: float = 60.0
+    """Seconds between checkpoints."""
+    deadline: float | None = None
+    """When all styles are to be trained, in seconds since the epoch; None if each has the steps of its recipe."""
+    stream: bool | None = None
+    compiled: bool | None = None
+    """As for `open_style_run`."""
+
+    def until(self, deadline: float) -> Self:
+        """The same workshop with a deadline."""
+        return replace(self, deadline=deadline)
+
+
+class Advanced(NamedTuple):
+    """A style was trained a little."""
+
+    style: str
+    progress: Progress
+
+
+class Published(NamedTuple):
+    """A style is in the store."""
+
+    style: str
+    label: str
+    """As in stylize/muse@2."""
+    measured: Measured | None = None
+    """None if it was published earlier, or no photos are held out."""
+
+
+class Failed(NamedTuple):
+    """A style will not be published this time."""
+
+    style: str
+    reason: str
+
+
+Event = Advanced | Published | Failed
+
+
+def train_styles(styles: Sequence[Style], workshop: Workshop, report: Callable[[Event], None]) -> None:
+    """Trains styles one after the other; one that fails does not keep the others from it.
+
+    Args:
+        styles: none of them published from its folder yet.
+        workshop: what they share.
+        report: called with what happens, about twice a second.
+
+    Raises:
+        Stopped: asked to by Ctrl-C or SIGTERM; what was trained is saved.
+    """
+    bench = _Bench(workshop, report)
+    for done, style in enumerate(styles):
+        try:
+            report(bench.train(style, len(styles) - done))
+        except Stopped:
+            raise
+        except (ImpastoError, OSError, ValidationError) as error:
+            report(Failed(style.name, str(error)))
+        except Exception as error:
+            _log.exception("%s failed", style.name)
+            report(Failed(style.name, f"{type(error).__name__}: {error}"))
+        torch.compiler.reset()
+
+
+def seconds_spent(styles: Sequence[Style], folder: Path) -> float:
+    """How long the styles of a gallery were trained so far, all together.
+
+    Raises:
+        BadRun: a checkpoint is damaged.
+    """
+    saved = [read_saved(folder / style.name) for style in styles]
+    return sum(each.seconds for each in saved if each is not None)
+
+
+class _Bench:
+    """Trains a style at a time; photos are decoded once for all of them, and a step is timed once for equal recipes."""
+
+    def __init__(self, workshop: Workshop, report: Callable[[Event], None]) -> None:
+        self._workshop, self._report = workshop, report
+        self._crops = Crops(workshop.photos, workshop.held_out)
+        self._shown = load_shown(workshop.previews)
+        self._paces: dict[str, Mapping[int, float]] = {}
+
+    def train(self, style: Style, remaining: int) -> Published:
+        """Trains a style to its end and publishes it.
+
+        Args:
+            style: begun or not.
+            remaining: how many styles share the time that is left, this one among them.
+        """
+        folder = self._workshop.folder / style.name
+        folder.mkdir(parents=True, exist_ok=True)
+        with locked(folder):
+            plan = Plan.read(folder) or self._plan(style, folder, remaining)
+            run = self._open(style, plan.start, plan.steps)
+            keeping = Keeping(folder, self._shown, self._workshop.preview_every, self._workshop.save_every)
+            net = carry_out(
+                run.training,
+                run.batches,
+                keeping,
+                lambda progress: self._report(Advanced(style.name, progress)),
+                resume=has_checkpoint(folder),
+            )
+            return self._publish(style, plan, run, net, keeping)
+
+    def _plan(self, style: Style, folder: Path, remaining: int) -> Plan:
+        """Decides on the nets to start from and to compare with, and on the steps."""
+        store = self._workshop.store
+        start = self._start(style.start)
+        label = start.card.label if start else None
+        versions = store.versions("stylize", style.name)
+        old = f"{style.name}@{versions[-1]}" if versions else label
+        steps = style.recipe(start.settings if start else None).steps
+        if self._workshop.deadline is not None:
+            run = self._open(style, label, steps)
+            step_seconds = self._pace(run)
+            left = self._workshop.deadline - time.time()
+            if left <= 0:
+                raise Unfinished("there was no time left to begin it: give more --minutes")
+            steps = steps_within(left / remaining, run.recipe, step_seconds)
+        plan = Plan(start=label, old=old, steps=steps)
+        plan.write(folder)
+        return plan
+
+    def _open(self, style: Style, start_label: str | None, steps: int) -> StyleRun:
+        start = self._start(start_label)
+        return open_style_run(
+            with_steps(style.recipe(start.settings if start else None), steps),
+            style.picture,
+            self._crops,
+            Processes(self._workshop.device),
+            start,
+            stream=self._workshop.stream,
+            compiled=self._workshop.compiled,
+        )
+
+    def _start(self, label: str | None) -> Start | None:
+        return open_start(self._workshop.store, "stylize", label) if label else None
+
+    def _pace(self, run: StyleRun) -> Mapping[int, float]:
+        what_costs = run.recipe.model_dump_json(exclude=_FREE_OF_COST)
+        if what_costs not in self._paces:
+            self._paces[what_costs] = seconds_a_step(run)
+        return self._paces[what_costs]
+
+    def _publish(self, style: Style, plan: Plan, run: StyleRun, net: TransformNet, keeping: Keeping) -> Published:
+        old = self._workshop.store.open("stylize", *parse_label(plan.old)).net if plan.old else None
+        measured = run.measure(net, old)
+        if measured is not None and measured.old is not None and measured.net.is_worse_than(measured.old):
+            raise Unfinished(
+                f"not published, because it is worse than {plan.old} in both: style error {measured.net.style:.3f} "
+                f"against {measured.old.style:.3f}, content error {measured.net.content:.3f} against "
+                f"{measured.old.content:.3f}"
+            )
+        origin = Origin(
+            style.name,
+            style.title,
+            style.author,
+            style.licence,
+            self._workshop.command,
+            run.training,
+            style.description,
+            style.limitations,
+        )
+        card = publish(run.draft(measured, origin), net, self._workshop.store, keeping)
+        return Published(style.name, f"{card.task}/{card.label}", measured)

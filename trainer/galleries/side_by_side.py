@@ -1,0 +1,118 @@
+"""Styles trained side by side on a CPU: a process for each lane, which trains its styles one after the other."""
+
+import contextlib
+import multiprocessing
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
+from typing import NamedTuple, cast
+
+import torch
+
+from trainer.errors import Stopped
+from trainer.galleries.gallery_file import Style
+from trainer.galleries.lane import Advanced, Event, Failed, Workshop, train_styles
+
+
+class _Lane(NamedTuple):
+    process: SpawnProcess
+    receiver: Connection
+    unsettled: set[str]
+    """Styles of which no end was reported."""
+
+
+def train_side_by_side(styles: Sequence[Style], workshop: Workshop, jobs: int, report: Callable[[Event], None]) -> None:
+    """Trains styles in several processes, which share the cores.
+
+    Ctrl-C and SIGTERM stop all of them after the step that they are at; the second one ends them at once.
+
+    Args:
+        styles: dealt out to the processes in turn.
+        workshop: what they share.
+        jobs: how many processes.
+        report: called with what happens.
+
+    Raises:
+        Stopped: asked to; what was trained is saved.
+    """
+    threads = max(1, torch.get_num_threads() // jobs)
+    lanes: dict[Connection, _Lane] = {}
+    with _passing_on_signals(lanes) as stop:
+        for first in range(min(jobs, len(styles))):
+            if stop.is_set():
+                break
+            lane = _start(styles[first::jobs], workshop, threads)
+            lanes[lane.receiver] = lane
+        while lanes:
+            for receiver in wait(list(lanes)):
+                lane = lanes[cast("Connection", receiver)]
+                try:
+                    event: Event = lane.receiver.recv()
+                except EOFError:
+                    _end(lanes.pop(lane.receiver), report, is_stopped=stop.is_set())
+                    continue
+                if not isinstance(event, Advanced):
+                    lane.unsettled.discard(event.style)
+                report(event)
+    if stop.is_set():
+        raise Stopped("stopped")
+
+
+def _start(styles: Sequence[Style], workshop: Workshop, threads: int) -> _Lane:
+    context = multiprocessing.get_context("spawn")
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=_work, args=(styles, workshop, threads, sender))
+    # A terminal sends Ctrl-C to children, too. They inherit that it is blocked: only this process passes it on.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        process.start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    sender.close()
+    return _Lane(process, receiver, {style.name for style in styles})
+
+
+def _work(styles: Sequence[Style], workshop: Workshop, threads: int, sender: Connection) -> None:
+    """What the process of a lane does."""
+    torch.set_num_threads(threads)
+
+    def report(event: Event) -> None:
+        try:
+            sender.send(event)
+        except BrokenPipeError:  # the parent was killed: save, and make room for its successor
+            signal.raise_signal(signal.SIGTERM)
+
+    with contextlib.suppress(Stopped):
+        train_styles(styles, workshop, report)
+
+
+def _end(lane: _Lane, report: Callable[[Event], None], *, is_stopped: bool) -> None:
+    lane.process.join()
+    for style in lane.unsettled if not is_stopped else ():
+        report(Failed(style, f"its process ended with the exit code {lane.process.exitcode}"))
+
+
+@contextlib.contextmanager
+def _passing_on_signals(lanes: dict[Connection, _Lane]) -> Iterator[threading.Event]:
+    """Passes Ctrl-C and SIGTERM on to the lanes, once as SIGTERM and then as SIGKILL; leaves no process behind."""
+    stop = threading.Event()
+
+    def pass_on(_number: int, _frame: object) -> None:
+        for lane in lanes.values():
+            if stop.is_set():
+                lane.process.kill()
+            else:
+                lane.process.terminate()
+        stop.set()
+
+    previous = {number: signal.signal(number, pass_on) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+        for lane in lanes.values():
+            lane.process.terminate()
+            lane.process.join()

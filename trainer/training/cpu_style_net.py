@@ -1,0 +1,100 @@
+"""The style net as a CPU trains it fastest.
+
+Convolutions at the quarter size and the enlarging ones are Winograd's, enlargements are folded into them, and the last
+convolution makes cells of 2×2 pixels. Features are laid out channels-last.
+"""
+
+from collections.abc import Iterator
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from model_store.convolutions import winograd
+from model_store.convolutions.folding import fold_enlargement, fold_shuffle
+from model_store.nets import StyleNet, TransformNet
+
+
+class CpuStyleNet(TransformNet):
+    """Does what a `StyleNet` does, to rounding, and passes gradients on to its weights.
+
+    Args:
+        net: on the CPU; its weights are shared, not copied.
+    """
+
+    multiple = StyleNet.multiple
+
+    def __init__(self, net: StyleNet) -> None:
+        super().__init__()
+        self.net = net
+        self.train(net.training)
+
+    def transform(self, pictures: Tensor) -> Tensor:
+        """`(N, 3, H, W)` with H and W multiples of 4, to the same shape; in autocast's precision, if that is on."""
+        dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else pictures.dtype
+        with torch.autocast("cpu", enabled=False):
+            features = (pictures * 2 - 1).to(dtype, memory_format=torch.channels_last)
+            for conv, norm in _convs_with_norms(self.net.encoder):
+                features = F.relu(_normalise(_convolve(features, conv), norm))
+            for block in self.net.residuals:
+                (conv, norm), (conv_again, norm_again) = _convs_with_norms(cast("nn.Sequential", block.branch))
+                branch = F.relu(_normalise(_convolve(features, conv), norm))
+                features = features + _normalise(_convolve(branch, conv_again), norm_again)
+            for conv, norm in _convs_with_norms(self.net.decoder):
+                features = F.relu(_normalise(_enlarge(features, conv), norm))
+            painted = _finish(features, cast("nn.Conv2d", self.net.decoder[-1]))
+        return 0.55 * torch.tanh(painted.float()) + 0.5
+
+
+def _convs_with_norms(layers: nn.Sequential) -> Iterator[tuple[nn.Conv2d, nn.InstanceNorm2d]]:
+    """The convolutions that a normalisation follows, with it."""
+    convs = [layer for layer in layers if isinstance(layer, nn.Conv2d)]
+    norms = [layer for layer in layers if isinstance(layer, nn.InstanceNorm2d)]
+    return zip(convs, norms, strict=False)  # the last convolution has no normalisation
+
+
+def _normalise(features: Tensor, norm: nn.InstanceNorm2d) -> Tensor:
+    """Normalises each picture as a batch of its own, which is fast channels-last, unlike instance normalisation."""
+
+    def normalise(picture: Tensor) -> Tensor:
+        return F.batch_norm(picture[None], None, None, norm.weight, norm.bias, training=True, eps=norm.eps)
+
+    return torch.cat([normalise(picture) for picture in features])
+
+
+def _convolve(features: Tensor, conv: nn.Conv2d) -> Tensor:
+    padded = F.pad(features, (conv.kernel_size[0] // 2,) * 4, mode="reflect")
+    bias = cast("Tensor", conv.bias).to(features)
+    if conv.kernel_size == (3, 3) and conv.stride == (1, 1):
+        return _convolve_by_winograd(padded, conv.weight, bias)
+    return F.conv2d(padded, conv.weight.to(features), bias, conv.stride)
+
+
+def _enlarge(features: Tensor, conv: nn.Conv2d) -> Tensor:
+    """Convolves the features enlarged by 2."""
+    padded = F.pad(features, (1, 1, 1, 1), mode="replicate")
+    bias = cast("Tensor", conv.bias).to(features).repeat(4)
+    return _shuffle(_convolve_by_winograd(padded, fold_enlargement(conv.weight), bias))
+
+
+def _finish(features: Tensor, conv: nn.Conv2d) -> Tensor:
+    """The last convolution, of cells to cells."""
+    padded = F.pad(features, (4, 4, 4, 4), mode="reflect")
+    count, channels, height, width = padded.shape
+    cells = padded.permute(0, 2, 3, 1).reshape(count, height // 2, 2, width // 2, 2, channels)
+    cells = cells.transpose(2, 3).reshape(count, height // 2, width // 2, 4 * channels).permute(0, 3, 1, 2)
+    bias = cast("Tensor", conv.bias).to(features).repeat(4)
+    return _shuffle(F.conv2d(cells, fold_shuffle(conv.weight).to(features), bias))
+
+
+def _convolve_by_winograd(padded: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    kernel = winograd.transform_kernel(weight).to(padded)
+    return winograd.convolve(padded.permute(0, 2, 3, 1), kernel, bias).permute(0, 3, 1, 2)
+
+
+def _shuffle(cells: Tensor) -> Tensor:
+    """The pixels of cells: `(N, 4·C, H, W)` to `(N, C, 2·H, 2·W)`."""
+    count, channels, height, width = cells.shape
+    pixels = cells.permute(0, 2, 3, 1).reshape(count, height, width, 2, 2, channels // 4).transpose(2, 3)
+    return pixels.reshape(count, 2 * height, 2 * width, channels // 4).permute(0, 3, 1, 2)

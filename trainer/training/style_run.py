@@ -1,0 +1,124 @@
+"""A run that trains a style net: opened from a recipe, a picture and photos; measured; described."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from model_store.card import Draft
+from model_store.nets import TransformNet
+from trainer.data.batches import Batches
+from trainer.data.photos import load_picture, sha256_of
+from trainer.data.squares import Crops, Photos
+from trainer.evaluation.tap_errors import Measured, TapMeasure, load_deep_measure, mean_errors, named
+from trainer.objectives.loss_networks import LossNetwork, check_side, fingerprints, load_loss_network, parse_taps
+from trainer.objectives.style_objective import StyleLosses, StyleObjective, parts
+from trainer.recipes import StyleRecipe
+from trainer.training.drafts import Origin, style_draft
+from trainer.training.processes import Processes
+from trainer.training.start import Start, weights_for
+from trainer.training.training import Training
+
+
+class StyleRun(NamedTuple):
+    """A style net about to be trained, and what it is trained on."""
+
+    recipe: StyleRecipe
+    picture: Path
+    style_picture: Tensor
+    """Float RGB in [0, 1], `(1, 3, H, W)`."""
+    photos: Photos
+    network: LossNetwork
+    training: Training
+    batches: Batches
+
+    def measure(self, net: TransformNet, old: TransformNet | None = None) -> Measured | None:
+        """Measures a net, and one before it, on the photos held out; None if there are none.
+
+        At the paper's taps of VGG-16 where that is among the loss networks, else at those that the net was trained on.
+        """
+        photos = _scaled(self.photos.held_out, self.recipe.size)
+        if not len(photos):
+            return None
+        device, sources = self.training.device, self.recipe.loss_networks
+        deep = load_deep_measure(sources, self.style_picture, device)
+        measure = deep or TapMeasure(
+            self.network,
+            self.style_picture,
+            parse_taps(self.recipe.style_taps, sources),
+            parse_taps(self.recipe.content_taps, sources),
+        )
+        return Measured(
+            photos=mean_errors(measure.errors_of(None, photos)),
+            net=mean_errors(measure.errors_of(net, photos)),
+            old=None if old is None else mean_errors(measure.errors_of(old.to(device), photos)),
+            style_taps=named(measure.style_taps),
+            content_taps=named(measure.content_taps),
+            is_deep=deep is not None,
+            data=f"{len(photos)} held-out photos, {self.recipe.size}×{self.recipe.size}",
+        )
+
+    def draft(self, measured: Measured | None, origin: Origin) -> Draft:
+        """Describes the net for the store; `measured` is what `measure` found."""
+        return style_draft(self.recipe, self.picture, self.photos, measured, origin)
+
+
+def open_style_run(
+    recipe: StyleRecipe,
+    picture: Path,
+    crops: Crops,
+    processes: Processes,
+    start: Start | None = None,
+    *,
+    stream: bool | None = None,
+    compiled: bool | None = None,
+) -> StyleRun:
+    """Loads everything that a run needs, the quickest to fail first.
+
+    Args:
+        recipe: how to train.
+        picture: the style picture.
+        crops: of the photos.
+        processes: that train together.
+        start: the net to start from.
+        stream: whether to decode photos whenever they are needed; if not given, where they do not fit in memory.
+        compiled: whether to compile the losses; if not given, where it pays.
+
+    Raises:
+        BadRecipe: the recipe fits neither the processes nor the net to start from.
+        BadLossNetwork: the loss network cannot be had, or its taps do not fit the pictures.
+        BadPhotos: there are too few photos, or the style picture cannot be read.
+    """
+    weights = weights_for(recipe, start) if start else None
+    processes.check_batch(recipe.batch)
+    network = load_loss_network(recipe.loss_networks, (*recipe.content_taps, *recipe.style_taps)).to(processes.device)
+    check_side(network.taps, min(recipe.smallest_size, recipe.style_size))
+    style_picture = load_picture(picture, recipe.style_size)
+    photos = crops.of(recipe.largest_size)
+    batches = Batches(
+        photos.train,
+        parts(recipe, photos.train),
+        recipe.size_at,
+        processes.device,
+        keep=None if stream is None else not stream,
+        share=(processes.rank, processes.count),
+    )
+    objective = StyleObjective(StyleLosses(recipe, network, style_picture))
+    training = Training(recipe, objective, processes, weights, compiled=compiled)
+    training.data = {
+        "style picture": sha256_of(picture),
+        "photos": photos.train.sha256,
+        "loss networks": fingerprints(recipe.loss_networks),
+    }
+    if start:
+        training.data["from"] = start.fingerprint
+    return StyleRun(recipe, picture, style_picture, photos, network, training, batches)
+
+
+def _scaled(photos: Tensor, size: int) -> Tensor:
+    """uint8 photos, `(N, 3, S, S)`, at another side."""
+    if not len(photos) or photos.shape[-1] == size:
+        return photos
+    scaled = F.interpolate(photos.float(), (size, size), mode="bilinear", antialias=True)
+    return scaled.round().clamp(0, 255).byte()
