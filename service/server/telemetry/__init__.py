@@ -1,1 +1,1 @@
-"""What the server tells of itself: logs, metrics and traces."""
+"""What the server reports about itself: logs, metrics and traces."""
