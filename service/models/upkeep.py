@@ -30,7 +30,7 @@ class Upkeep:
         self._interval = interval
         self._closing = threading.Event()
         self.is_ready = not preload
-        """Whether all models to preload have been loaded, or have failed."""
+        """True once all models to preload have been loaded or have failed."""
         self._thread = threading.Thread(target=self._run, name="upkeep", daemon=True)
         self._thread.start()
 
