@@ -11,6 +11,7 @@ from model_store.nets import TransformNet
 from trainer.data.batches import Batches
 from trainer.data.photos import load_picture, sha256_of
 from trainer.data.squares import Crops, Photos
+from trainer.evaluation.style_study import Study, study
 from trainer.evaluation.tap_errors import Measured, TapMeasure, load_deep_measure, mean_errors
 from trainer.objectives.loss_networks import LossNetwork, check_side, fingerprints, load_loss_network
 from trainer.objectives.style_objective import StyleLosses, StyleObjective, parts
@@ -50,6 +51,25 @@ class StyleRun(NamedTuple):
             old=None if old is None else mean_errors(measure.errors_of(old.to(device), photos)),
             deep_network=deep.style_taps[0].network if deep else None,
             data=f"{len(photos)} held-out photos, {self.recipe.size}×{self.recipe.size}",
+        )
+
+    def study(self, net: TransformNet, optimised: int, iterations: int) -> Study:
+        """Compares a net with optimisation on the photos held out, at the size that most of the steps see.
+
+        Args:
+            net: in evaluation mode.
+            optimised: for how many of the photos to optimise pictures.
+            iterations: of each optimisation.
+        """
+        return study(
+            net,
+            self.recipe,
+            self.network,
+            self.style_picture,
+            _scaled(self.photos.held_out, self.recipe.size),
+            optimised=optimised,
+            iterations=iterations,
+            deep=load_deep_measure(self.recipe.loss_networks, self.style_picture, self.training.device),
         )
 
     def draft(self, measured: Measured | None, origin: Origin) -> Draft:
