@@ -4,6 +4,7 @@ TrainerError
 ├── BadDictionary    a dictionary of sparse coding that cannot be read or written
 ├── BadGallery       a file of styles that cannot be used
 ├── BadLossNetwork   a loss network that cannot be had or does not fit its taps
+│   └── TooShallow   its weights end before a tap
 ├── BadOutput        a report or picture that cannot be written
 ├── BadPhotos        no usable photos
 ├── BadRecipe        settings that contradict each other
@@ -30,6 +31,10 @@ class BadGallery(TrainerError):
 
 class BadLossNetwork(TrainerError):
     """The loss network cannot be built or loaded."""
+
+
+class TooShallow(BadLossNetwork):
+    """The weights of the loss network end before a tap."""
 
 
 class BadOutput(TrainerError):

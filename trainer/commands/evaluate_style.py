@@ -1,5 +1,6 @@
 """`impasto evaluate style`."""
 
+import json
 import shlex
 import sys
 from collections.abc import Mapping
@@ -20,6 +21,7 @@ from trainer.commands.options.objective import (
     VariationWeightOption,
     given,
 )
+from trainer.commands.run import command_line
 
 if TYPE_CHECKING:
     import torch
@@ -63,6 +65,9 @@ def evaluate_style(
     loss_network: LossNetworksOption = None,
     losses: LossesOption = None,
     seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Of the noise that optimisation starts from.")] = 0,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON document, with the errors of each picture at the deep taps.")
+    ] = False,
     device: DeviceOption = "auto",
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Folder for the report; evaluation/NAME if not given.")
@@ -70,15 +75,17 @@ def evaluate_style(
 ) -> None:
     """A style net's objective, terms and speed beside those of optimising each picture (Gatys et al. 2016).
 
-    The objective is that of the net's card; options replace parts of it.
+    The objective is that of the net's card; options replace parts of it. With a VGG-16 among the loss networks, which
+    no tap of the objective needs to be on, the errors at the paper's own taps of it are measured, too.
     """
     from model_store.card import parse_label
     from model_store.settings import StoreSettings
     from trainer.commands.iterations import shown
     from trainer.data.photos import load_picture
     from trainer.evaluation.reports import Report, prepare
-    from trainer.evaluation.style_report import draw, tables, write_curves
+    from trainer.evaluation.style_report import draw, measurements, scores, tables, write_curves
     from trainer.evaluation.style_study import study
+    from trainer.evaluation.tap_errors import load_deep_measure
     from trainer.objectives.loss_networks import load_loss_network
 
     card, net = StoreSettings().open().open("stylize", *parse_label(model.removeprefix("stylize/")))
@@ -96,8 +103,10 @@ def evaluate_style(
     folder = output or Path("evaluation", card.name)
     prepare(folder)
     target = choose_device(device)
-    network = load_loss_network(recipe.loss_networks, (*recipe.content_taps, *recipe.style_taps)).to(target)
     picture = load_picture(style_picture, recipe.style_size)
+    deep = load_deep_measure(recipe.loss_networks, picture, target)
+    recipe = recipe.model_copy(update={"loss_networks": _tapped(recipe, has_deep=deep is not None)})
+    network = load_loss_network(recipe.loss_networks, (*recipe.content_taps, *recipe.style_taps)).to(target)
     studies = [
         study(
             net.to(target),
@@ -108,10 +117,12 @@ def evaluate_style(
             optimised=gatys_photos,
             iterations=iterations,
             seed=seed,
+            deep=deep,
             watch=lambda label, steps: shown(steps, iterations, label),
         )
         for side in dict.fromkeys(size)
     ]
+    figures = measurements(studies, ", ".join(Path(source).name for source in photos), command_line())
     report = Report(
         f"stylize/{card.label} against optimising each picture",
         shlex.join(["impasto", *sys.argv[1:]]),
@@ -119,9 +130,13 @@ def evaluate_style(
         tables(studies),
         draw(studies, folder),
         _notes(recipe, len(studies[0].pictures), held_out),
+        {"measurements": [each.model_dump() for each in figures], "scores": scores(studies)},
     )
     report.write(folder)
     write_curves(studies, folder)
+    if as_json:
+        typer.echo(json.dumps(report.figures(), indent=2, ensure_ascii=False))
+        return
     console = Console()
     for table in report.tables:
         console.print(table.rich())
@@ -145,6 +160,17 @@ def _objective_of(card: "Mapping[str, JsonValue]", options: Mapping[str, object]
     except ValidationError as error:
         wrong = ", ".join(".".join(map(str, each["loc"])) for each in error.errors())
         raise BadRecipe(f"the recipe of the card cannot be used: give other values of {wrong}") from error
+
+
+def _tapped(recipe: "StyleRecipe", *, has_deep: bool) -> tuple[str, ...]:
+    """The loss networks of the objective: without a VGG-16 that only the deep errors are measured with."""
+    from trainer.evaluation.tap_errors import DEEP_LAYOUTS
+    from trainer.objectives.loss_networks import parse_taps
+
+    taps = [parse_taps(each, recipe.loss_networks) for each in (recipe.content_taps, recipe.style_taps)]
+    tapped = {tap.network for each in taps for tap in each}
+    layouts = ((source, source.partition(":")[0]) for source in recipe.loss_networks)
+    return tuple(source for source, layout in layouts if layout in tapped or not (has_deep and layout in DEEP_LAYOUTS))
 
 
 def _first(photos: list[str], size: int, count: int) -> "torch.Tensor":

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from trainer.galleries.lane import Advanced, Event, Failed, Published
+from trainer.galleries.lane import Advanced, Event, Failed, Measuring, Published
 from trainer.training.loop import Progress
 
 _SECONDS_BETWEEN_LINES = 60.0
@@ -50,6 +50,8 @@ class GalleryProgress:
                 if now - self._lines.get(style, -_SECONDS_BETWEEN_LINES) >= _SECONDS_BETWEEN_LINES:
                     self._lines[style] = now
                     self._say(f"{style}: step {progress.step}/{progress.steps}  {_losses(progress)}  {_left(progress)}")
+            case Measuring(style):
+                self._states[style] = "is measured"
             case Published(style, label):
                 self._states[style] = label
                 self._say(f"{style}: published {label}{_compared(event)}")

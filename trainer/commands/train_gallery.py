@@ -33,6 +33,9 @@ def train_gallery(
     ] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Styles trained side by side, on a CPU.")] = 1,
     held_out: runs.HeldOutOption = 32,
+    gatys_photos: Annotated[
+        int, typer.Option(min=0, help="For how many of these to optimise pictures, too, for the figures of the cards.")
+    ] = 0,
     preview: runs.PreviewOption = None,
     preview_every: runs.PreviewEveryOption = 500,
     stream: runs.StreamOption = None,
@@ -75,6 +78,7 @@ def train_gallery(
         device=choose_device(device),
         command=runs.command_line(),
         previews=preview or (),
+        gatys_photos=gatys_photos,
         preview_every=preview_every,
         save_every=save_every,
         stream=stream,

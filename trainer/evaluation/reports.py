@@ -5,7 +5,7 @@ import math
 import platform
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -125,14 +125,12 @@ class Report:
     pictures: Sequence[Picture] = ()
     notes: Sequence[str] = ()
     """What to know when reading the figures, a sentence or more each."""
+    details: Mapping[str, object] = field(default_factory=dict)
+    """What machines may want besides, by its key in the JSON."""
 
-    def write(self, folder: Path) -> None:
-        """Writes `report.md` and `report.json`.
-
-        Raises:
-            BadOutput: they cannot be written.
-        """
-        figures = {
+    def figures(self) -> dict[str, object]:
+        """The report as JSON can hold it."""
+        return {
             "title": self.title,
             "command": self.command,
             "device": describe(self.device),
@@ -140,10 +138,20 @@ class Report:
             "notes": list(self.notes),
             "tables": [table.figures() for table in self.tables],
             "pictures": [picture._asdict() for picture in self.pictures],
+            **self.details,
         }
+
+    def write(self, folder: Path) -> None:
+        """Writes `report.md` and `report.json`.
+
+        Raises:
+            BadOutput: they cannot be written.
+        """
         try:
             (folder / "report.md").write_text(self._markdown(), encoding="utf-8")
-            (folder / "report.json").write_text(json.dumps(figures, indent=2, ensure_ascii=False) + "\n", "utf-8")
+            (folder / "report.json").write_text(
+                json.dumps(self.figures(), indent=2, ensure_ascii=False) + "\n", "utf-8"
+            )
         except OSError as error:
             raise BadOutput(f"cannot write the report into {folder}: {error}") from error
 

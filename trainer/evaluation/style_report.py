@@ -1,18 +1,23 @@
 """What the study of a style net is written as: tables, curves and pictures."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from model_store.card import Measurement
 from trainer.baselines.descent import mean_terms
 from trainer.errors import BadOutput
 from trainer.evaluation.reports import Cell, Column, Picture, Table, curves
 from trainer.evaluation.style_study import Start, Study
+from trainer.evaluation.tap_errors import DEEP_CONTENT_TAP, DEEP_STYLE_TAPS, mean_errors
 from trainer.pictures.contact_sheet import Tile, contact_sheet
 from trainer.pictures.picture_files import save
 
 PAPER_ITERATIONS = (100, 300, 500)
 """Of table 1 of the paper."""
+
+_WHO = {"the photos": "photos", "the net": "stylised"}
+"""What cards call what errors are of."""
 
 _STARTS: tuple[Start, ...] = ("noise", "content")
 _TERMS = ("content", "style", "variation", "objective")
@@ -20,7 +25,38 @@ _TERMS = ("content", "style", "variation", "objective")
 
 def tables(studies: Sequence[Study]) -> list[Table]:
     """The figures of studies at several sizes."""
-    return [_equality(studies), _terms(studies), _style(studies), _speed(studies)]
+    found = [_equality(studies), _terms(studies), _style(studies), _speed(studies)]
+    return [*found, _deep(studies)] if studies[0].deep else found
+
+
+def scores(studies: Sequence[Study]) -> list[dict[str, Cell]]:
+    """The errors of each picture at the deep taps, for machines; photos are numbered from 0 as they come."""
+    return [
+        {"size": study.size, "photo": number, "of": of, "style error": error.style, "content error": error.content}
+        for study in studies
+        for of, errors in study.deep.items()
+        for number, error in enumerate(errors)
+    ]
+
+
+def measurements(studies: Sequence[Study], data: str, command: str) -> list[Measurement]:
+    """What a card may say of a net, for each size.
+
+    Args:
+        studies: at several sizes.
+        data: where the photos are from, as in `BSD100`.
+        command: that they come from.
+    """
+    return [
+        Measurement(
+            name=name,
+            value=round(value, 4),
+            data=f"{count} photos of {data}, {study.size}×{study.size}",
+            command=command,
+        )
+        for study in studies
+        for name, value, count in _figures(study)
+    ]
 
 
 def draw(studies: Sequence[Study], folder: Path) -> list[Picture]:
@@ -110,6 +146,34 @@ def _term_columns() -> list[Column]:
 def _style(studies: Sequence[Study]) -> Table:
     columns = [Column("size"), Column("photos", 4), Column("stylised", 4)]
     return Table("Relative style error", columns, [[study.size, *study.style] for study in studies])
+
+
+def _deep(studies: Sequence[Study]) -> Table:
+    columns = [Column("size"), Column("of"), Column("photos"), Column("style error", 4), Column("content error", 4)]
+    rows: list[list[Cell]] = []
+    for study in studies:
+        also_optimised = study.deep["the net"][: len(study.pictures)]
+        for of, errors in {**study.deep, "the net, photos also optimised": also_optimised}.items():
+            rows.append([study.size, of, len(errors), *mean_errors(errors)])
+    taps = f"{', '.join(DEEP_STYLE_TAPS)}, and content at {DEEP_CONTENT_TAP}, of {studies[0].deep_network}"
+    return Table(f"Relative errors of style at {taps}", columns, rows)
+
+
+def _figures(study: Study) -> Iterator[tuple[str, float, int]]:
+    """The name and value of each figure, and over how many photos it is a mean."""
+    optimised, everything = len(study.pictures), len(study.deep.get("the net", ()))
+    yield "objective", mean_terms(study.net_on_optimised)["objective"], optimised
+    for start in _STARTS:
+        equal = study.net_equals(start)
+        if equal is not None:
+            yield f"iteration of Gatys' optimisation that the net equals, from {start}", equal, optimised
+    for of, errors in study.deep.items():
+        who = _WHO.get(of, f"{of} after {len(study.curve('noise')) - 1} iterations")
+        count = everything if of in _WHO else optimised
+        found = mean_errors(errors)
+        yield f"relative style error at {', '.join(DEEP_STYLE_TAPS)} of {study.deep_network}, {who}", found.style, count
+        if of != "the photos":
+            yield f"relative content error at {DEEP_CONTENT_TAP} of {study.deep_network}, {who}", found.content, count
 
 
 def _speed(studies: Sequence[Study]) -> Table:

@@ -1,9 +1,8 @@
 """How well a style net minimises what it was trained for, against optimising each picture (section 4.1)."""
 
-import math
 import statistics
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Literal, NamedTuple
 
@@ -13,12 +12,11 @@ from torch import Tensor
 from model_store.nets import TransformNet
 from trainer.baselines.descent import Descent, Terms, descend, iteration_equal_to, mean_curve, mean_terms, terms_of
 from trainer.baselines.gatys import Iteration, noise
-from trainer.objectives.loss_networks import LossNetwork, Tap, parse_taps
-from trainer.objectives.losses import gram_matrix, relative_style_reconstruction
+from trainer.evaluation.tap_errors import TapErrors, TapMeasure, mean_errors
+from trainer.objectives.loss_networks import LossNetwork
 from trainer.objectives.style_objective import StyleLosses
 from trainer.recipes import StyleRecipe
 
-_STYLE_BATCH = 4
 _WARM_UPS, _REPETITIONS = 2, 7
 
 Start = Literal["noise", "content"]
@@ -32,46 +30,6 @@ class StyleError(NamedTuple):
     """Of the photos themselves."""
     after: float
     """Of the stylised photos."""
-
-
-def measure_style(
-    net: TransformNet,
-    photos: Tensor,
-    style_picture: Tensor,
-    loss_network: LossNetwork,
-    taps: Sequence[Tap],
-) -> StyleError:
-    """How far photos are from the style picture, before and after the net.
-
-    Args:
-        net: a style net in evaluation mode.
-        photos: uint8 RGB, `(N, 3, H, W)`.
-        style_picture: float RGB in [0, 1], `(1, 3, H, W)`.
-        loss_network: on the net's device.
-        taps: of the loss network, to measure at.
-
-    Raises:
-        ValueError: there are no photos.
-    """
-    if not len(photos):
-        raise ValueError("there are no photos to measure the style on")
-
-    def error(pictures: Tensor) -> float:
-        features = loss_network(pictures, taps)
-        return math.fsum(
-            float(relative_style_reconstruction(gram_matrix(features[tap]), target)) for tap, target in targets.items()
-        )
-
-    before = after = 0.0
-    with torch.inference_mode():
-        style_features = loss_network(style_picture.to(loss_network.device), taps)
-        targets = {tap: gram_matrix(style_features[tap]) for tap in taps}
-        for batch in torch.split(photos, _STYLE_BATCH):
-            pictures = batch.to(loss_network.device) / 255
-            before += error(pictures) * len(batch)
-            after += error(net(pictures)) * len(batch)
-    count = len(photos) * len(taps)
-    return StyleError(before / count, after / count)
 
 
 def seconds_of(net: TransformNet, photo: Tensor) -> float:
@@ -102,6 +60,11 @@ class Study(NamedTuple):
     net: Terms
     """Of the net's pictures of them."""
     style: StyleError
+    deep: dict[str, list[TapErrors]]
+    """Errors at the deep taps by what they are of: all photos, the net's pictures of them, and for the photos that
+    pictures were also optimised for, those by the start; empty without a VGG-16."""
+    deep_network: str | None
+    """As in vgg16-caffe."""
     net_on_optimised: list[Terms]
     """Of the net's picture of each photo that pictures were also optimised for."""
     descents: dict[Start, list[Descent]]
@@ -131,6 +94,7 @@ def study(
     optimised: int,
     iterations: int,
     seed: int = 0,
+    deep: TapMeasure | None = None,
     watch: Watch = lambda _, steps: steps,
 ) -> Study:
     """Compares a net with optimisation from noise and from the photo itself, on photos of one size.
@@ -144,6 +108,7 @@ def study(
         optimised: for how many of the photos, the first ones, to optimise pictures; at least 1.
         iterations: of each optimisation, at least 1.
         seed: of the noise.
+        deep: the measure at the deep taps.
         watch: passes the iterations of an optimisation on, called by what it is, and may show them.
 
     Raises:
@@ -161,20 +126,31 @@ def study(
     with torch.inference_mode():
         pictures = [(photo.cpu(), net(photo).cpu()) for photo in chosen]
         net_terms = [terms_of(net(photo), photo, style_losses) for photo in loaded]
+    own = TapMeasure.of_training(recipe, loss_network, style_picture)
     durations = [descent.seconds for each in descents.values() for descent in each]
     return Study(
         size=photos.shape[-1],
         photos=mean_terms([terms_of(photo, photo, style_losses) for photo in loaded]),
         net=mean_terms(net_terms),
-        style=measure_style(
-            net, photos, style_picture, loss_network, parse_taps(recipe.style_taps, recipe.loss_networks)
-        ),
+        style=StyleError(*(mean_errors(own.errors_of(each, photos)).style for each in (None, net))),
+        deep={} if deep is None else _deep_errors(deep, net, photos, descents),
+        deep_network=deep.style_taps[0].network if deep else None,
         net_on_optimised=net_terms[:optimised],
         descents=descents,
         pictures=pictures,
         net_seconds=seconds_of(net, loaded[0]),
         iteration_seconds=statistics.fmean(durations),
     )
+
+
+def _deep_errors(
+    measure: TapMeasure, net: TransformNet, photos: Tensor, descents: Mapping[Start, Sequence[Descent]]
+) -> dict[str, list[TapErrors]]:
+    errors = {"the photos": measure.errors_of(None, photos), "the net": measure.errors_of(net, photos)}
+    for start, each in descents.items():
+        pictures = torch.cat([descent.picture for descent in each])
+        errors[f"Gatys from {start}"] = measure.errors(pictures, photos[: len(each)] / 255)
+    return errors
 
 
 def _synchronise(device: torch.device) -> None:

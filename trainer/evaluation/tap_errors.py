@@ -6,20 +6,23 @@ whatever they were trained on, so that their figures can be compared.
 
 import statistics
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import torch
 from torch import Tensor
 
 from model_store.nets import TransformNet
-from trainer.errors import BadLossNetwork
+from trainer.errors import TooShallow
 from trainer.objectives.loss_networks import LossNetwork, Tap, load_loss_network, parse_taps
 from trainer.objectives.losses import gram_matrix, relative_feature_reconstruction, relative_style_reconstruction
+from trainer.recipes import StyleRecipe
 
-DEEP_STYLE_TAPS, DEEP_CONTENT_TAPS = ("relu1_2", "relu2_2", "relu3_3", "relu4_3"), ("relu2_2",)
+DEEP_STYLE_TAPS, DEEP_CONTENT_TAP = ("relu1_2", "relu2_2", "relu3_3", "relu4_3"), "relu2_2"
 """Taps of VGG-16 that the paper's losses are at (section 4.1)."""
 
-_DEEP_LAYOUTS = ("vgg16-caffe", "vgg16")
+DEEP_LAYOUTS = ("vgg16-caffe", "vgg16")
+"""Loss networks that have these taps."""
+
 _BATCH = 4
 
 
@@ -43,12 +46,8 @@ class Measured(NamedTuple):
     net: TapErrors
     old: TapErrors | None
     """None if there is no net before it."""
-    style_taps: str
-    """As in `relu1_2, relu2_2 of vgg16-caffe`."""
-    content_taps: str
-    """Likewise."""
-    is_deep: bool
-    """Whether the taps are the paper's own of VGG-16; else those that the net was trained on."""
+    deep_network: str | None
+    """The VGG-16 that the deep taps were read off, as in vgg16-caffe; None if the taps are those of the training."""
     data: str
     """How many photos, and of which size."""
 
@@ -71,6 +70,12 @@ class TapMeasure:
         with torch.inference_mode():
             features = loss_network(style_picture.to(loss_network.device), self.style_taps)
             self._targets = {tap: gram_matrix(features[tap]) for tap in self.style_taps}
+
+    @classmethod
+    def of_training(cls, recipe: StyleRecipe, loss_network: LossNetwork, style_picture: Tensor) -> Self:
+        """The measure at the taps of a recipe; arguments as above."""
+        taps = (parse_taps(taps, recipe.loss_networks) for taps in (recipe.style_taps, recipe.content_taps))
+        return cls(loss_network, style_picture, *taps)
 
     @torch.inference_mode()
     def errors(self, pictures: Tensor, photos: Tensor) -> list[TapErrors]:
@@ -107,19 +112,15 @@ class TapMeasure:
         return found
 
 
-def named(taps: Sequence[Tap]) -> str:
-    """Taps of one network in words, as in `relu1_2, relu2_2 of vgg16-caffe`."""
-    return f"{', '.join(str(tap).partition(':')[2] for tap in taps)} of {taps[0].network}"
-
-
 def mean_errors(errors: Sequence[TapErrors]) -> TapErrors:
-    """The means over pictures, at least one."""
+    """The means over pictures.
+
+    Raises:
+        ValueError: there are none.
+    """
+    if not errors:
+        raise ValueError("there are no photos to measure on")
     return TapErrors(*(statistics.fmean(values) for values in zip(*errors, strict=True)))
-
-
-def deep_source(sources: Sequence[str]) -> str | None:
-    """The loss network among those given that may have the deep taps, if there is one."""
-    return next((source for source in sources if source.partition(":")[0] in _DEEP_LAYOUTS), None)
 
 
 def load_deep_measure(sources: Sequence[str], style_picture: Tensor, device: torch.device) -> TapMeasure | None:
@@ -129,13 +130,16 @@ def load_deep_measure(sources: Sequence[str], style_picture: Tensor, device: tor
         sources: as for `load_loss_network`.
         style_picture: float RGB in [0, 1], `(1, 3, H, W)`.
         device: where to compute.
+
+    Raises:
+        BadLossNetwork: it cannot be had.
     """
-    source = deep_source(sources)
+    source = next((source for source in sources if source.partition(":")[0] in DEEP_LAYOUTS), None)
     if source is None:
         return None
-    style_taps, content_taps = (parse_taps(taps, [source]) for taps in (DEEP_STYLE_TAPS, DEEP_CONTENT_TAPS))
     try:
-        network = load_loss_network([source], (*DEEP_STYLE_TAPS, *DEEP_CONTENT_TAPS)).to(device)
-    except BadLossNetwork:  # a file may end before; where it is missing, training said so
+        network = load_loss_network([source], DEEP_STYLE_TAPS).to(device)
+    except TooShallow:
         return None
+    style_taps, content_taps = (parse_taps(taps, [source]) for taps in (DEEP_STYLE_TAPS, [DEEP_CONTENT_TAP]))
     return TapMeasure(network, style_picture, style_taps, content_taps)

@@ -10,12 +10,13 @@ from typing import NamedTuple, Self
 import torch
 from pydantic import ValidationError
 
-from model_store.card import parse_label
+from model_store.card import Measurement, parse_label
 from model_store.errors import ImpastoError
 from model_store.nets import TransformNet
 from model_store.store import Store
 from trainer.data.squares import Crops
 from trainer.errors import Stopped, Unfinished
+from trainer.evaluation.style_report import measurements
 from trainer.evaluation.tap_errors import Measured
 from trainer.galleries.gallery_file import Style
 from trainer.galleries.pace import seconds_a_step, steps_within
@@ -45,6 +46,8 @@ _FREE_OF_COST = {
 }
 """Settings of a recipe that a step takes equally long with."""
 
+_GATYS_ITERATIONS = 100
+
 _log = logging.getLogger(__name__)
 
 
@@ -68,6 +71,8 @@ class Workshop:
     """Steps between previews; 0 for none."""
     save_every: float = 60.0
     """Seconds between checkpoints."""
+    gatys_photos: int = 0
+    """For how many of the photos held out to optimise pictures too, 100 iterations each, for the cards."""
     deadline: float | None = None
     """When all styles are to be trained, in seconds since the epoch; None if each has the steps of its recipe."""
     stream: bool | None = None
@@ -84,6 +89,12 @@ class Advanced(NamedTuple):
 
     style: str
     progress: Progress
+
+
+class Measuring(NamedTuple):
+    """A style is trained and will be published unless it is worse than the net before it."""
+
+    style: str
 
 
 class Published(NamedTuple):
@@ -103,7 +114,7 @@ class Failed(NamedTuple):
     reason: str
 
 
-Event = Advanced | Published | Failed
+Event = Advanced | Measuring | Published | Failed
 
 
 def train_styles(styles: Sequence[Style], workshop: Workshop, report: Callable[[Event], None]) -> None:
@@ -213,6 +224,7 @@ class _Bench:
         return self._paces[what_costs]
 
     def _publish(self, style: Style, plan: Plan, run: StyleRun, net: TransformNet, keeping: Keeping) -> Published:
+        self._report(Measuring(style.name))
         old = self._workshop.store.open("stylize", *parse_label(plan.old)).net if plan.old else None
         measured = run.measure(net, old)
         if measured is not None and measured.old is not None and measured.net.is_worse_than(measured.old):
@@ -231,5 +243,14 @@ class _Bench:
             style.description,
             style.limitations,
         )
-        card = publish(run.draft(measured, origin), net, self._workshop.store, keeping)
+        draft = run.draft(measured, origin)
+        if measured is not None and self._workshop.gatys_photos:
+            draft = draft.model_copy(update={"measurements": self._figures(run, net)})
+        card = publish(draft, net, self._workshop.store, keeping)
         return Published(style.name, f"{card.task}/{card.label}", measured)
+
+    def _figures(self, run: StyleRun, net: TransformNet) -> tuple[Measurement, ...]:
+        """The figures of the card where pictures are optimised, too."""
+        names = ", ".join(Path(source).name for source in self._workshop.photos)
+        study = run.study(net, self._workshop.gatys_photos, _GATYS_ITERATIONS)
+        return tuple(measurements([study], f"{names}, held out", self._workshop.command))

@@ -13,7 +13,7 @@ import torch
 
 from trainer.errors import Stopped
 from trainer.galleries.gallery_file import Style
-from trainer.galleries.lane import Advanced, Event, Failed, Workshop, train_styles
+from trainer.galleries.lane import Event, Failed, Published, Workshop, train_styles
 
 
 class _Lane(NamedTuple):
@@ -53,7 +53,7 @@ def train_side_by_side(styles: Sequence[Style], workshop: Workshop, jobs: int, r
                 except EOFError:
                     _end(lanes.pop(lane.receiver), report, is_stopped=stop.is_set())
                     continue
-                if not isinstance(event, Advanced):
+                if isinstance(event, Published | Failed):
                     lane.unsettled.discard(event.style)
                 report(event)
     if stop.is_set():

@@ -21,7 +21,7 @@ from pydantic import JsonValue
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from trainer.errors import BadLossNetwork
+from trainer.errors import BadLossNetwork, TooShallow
 from trainer.objectives.frozen_convolution import FrozenConvolution
 
 _CAFFE_MEAN = (103.939, 116.779, 123.68)
@@ -353,7 +353,7 @@ def _load_network(layout: str, file: Path | None, deepest: str) -> "VGG | Distil
         raise BadLossNetwork(f"cannot read the weights of {layout}: {error}{hint}") from error
     for key, parameter in network.state_dict().items():
         if key not in weights:
-            raise BadLossNetwork(f"{file or layout} ends before {deepest}: it has no {key}")
+            raise TooShallow(f"{file or layout} ends before {deepest}: it has no {key}")
         if weights[key].shape != parameter.shape:
             found, wanted = tuple(weights[key].shape), tuple(parameter.shape)
             raise BadLossNetwork(f"{file or layout} is not {layout}: {key} is {found}, not {wanted}")

@@ -12,7 +12,7 @@ from pydantic import BaseModel, JsonValue
 from model_store.card import Draft, Measurement
 from trainer.data.squares import Photos
 from trainer.evaluation.super_resolution_study import Comparison
-from trainer.evaluation.tap_errors import Measured
+from trainer.evaluation.tap_errors import DEEP_CONTENT_TAP, DEEP_STYLE_TAPS, Measured
 from trainer.recipes import StyleRecipe, SuperResolutionRecipe
 from trainer.training.training import Training
 
@@ -82,13 +82,14 @@ def super_resolution_draft(
 
 
 def _style_measurements(measured: Measured, command: str) -> Iterator[Measurement]:
-    at = f" at {measured.style_taps}" if measured.is_deep else ""
+    network = measured.deep_network
+    at = f" at {', '.join(DEEP_STYLE_TAPS)} of {network}" if network else ""
     figures = {
         f"relative style error{at}, photos": measured.photos.style,
         f"relative style error{at}, stylised": measured.net.style,
     }
-    if measured.is_deep:
-        figures[f"relative content error at {measured.content_taps}, stylised"] = measured.net.content
+    if network:
+        figures[f"relative content error at {DEEP_CONTENT_TAP} of {network}, stylised"] = measured.net.content
     for name, value in figures.items():
         yield Measurement(name=name, value=round(value, 4), data=measured.data, command=command)
 

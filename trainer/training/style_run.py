@@ -11,8 +11,9 @@ from model_store.nets import TransformNet
 from trainer.data.batches import Batches
 from trainer.data.photos import load_picture, sha256_of
 from trainer.data.squares import Crops, Photos
-from trainer.evaluation.tap_errors import Measured, TapMeasure, load_deep_measure, mean_errors, named
-from trainer.objectives.loss_networks import LossNetwork, check_side, fingerprints, load_loss_network, parse_taps
+from trainer.evaluation.style_study import Study, study
+from trainer.evaluation.tap_errors import Measured, TapMeasure, load_deep_measure, mean_errors
+from trainer.objectives.loss_networks import LossNetwork, check_side, fingerprints, load_loss_network
 from trainer.objectives.style_objective import StyleLosses, StyleObjective, parts
 from trainer.recipes import StyleRecipe
 from trainer.training.drafts import Origin, style_draft
@@ -41,22 +42,34 @@ class StyleRun(NamedTuple):
         photos = _scaled(self.photos.held_out, self.recipe.size)
         if not len(photos):
             return None
-        device, sources = self.training.device, self.recipe.loss_networks
-        deep = load_deep_measure(sources, self.style_picture, device)
-        measure = deep or TapMeasure(
-            self.network,
-            self.style_picture,
-            parse_taps(self.recipe.style_taps, sources),
-            parse_taps(self.recipe.content_taps, sources),
-        )
+        device = self.training.device
+        deep = load_deep_measure(self.recipe.loss_networks, self.style_picture, device)
+        measure = deep or TapMeasure.of_training(self.recipe, self.network, self.style_picture)
         return Measured(
             photos=mean_errors(measure.errors_of(None, photos)),
             net=mean_errors(measure.errors_of(net, photos)),
             old=None if old is None else mean_errors(measure.errors_of(old.to(device), photos)),
-            style_taps=named(measure.style_taps),
-            content_taps=named(measure.content_taps),
-            is_deep=deep is not None,
+            deep_network=deep.style_taps[0].network if deep else None,
             data=f"{len(photos)} held-out photos, {self.recipe.size}×{self.recipe.size}",
+        )
+
+    def study(self, net: TransformNet, optimised: int, iterations: int) -> Study:
+        """Compares a net with optimisation on the photos held out, at the size that most of the steps see.
+
+        Args:
+            net: in evaluation mode.
+            optimised: for how many of the photos to optimise pictures.
+            iterations: of each optimisation.
+        """
+        return study(
+            net,
+            self.recipe,
+            self.network,
+            self.style_picture,
+            _scaled(self.photos.held_out, self.recipe.size),
+            optimised=optimised,
+            iterations=iterations,
+            deep=load_deep_measure(self.recipe.loss_networks, self.style_picture, self.training.device),
         )
 
     def draft(self, measured: Measured | None, origin: Origin) -> Draft:

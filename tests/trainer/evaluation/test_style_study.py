@@ -16,8 +16,8 @@ from model_store.store import Store
 from trainer.commands.evaluate_style import evaluate_style
 from trainer.data.photos import load_picture
 from trainer.errors import BadLossNetwork, BadOutput, BadRecipe
-from trainer.evaluation.style_study import Study, measure_style, seconds_of, study
-from trainer.objectives.loss_networks import LossNetwork, load_loss_network, parse_taps
+from trainer.evaluation.style_study import Study, seconds_of, study
+from trainer.objectives.loss_networks import LossNetwork, load_loss_network
 from trainer.recipes import StyleRecipe
 
 Evaluate = Callable[..., Result]
@@ -68,22 +68,6 @@ def crops() -> Tensor:
 
 def studied(net: TransformNet, recipe: StyleRecipe, network: LossNetwork, painting: Tensor, crops: Tensor) -> Study:
     return study(net.eval(), recipe, network, painting, crops, optimised=2, iterations=10)
-
-
-def test_style_errors_are_those_before_and_after_the_net(
-    recipe: StyleRecipe, network: LossNetwork, painting: Tensor, crops: Tensor
-) -> None:
-    taps = parse_taps(recipe.style_taps, recipe.loss_networks)
-    before, after = measure_style(Constant(painting), crops, painting, network, taps)
-    assert before > 0.1
-    assert after == pytest.approx(0, abs=1e-6)
-    assert measure_style(Identity().eval(), crops, painting, network, taps).after == pytest.approx(before)
-
-
-def test_style_errors_need_photos(recipe: StyleRecipe, network: LossNetwork, painting: Tensor, crops: Tensor) -> None:
-    taps = parse_taps(recipe.style_taps, recipe.loss_networks)
-    with pytest.raises(ValueError, match="no photos"):
-        measure_style(Identity(), crops[:0], painting, network, taps)
 
 
 def test_a_net_that_does_nothing_equals_iteration_0_from_content(
@@ -207,6 +191,36 @@ def test_the_objective_is_that_of_the_card_unless_options_say_otherwise(
     assert result.exit_code == 0, result.output
     report = (tmp_path / "report" / "report.md").read_text()
     assert "content 3 × (relu2_1, relu3_1), style 7 × (relu2_1)" in report
+
+
+def test_a_vgg16_that_no_tap_of_the_objective_is_on_measures_at_the_deep_taps(
+    publish: Callable[..., None], evaluate: Evaluate, vgg16_weights: Path
+) -> None:
+    publish(style_size=32, style_taps=["relu2_1"], content_taps=["relu2_1"])
+    result = evaluate("--loss-network", f"vgg16-caffe:{vgg16_weights}", "--json")
+    assert result.exit_code == 0, result.output
+    report = json.loads(result.stdout)
+    deep = report["tables"][-1]
+    assert deep["title"].endswith("at relu1_2, relu2_2, relu3_3, relu4_3, and content at relu2_2, of vgg16-caffe")
+    rows = {row["of"]: row for row in deep["rows"]}
+    assert {of: row["photos"] for of, row in rows.items()} == {
+        "the photos": 3,
+        "the net": 3,
+        "Gatys from noise": 2,
+        "Gatys from content": 2,
+        "the net, photos also optimised": 2,
+    }
+    assert rows["the photos"]["content error"] == pytest.approx(0, abs=1e-6)
+    scores = [row for row in report["scores"] if row["of"] == "the net"]
+    assert [row["photo"] for row in scores] == [0, 1, 2]
+    assert sum(row["style error"] for row in scores) / 3 == pytest.approx(rows["the net"]["style error"])
+    figures = {(figure["name"], figure["data"]): figure["value"] for figure in report["measurements"]}
+    taps = "relu1_2, relu2_2, relu3_3, relu4_3 of vgg16-caffe"
+    name = f"relative style error at {taps}, Gatys from noise after 2 iterations"
+    assert figures[name, "2 photos of photos, 32×32"] == pytest.approx(
+        rows["Gatys from noise"]["style error"], abs=1e-4
+    )
+    assert (f"relative style error at {taps}, stylised", "3 photos of photos, 32×32") in figures
 
 
 def test_a_card_that_cannot_be_used_is_said(publish: Callable[..., None], evaluate: Evaluate) -> None:
