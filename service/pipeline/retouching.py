@@ -21,9 +21,10 @@ def mix(painting: Tensor, photo: Tensor, strength: float, *, preserve_color: boo
     """Return a mix of a painting and its photo.
 
     Args:
-        painting: Pixels of the painting, as many as the photo has.
+        painting: Pixels of the painting, in the size of the photo.
         photo: Pixels of the photo that was painted.
-        strength: Share of the painting, 0 to 1; 0 gives exactly the photo, and 1 exactly the painting.
+        strength: Share of the painting, 0 to 1. 0 gives exactly the photo, and 1 the painting, exactly unless the
+            colours of the photo are preserved.
         preserve_color: Whether to take only the luma of the painting, and the colours of the photo.
     """
     if strength == 0:

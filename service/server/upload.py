@@ -20,7 +20,7 @@ class Upload(NamedTuple):
     data: bytes
     """Bytes of the picture as a file; they may be empty."""
     name: str | None
-    """Name of its file, as the client sent it; None without a form."""
+    """Name of its file, as the client sent it; None if it sent none."""
 
 
 async def read_uploads(request: Request, timeout_s: float, most: int) -> list[Upload]:
@@ -33,7 +33,7 @@ async def read_uploads(request: Request, timeout_s: float, most: int) -> list[Up
 
     Raises:
         UploadTimeout: The body took longer.
-        BadForm: The body says that it is multipart and cannot be read as that, or has too many fields.
+        BadForm: The body says that it is multipart and cannot be read as that, or has too many pictures or fields.
         BadOption: The form has a field of another name.
         BadPicture: The form has no file.
         UnsupportedFormat: The body is neither multipart nor an image.

@@ -16,7 +16,7 @@ _ENTRY = re.compile(r"([A-Za-z0-9_-]{1,32}):([0-9a-f]{64})(?::([1-9][0-9]{0,5}))
 
 
 class BadKeys(ImpastoError):
-    """The setting of the API keys cannot be read, or could not be read with a new key."""
+    """The setting of the API keys is not valid, or a name cannot be given to a key."""
 
 
 class Key(NamedTuple):
@@ -60,7 +60,7 @@ def parse(text: str) -> tuple[Key, ...]:
 
 
 def find(keys: Iterable[Key], given: str) -> Key | None:
-    """Return the known key that a client gave, or None; the time that takes does not tell which key it is."""
+    """Return the known key that a client gave, or None; the time taken does not reveal which key it is."""
     digest = _digest(given)
     found = None
     for key in keys:
