@@ -199,7 +199,9 @@ async def stylize_live(websocket: WebSocket) -> None:
         await _close(websocket, problem, connection_id)
     except Exception:
         _log.exception("live painting failed")
-        await _close(websocket, InternalError("something went wrong on our side; the server's log says more"), connection_id)
+        await _close(
+            websocket, InternalError("something went wrong on our side; the server's log says more"), connection_id
+        )
 
 
 async def _close(websocket: WebSocket, problem: Problem, connection_id: str) -> None:
