@@ -148,7 +148,7 @@ class _Tiles(NamedTuple):
     def add(self, values: Tensor, pixels: Tensor) -> None:
         """Add values to the pixels that the tiles read.
 
-        The squares that tiles read overlap, but their quarters at the same place do not. So each quarter is added apart.
+        The squares that tiles read overlap, but their quarters at the same place do not: each quarter is added apart.
         """
         for row, column in product((0, TILE), repeat=2):
             target = self.of(pixels[:, row:, column:], TILE)
