@@ -1,6 +1,6 @@
 """The commands that use models: `impasto serve`, `stylize`, `super-resolve`, `keys` and `doctor`.
 
-They parse, call and print; each is in a file here, or in a folder.
+The commands parse, call and print; each has a file or a folder here.
 """
 
 import typer
@@ -16,6 +16,6 @@ app.command("stylize")(stylize)
 app.command("super-resolve")(super_resolve)
 app.command("doctor")(doctor)
 
-keys = typer.Typer(help="API keys of a server.", no_args_is_help=True)
+keys = typer.Typer(help="Make API keys for a server.", no_args_is_help=True)
 keys.command("new")(new_key)
 app.add_typer(keys, name="keys")

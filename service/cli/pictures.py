@@ -1,4 +1,4 @@
-"""`impasto stylize` and `impasto super-resolve`."""
+"""The commands `impasto stylize` and `impasto super-resolve`."""
 
 import asyncio
 import sys
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from service.batch.batch import BatchRun
 
 _INTERRUPTED = 130
-"""The exit code after Ctrl-C."""
+"""Exit code after Ctrl-C."""
 DEFAULT_FORMAT: Format = PictureOptions.model_fields["format"].default
 
 
 def complete_style(incomplete: str) -> list[str]:
-    """The styles of the local store that go on so; of a blend, its last part."""
+    """Return the styles of the local store that complete what was typed; for a blend, complete its last part."""
     try:
         from model_store.settings import StoreSettings
     except ModuleNotFoundError:  # an installation of the client alone, which has no store
@@ -32,21 +32,31 @@ def complete_style(incomplete: str) -> list[str]:
 
 PicturesArgument = Annotated[
     list[str],
-    typer.Argument(metavar="PICTURES...", help="Files, folders with all below them, or globs as in 'photos/**/*.jpg'."),
+    typer.Argument(
+        metavar="PICTURES...", help="Files, folders with all files below them, or globs as in 'photos/**/*.jpg'."
+    ),
 ]
 OutputOption = Annotated[
     str,
     typer.Option(
-        "--output", "-o", help="A file, whose suffix chooses the format, or a folder, which keeps the tree of folders."
+        "--output",
+        "-o",
+        help="A file, whose suffix chooses the format, or a folder, in which the tree of folders is kept.",
     ),
 ]
-FormatOption = Annotated[Format, typer.Option(help="Of what is made in a folder; auto keeps each picture's.")]
-OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Make anew what is there already.")]
-ServerOption = Annotated[
-    str | None, typer.Option(metavar="URL", help="Have a server do it, instead of this machine's device.")
+FormatOption = Annotated[
+    Format, typer.Option(help="Format of the pictures in an output folder; auto keeps each one's.")
 ]
-ApiKeyOption = Annotated[str | None, typer.Option(envvar="IMPASTO_API_KEY", help="For a server that asks for one.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object a line: each picture, and a summary.")]
+OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Make pictures again whose output exists already.")]
+ServerOption = Annotated[
+    str | None, typer.Option(metavar="URL", help="Have a server make the pictures, instead of this machine.")
+]
+ApiKeyOption = Annotated[
+    str | None, typer.Option(envvar="IMPASTO_API_KEY", help="API key for the server, if it asks for one.")
+]
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="Print one JSON object a line: one for each picture, and a summary.")
+]
 
 
 @with_picture_options(StylizeOptions)
@@ -55,7 +65,9 @@ def stylize(
     output: OutputOption,
     style: Annotated[
         str,
-        typer.Option(help="As listed by impasto models ls, or a blend: a:0.7,b:0.3.", autocompletion=complete_style),
+        typer.Option(
+            help="A style that impasto models ls lists, or a blend: a:0.7,b:0.3.", autocompletion=complete_style
+        ),
     ],
     format: FormatOption = DEFAULT_FORMAT,  # noqa: A002
     *,
@@ -65,7 +77,7 @@ def stylize(
     json: JsonOption = False,
     options: MapOptions,
 ) -> None:
-    """Paint photos in a style. What is there already is skipped, so the same command goes on where one was stopped."""
+    """Paint photos in a style. Paintings that exist are skipped: after an interruption, run the same command again."""
     options["style"] = style
     _transform(pictures, output, format, options, overwrite=overwrite, server=server, api_key=api_key, as_json=json)
 
@@ -82,7 +94,7 @@ def super_resolve(
     json: JsonOption = False,
     options: MapOptions,
 ) -> None:
-    """Enlarge pictures. What is there already is skipped, so the same command goes on where one was stopped."""
+    """Enlarge pictures. Enlargements that exist are skipped: after an interruption, run the same command again."""
     _transform(pictures, output, format, options, overwrite=overwrite, server=server, api_key=api_key, as_json=json)
 
 
@@ -97,7 +109,7 @@ def _transform(
     api_key: str | None,
     as_json: bool,
 ) -> None:
-    """Makes all pictures; 1 is the exit code if some failed, and 130 if it was interrupted."""
+    """Make all pictures; end with exit code 1 if any failed, and with 130 after Ctrl-C."""
     from service.batch.batch import BatchRun
     from service.batch.reporters import JsonReporter, TextReporter
     from service.batch.work_list import list_work

@@ -1,4 +1,4 @@
-"""`impasto serve`."""
+"""The command `impasto serve`."""
 
 import os
 import signal
@@ -12,20 +12,21 @@ import typer
 from service.cli.large_pages import ask_for_large_pages
 
 _LONGEST_PAUSE_S = 30
-"""Seconds after which a worker that does not move is replaced; loading torch from a cold disk takes some."""
+"""Seconds after which a worker that does not respond is replaced; loading torch from a cold disk takes some."""
 
 
 def serve(
-    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for all.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535)] = 8000,
+    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for all addresses.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 for a free one.")] = 8000,
     workers: Annotated[
-        int | None, typer.Option(min=1, help="Processes that share the port and the device; else IMPASTO_WORKERS.")
+        int | None,
+        typer.Option(min=1, help="Processes that share the port and the device; IMPASTO_WORKERS if not given."),
     ] = None,
-    grace: Annotated[int, typer.Option(min=0, help="Seconds to finish what was accepted, on SIGTERM.")] = 30,
+    grace: Annotated[int, typer.Option(min=0, help="Seconds to finish accepted requests after SIGTERM.")] = 30,
 ) -> None:
     """Serve over HTTP; settings come from the environment (IMPASTO_…)."""
-    # First of all: what is process 1 of a container would else not hear of it while it imports torch. And uvicorn,
-    # once it has stopped on SIGTERM, raises it again: that is a clean end.
+    # Before anything else: without a handler, process 1 of a container ignores a SIGTERM that comes while it imports
+    # torch. And uvicorn, once it has stopped on SIGTERM, raises it again: this makes that exit code 0.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     ask_for_large_pages()
     import uvicorn
@@ -38,7 +39,7 @@ def serve(
 
     if workers is not None:
         os.environ["IMPASTO_WORKERS"] = str(workers)
-    # Made here for several workers, too: what is wrong with the settings is told once, before any of them starts.
+    # Made here for several workers, too: an error in the settings is reported once, before any worker starts.
     settings = Settings()
     app = create_app(settings)
     configure = partial(

@@ -1,1 +1,1 @@
-"""What all rooms of the service agree on: options of a picture, problems, events and request ids."""
+"""Types that every part of the service shares: options of a picture, problems, events and request ids."""

@@ -17,12 +17,12 @@ _LONGEST_TEXT = 800
 
 
 class Part(NamedTuple):
-    """One model of a blend."""
+    """One model of a blend, with its share."""
 
     label: str
     """The model's name, or `name@version`."""
     share: float
-    """The model's share in hundredths, above 0 and at most 1."""
+    """The model's share, a multiple of 0.01 above 0 and at most 1."""
 
 
 @dataclass(frozen=True)
@@ -34,17 +34,17 @@ class Blend:
 
     @classmethod
     def of(cls, label: str) -> Self:
-        """Return one model alone."""
+        """Return the blend that is one model alone."""
         return cls((Part(label, 1.0),))
 
     @classmethod
     def mix(cls, shares: Iterable[tuple[str, float]]) -> Self:
-        """Divide shares by their sum and round them to hundredths, which bounds how many different blends exist.
+        """Return the blend of these shares, divided by their sum and rounded to hundredths.
 
-        Parts whose share rounds to 0 are left out.
+        Parts whose share rounds to 0 are left out. Rounding bounds how many different blends exist.
 
         Args:
-            shares: up to 8 labels, each with a share that is finite and at least 0; not all are 0.
+            shares: Up to 8 labels, each with a share that is finite and at least 0; not all are 0.
 
         Raises:
             BadOption: There are more than eight parts, or their sum is 0 or infinite.
@@ -63,7 +63,7 @@ class Blend:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read `muse`, `muse@2` or `muse:0.7,great-wave@1:0.3`; whether the models exist is not looked at.
+        """Read `muse`, `muse@2` or `muse:0.7,great-wave@1:0.3`, without checking that the models exist.
 
         Raises:
             BadOption: The text is neither a label nor a blend; see also `mix`.

@@ -1,31 +1,31 @@
-"""Who is told what happens inside the service; `service.server.telemetry.metrics` counts it."""
+"""The interface by which the service reports events; `service.server.telemetry.metrics` counts them."""
 
 from model_store.card import Task
 
 
 class Observer:
-    """Is told, and does nothing about it.
+    """A receiver of events that ignores all of them; a subclass overrides the methods that it needs.
 
-    Its methods are called on any thread, between two batches too: they must be quick, and must not raise.
+    The methods are called on any thread, also between two batches: they must be quick and must not raise.
     """
 
     def request_shed(self, reason: str) -> None:
-        """A request was refused for want of room; the reason is one of a few words."""
+        """Note that a request was refused for lack of room; the reason is one of a few fixed words."""
 
     def model_loaded(self, task: Task, label: str, seconds: float) -> None:
-        """A net came to the device."""
+        """Note that a net was loaded onto the device, which took so many seconds."""
 
     def models_kept(self, number: int, size: int) -> None:
-        """So many nets are on the device now; their size is in bytes."""
+        """Note how many nets are on the device now, and the size of all of them in bytes."""
 
     def picture_queued(self) -> None:
-        """A picture waits for the device."""
+        """Note that a picture began to wait for the device."""
 
     def picture_dequeued(self, seconds: float) -> None:
-        """It waits no more, whether its turn came or it was given up."""
+        """Note that a picture stopped waiting after so many seconds, because its turn came or it was given up."""
 
     def batch_computed(self, pictures: int, pixels: int) -> None:
-        """A batch of so many pictures came out of the device, with so many pixels in all."""
+        """Note that the device computed a batch of so many pictures, with so many output pixels in all."""
 
     def device_lost(self) -> None:
-        """The device failed."""
+        """Note that the device failed and cannot be used again."""

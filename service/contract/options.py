@@ -1,4 +1,4 @@
-"""What can be asked for with a picture: the options of the HTTP API, the SDK, the command line and the playground.
+"""The options of a picture, for the HTTP API, the SDK, the command line and the playground alike.
 
 Each option, its default and its range are written here once. Nothing heavy is imported, because the SDK needs this
 file without torch.
@@ -14,12 +14,12 @@ from service.contract.blend import Blend
 from service.contract.problems import BadOption
 
 Format = Literal["jpeg", "png", "webp", "avif"]
-"""The formats in which pictures are answered."""
+"""Formats in which pictures are answered."""
 RequestedFormat = Literal["auto", Format]
-"""`auto` is the format of the upload, or the one that stands for it where that is not written."""
+"""A format, or `auto`: the format of the upload where it can be written, otherwise a substitute for it."""
 
 _HALVED_FACTOR = 2
-"""The factor that is made by a net for twice as much, whose result is then halved."""
+"""Factor that has no net of its own: a net for twice the factor enlarges, and its result is halved."""
 
 
 class PictureOptions(BaseModel):
@@ -30,19 +30,19 @@ class PictureOptions(BaseModel):
 
     format: RequestedFormat = Field(
         default="auto",
-        description="Format of the answer. `auto` is what the header `Accept` prefers; where that is open, the "
-        "upload's, with PNG for TIFF and GIF, and JPEG for HEIC.",
+        description="Format of the answer. `auto` is the format that the header `Accept` prefers; where it prefers "
+        "none, the upload's, with PNG for TIFF and GIF, and JPEG for HEIC.",
     )
     quality: int = Field(default=90, ge=1, le=100, description="Quality of JPEG, WebP and AVIF.")
     keep_metadata: bool = Field(
         default=False,
-        description="Keep all of the upload's EXIF and its XMP. Otherwise the answer has the EXIF without the place, "
-        "the maker's notes and serial numbers. In both cases it is upright, and has no thumbnail.",
+        description="Keep all of the upload's EXIF and its XMP. Otherwise the answer has the EXIF without the "
+        "location, the maker's notes and serial numbers. In both cases the answer is upright and has no thumbnail.",
     )
 
     @property
     def blend(self) -> Blend:
-        """The model, or the blend of models, that makes the picture."""
+        """Return the model, or the blend of models, that makes the picture."""
         raise NotImplementedError
 
 
@@ -56,22 +56,25 @@ class StylizeOptions(PictureOptions):
         "`muse:0.7,great-wave:0.3`. Shares are divided by their sum and rounded to hundredths.",
     )
     strength: float = Field(
-        default=1.0, ge=0, le=1, description="From 0, the photo itself, to 1, all paint; between, a mix of both."
+        default=1.0,
+        ge=0,
+        le=1,
+        description="0 gives the photo itself, 1 the painting, and values between a mix of both.",
     )
     preserve_color: bool = Field(
         default=False,
-        description="Keep the colours of the photo, and take only light and dark from the paint.",
+        description="Keep the colours of the photo, and take only light and dark from the painting.",
     )
     size: int | None = Field(
         default=None,
         ge=SMALLEST_SIDE,
-        description="Pixels of the longest side to which the photo is resized before it is painted, and which the "
-        "answer has. Strokes have one size in pixels, so a smaller picture has larger ones.",
+        description="Longest side in pixels to which the photo is resized before it is painted; the answer has that "
+        "size. Strokes have one size in pixels, so a smaller picture has larger strokes.",
     )
 
     @property
     def blend(self) -> Blend:
-        """The style."""
+        """Return the style, or the blend of styles."""
         return self.style
 
     def resized(self, width: int, height: int) -> tuple[int, int]:
@@ -98,17 +101,18 @@ class SuperResolveOptions(PictureOptions):
         ge=0,
         le=1,
         description="From 1, true to the upload, to 0, sharp with made-up detail: the share of the net `xFACTOR-pixel` "
-        "in its blend with `xFACTOR-feature`, for which there must be a model; rounded to hundredths.",
+        "in its blend with `xFACTOR-feature`, rounded to hundredths. Below 1, there must be a model "
+        "`xFACTOR-feature`.",
     )
     blurred: bool = Field(
         default=False,
-        description="The upload is soft because it was blurred before it was shrunk, as photos of many cameras are; "
-        "there must be a model for it.",
+        description="Treat the upload as soft because it was blurred before it was shrunk, as photos of many cameras "
+        "are. There must be a model for such uploads.",
     )
     self_ensemble: bool = Field(
         default=False,
-        description="Take the mean over the upload's eight turns and mirrorings: about 0.2 dB better, and eight times "
-        "the work.",
+        description="Take the mean over the upload's eight rotations and mirror images: about 0.2 dB better, for eight "
+        "times the work.",
     )
     match_histogram: bool = Field(
         default=False,
@@ -123,7 +127,7 @@ class SuperResolveOptions(PictureOptions):
 
     @property
     def blend(self) -> Blend:
-        """The net for the factor, or the blend of the two between which the fidelity lies."""
+        """Return the net for the factor, or the blend of the two nets between which the fidelity lies."""
         factor = 2 * self.factor if self.factor == _HALVED_FACTOR else self.factor
         if self.blurred:
             return Blend.of(super_resolution_name(factor, "pixel-blurred"))

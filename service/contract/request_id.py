@@ -1,6 +1,6 @@
-"""The id of the request that is being served, for the log and whatever is computed on its behalf."""
+"""The id of the request that is being served, which log records and work on other threads can read."""
 
 from contextvars import ContextVar
 
 current: ContextVar[str] = ContextVar("request_id", default="")
-"""The id of the request that is being served, or of those of a batch, with commas; empty outside of requests."""
+"""Id of the request that is being served, or the ids of a batch's requests with commas; empty outside requests."""

@@ -1,4 +1,4 @@
-"""Values that are made once and shared, and forgotten when they take too much room."""
+"""A cache whose values are made once, shared by threads, and dropped when they take too much room."""
 
 import math
 import threading
@@ -12,16 +12,16 @@ _Value = TypeVar("_Value")
 
 
 class Cache(Generic[_Key, _Value]):
-    """Makes each value once, however many threads ask for it at the same time; drops the least recently used.
+    """A cache that makes each value once, however many threads ask for it, and drops the least recently used.
 
-    The value used last is kept however large it is, because to make it again for each use would be worse.
+    The value used last is kept however large it is, because making it again for each use would be worse.
 
     Args:
-        make: makes a value from its key; where it raises, all who wait get the error, and who asks later tries again.
-            It may ask for values of other keys.
-        size: of a value.
-        limit: of the sizes of all values that are kept.
-        tell: is told the number and the size of all values that are kept, when that changes.
+        make: Function that makes a value from its key. If it raises, all callers that wait for the value get the
+            error, and a later call tries again. It may ask the cache for the values of other keys.
+        size: Function that returns the size of a value, in any unit.
+        limit: Largest sum of the sizes of all values that are kept, in the same unit.
+        tell: Function that is told the number and the total size of the kept values whenever these change.
     """
 
     def __init__(
@@ -37,13 +37,13 @@ class Cache(Generic[_Key, _Value]):
         self._tell = tell
         self._lock = threading.Lock()
         self._futures: OrderedDict[_Key, Future[_Value]] = OrderedDict()
-        """Least recently used first; done only with a value."""
+        """Futures of the values, the least recently used first; one that is done has a value, never an error."""
 
     def get(self, key: _Key) -> _Value:
-        """The value of a key; blocks while it is made.
+        """Return the value of a key, and block while it is being made.
 
         Raises:
-            Exception: whatever making it raises.
+            Exception: The value could not be made; the error is the one that `make` raised.
         """
         with self._lock:
             is_first = key not in self._futures
@@ -59,17 +59,17 @@ class Cache(Generic[_Key, _Value]):
             else:
                 with self._lock:
                     future.set_result(value)
-                    self._futures.move_to_end(key)  # others were used while it was made
+                    self._futures.move_to_end(key)  # other values were used while this one was made
                 self.shrink(self._limit)
         return future.result()
 
     def kept(self) -> list[_Key]:
-        """The keys of the values that are kept, the least recently used first."""
+        """Return the keys of the values that are kept, the least recently used first."""
         with self._lock:
             return [key for key, future in self._futures.items() if future.done()]
 
     def shrink(self, limit: float) -> None:
-        """Drops the least recently used values until the others' sizes are within a limit, or one is left."""
+        """Drop the least recently used values until the sum of the other sizes is within a limit, or one is left."""
         with self._lock:
             sizes = {key: self._size(future.result()) for key, future in self._futures.items() if future.done()}
             excess = sum(sizes.values()) - limit

@@ -1,4 +1,4 @@
-"""The nets in use: loaded from the store on first use, blended, kept up to date, and dropped for want of memory."""
+"""The nets in use: loaded from the store on first use, blended, kept up to date, and dropped to free memory."""
 
 import asyncio
 import logging
@@ -27,41 +27,44 @@ _log = logging.getLogger(__name__)
 
 _Key = tuple[Task, str, int]
 _Shares = tuple[tuple[_Key, float], ...]
-"""A net alone, or a blend: the largest share first."""
+"""The models of a net with their shares, the largest first: one model alone, or several for a blend."""
 
 _MOST_PART_BYTES = 64 * 1024**2
+"""Largest number of bytes of the weights that are kept on the CPU as parts of blends."""
 _MOST_FOLLOWING_BLENDS = 8
+"""Largest number of blends that are made again when a new version takes over, those used last."""
 
 
 class Loaded(NamedTuple):
     """A net on the device, ready for use."""
 
     label: str
-    """As in `muse@1`, or `muse@1:0.7,great-wave@1:0.3` of a blend."""
+    """Name and version as in `muse@1`, or `muse@1:0.7,great-wave@1:0.3` for a blend."""
     digest: str
-    """Differs where the weights do."""
+    """Text that differs between nets whose weights differ."""
     net: TransformNet
-    """In the form that `prepare` gave it."""
+    """The net in the form that `prepare` gave it."""
     self_ensemble: SelfEnsemble
-    """Of the same net."""
+    """The self-ensemble of the same net."""
 
 
 class Models:
-    """Keeps the nets that were used last on the device, those of models and those of blends alike.
+    """The nets that were used last, of models and of blends alike, which are kept on the device.
 
     A name stands for the version that was the newest when it was first asked for, until `refresh` finds a newer one. A
-    version that was removed from the store goes on while it is loaded; then its name stands for the newest that is
-    left.
+    version that is removed from the store stays in use while it is loaded; then its name stands for the newest version
+    that is left.
 
-    A prepared net may be of no use for interpolation, and to keep the weights it came from would double all. So blends
-    are made of parts that are read from the store anew; a few of these stay on the CPU, for other shares of the same.
+    A prepared net may be useless for interpolation, and keeping the weights that it came from would double the memory.
+    So the parts of a blend are read from the store again; a few of them stay on the CPU, for blends with other shares.
 
     Args:
-        store: where they come from.
-        device: where they go.
-        most_bytes: of the weights of all nets that are kept; a request holds on to its net as long as it runs.
-        prepare: makes of a net, on the device and as it was trained, the one to run; may change and return the same.
-        observer: is told of each net that is loaded.
+        store: Store that the models are read from.
+        device: Device that the nets run on.
+        most_bytes: Bytes of the weights of all nets that are kept. A net that is dropped while a request uses it stays
+            in memory until that request ends.
+        prepare: Function that makes of a trained net on the device the net to run; it may change and return the same.
+        observer: Receiver of events, which is told of each net that is loaded.
     """
 
     def __init__(
@@ -78,29 +81,29 @@ class Models:
         self._prepare = prepare
         self._observer = observer or Observer()
         self._served: dict[tuple[Task, str], int] = {}
-        """The version that a name stands for."""
+        """Version that each name stands for."""
         self._nets: Cache[_Shares, Loaded] = Cache(
             self._make, lambda loaded: _bytes_of(loaded.net), most_bytes, self._observer.models_kept
         )
         self._parts: Cache[_Key, Model] = Cache(self._open, lambda model: _bytes_of(model.net), _MOST_PART_BYTES)
         self._failing: set[_Shares] = set()
-        """What could not be made the last time, which is in the log."""
+        """Nets that could not be made the last time, and whose error is in the log."""
         self._store_fails = False
 
     def get(self, task: Task, blend: Blend) -> Loaded:
-        """Return the net of a model or a blend; block while it is made.
+        """Return the net of a model or a blend, and block while it is being made.
 
-        Equal blends are one object, however they are written, and so are the names of one model.
+        Equal blends give the same object, however they are written, and so do all names of one model.
 
         Args:
-            task: What the net is for.
-            blend: The models, and their shares.
+            task: Task of the models.
+            blend: The models with their shares.
 
         Raises:
             BadOption: The models cannot be blended.
-            UnknownModel: a part of it is not there.
-            DamagedWeights: it is, but it cannot be used.
-            Unavailable: there is not enough memory on the device, or the store cannot be reached.
+            UnknownModel: A model of the blend is not in the store.
+            DamagedWeights: A model of the blend is in the store, but its files cannot be used.
+            Unavailable: There is not enough memory on the device, or the store cannot be reached.
         """
         try:
             return self._get(task, blend.parts)
@@ -116,12 +119,12 @@ class Models:
         return await asyncio.to_thread(self.get, options.task, options.blend)
 
     def refresh(self) -> None:
-        """Looks once for new versions of the names in use.
+        """Look once for new versions of the names in use.
 
-        One is loaded first, and so are the blends of it that were used last; only then the name stands for it. Requests
-        never wait for that, and those that run keep the net they have. Where a new version cannot be used, or the store
-        cannot be read, all goes on as it is, the log says why, once, and the next look tries again. Blends that a new
-        version is too different for are refused from then on.
+        A new version is loaded first, and so are the blends with it that were used last; only then the name stands for
+        it. Requests never wait for that, and running requests keep their nets. If a new version cannot be used, or the
+        store cannot be read, the old versions stay in use, the log says why, once, and the next call tries again.
+        Blends that the new version does not fit are refused from then on.
         """
         try:
             found = {(*name, served): self._store.versions(*name) for name, served in list(self._served.items())}
@@ -137,15 +140,15 @@ class Models:
                     break
 
     def served_version(self, task: Task, name: str) -> int | None:
-        """The version that a name stands for; None before it was asked for."""
+        """Return the version that a name stands for, or None if the name was never asked for."""
         return self._served.get((task, name))
 
     def is_loaded(self, task: Task, name: str, version: int) -> bool:
-        """Whether a net is on the device by itself, not only in blends."""
+        """Tell whether the net of one version is on the device by itself, not only as a part of blends."""
         return _alone((task, name, version)) in self._nets.kept()
 
     def shrink(self) -> None:
-        """Drops all nets but the one used last; for when the device has no memory left."""
+        """Drop all nets but the one used last, because the device has no memory left."""
         self._nets.shrink(0)
 
     def _get(self, task: Task, parts: Sequence[Part]) -> Loaded:
@@ -155,7 +158,7 @@ class Models:
         except UnknownModel:
             if self._resolve(task, parts) == shares:
                 raise
-            return self._get(task, parts)  # a version that a name stood for was removed, and `_open` forgot it
+            return self._get(task, parts)  # the version of a name was removed from the store, and `_open` forgot it
         names = {part.label for part in parts}
         for (_, name, version), _ in shares:
             if name in names:
@@ -172,34 +175,34 @@ class Models:
         try:
             name, version = parse_label(label)
         except BadLabel as error:
-            raise UnknownModel(_say_what_there_is(task, label, self._store.names(task))) from error
+            raise UnknownModel(_unknown_model_detail(task, label, self._store.names(task))) from error
         if version is None:
             version = self._served.get((task, name))
         if version is None:
             versions = self._store.versions(task, name)
             if not versions:
-                raise UnknownModel(_say_what_there_is(task, label, self._store.names(task)))
+                raise UnknownModel(_unknown_model_detail(task, label, self._store.names(task)))
             version = versions[-1]
         return task, name, version
 
     def _take_over(self, old: _Key, version: int) -> bool:
-        """Makes a name stand for a new version, once that and blends of it are loaded; says whether it does."""
+        """Let a name stand for a new version once that and its blends are loaded; return whether it does."""
         task, name, _ = old
         new = (task, name, version)
         try:
             self._nets.get(_alone(new))
-        except Exception:  # `_make` has told the log
+        except Exception:  # `_make` has logged it
             return False
         blends_of_old = [shares for shares in self._nets.kept() if len(shares) > 1 and old in dict(shares)]
         for shares in blends_of_old[-_MOST_FOLLOWING_BLENDS:]:
-            with suppress(Exception):  # likewise, and so will be told who asks for it
+            with suppress(Exception):  # the next request for this blend gets the error
                 self._nets.get(_ordered([(new if key == old else key, share) for key, share in shares]))
         self._served[task, name] = version
         _log.info("%s/%s is %s@%d from now on", task, name, name, version)
         return True
 
     def _make(self, shares: _Shares) -> Loaded:
-        """Reads or blends a net, and makes it ready on the device."""
+        """Read or blend a net, and make it ready on the device."""
         started = time.perf_counter()
         label = f"{shares[0][0][0]}/{_label_of(shares)}"
         try:
@@ -240,7 +243,7 @@ class Models:
         except ModelNotFound as error:
             if self._served.get((task, name)) == version:
                 del self._served[task, name]
-            raise UnknownModel(_say_what_there_is(task, f"{name}@{version}", error.known)) from error
+            raise UnknownModel(_unknown_model_detail(task, f"{name}@{version}", error.known)) from error
         except (DamagedModel, UnknownArchitecture) as error:
             raise DamagedWeights(str(error)) from error
 
@@ -266,7 +269,7 @@ def _bytes_of(net: TransformNet) -> int:
     return sum(tensor.nbytes for tensor in (*net.parameters(), *net.buffers()))
 
 
-def _say_what_there_is(task: Task, label: str, known: Sequence[str]) -> str:
+def _unknown_model_detail(task: Task, label: str, known: Sequence[str]) -> str:
     if task == "stylize":
         return f"there is no style {label!r}{did_you_mean(label, known)}; known: {', '.join(known) or 'none'}"
     kind = kind_of(label)

@@ -1,4 +1,4 @@
-"""Models are loaded ahead of requests: some at the start, and later new versions of those in use."""
+"""Upkeep of the loaded models: some are loaded ahead of requests, and new versions are taken up."""
 
 import logging
 import threading
@@ -15,12 +15,13 @@ _log = logging.getLogger(__name__)
 
 
 class Upkeep:
-    """A thread that loads models, and then looks for new versions again and again.
+    """A thread that first loads models, and then looks for new versions at regular intervals.
 
     Args:
-        models: where to load them.
-        preload: tasks and labels of what to load first; what fails is logged and left to the requests for it.
-        interval: seconds between two looks at the store; 0 for none.
+        models: The models to load and refresh.
+        preload: Tasks and labels of the models to load first. A failure is logged, and a request for the model tries
+            again.
+        interval: Seconds between two looks at the store; 0 for no looks.
     """
 
     def __init__(self, models: Models, preload: Sequence[tuple[Task, str]], interval: float) -> None:
@@ -29,12 +30,12 @@ class Upkeep:
         self._interval = interval
         self._closing = threading.Event()
         self.is_ready = not preload
-        """Whether everything that was to be loaded first has been."""
+        """True once all models to preload have been loaded or have failed."""
         self._thread = threading.Thread(target=self._run, name="upkeep", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
-        """Returns when the thread has ended, which is after the model that it is loading."""
+        """Stop the thread and wait for its end; a model that it is loading is loaded to the end."""
         self._closing.set()
         self._thread.join()
 
@@ -52,13 +53,13 @@ class Upkeep:
 
 
 def parse_preload(text: str, store: Store) -> list[tuple[Task, str]]:
-    """Reads `muse,candy`, `stylize/muse@2,super-resolve/x4-pixel` or `all`.
+    """Read the setting of the models to preload: `muse,candy`, `stylize/muse@2,super-resolve/x4-pixel` or `all`.
 
     Returns:
-        Tasks and labels of models that are there; where no task is written, of each task that has one.
+        Tasks and labels of models in the store; an entry without a task stands for its name in every task.
 
     Raises:
-        ImpastoError: one is not there, or the store cannot be read.
+        ImpastoError: An entry names no model in the store, or the store cannot be read.
     """
     entries = [entry.strip() for entry in text.split(",") if entry.strip()]
     try:

@@ -1,1 +1,1 @@
-"""One picture's way from the bytes of an upload to the bytes of an answer."""
+"""The pipeline that makes the bytes of an answer from the bytes of an upload."""

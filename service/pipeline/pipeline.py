@@ -1,4 +1,4 @@
-"""One picture's way: its header is inspected, its plan is admitted by whoever asked, and then it is made."""
+"""The pipeline of one picture: inspect its header, have the caller admit its plan, and make it."""
 
 import asyncio
 import time
@@ -24,13 +24,13 @@ _Result = TypeVar("_Result")
 
 
 class Pipeline:
-    """The work on pictures, between the bytes of an upload and the bytes of an answer.
+    """The steps that make the bytes of an answer from the bytes of an upload.
 
     Args:
-        engine: What computes.
-        codec_threads: Threads that decode and encode.
-        max_pixels: Pixels that an upload may have, and what a net makes of it.
-        net_bytes: Bytes of memory that nets may compute in; None where that is not limited.
+        engine: Engine that computes the nets.
+        codec_threads: Number of threads that decode and encode.
+        max_pixels: Largest number of pixels of an upload, and of what a net makes of it.
+        net_bytes: Bytes of memory that nets may compute in; None for no limit.
     """
 
     def __init__(self, engine: Engine, codec_threads: int, max_pixels: int, net_bytes: int | None = None) -> None:
@@ -43,15 +43,15 @@ class Pipeline:
         """Read the header of an upload, and decide what is to be made of it and what that costs.
 
         Args:
-            upload: A file in one of the formats that the codec reads.
-            options: What is asked for.
+            upload: Bytes of a picture, in one of the formats that the codec reads.
+            options: Options of the picture.
             model: The net that the options name; see `Models.resolve`.
 
         Raises:
             Problem: The upload is no picture, or the picture cannot be made; see `service.contract.problems`.
         """
         started = time.perf_counter()
-        # Not on the codec's threads, where it would wait for pictures: a request that is refused should know at once.
+        # Not on the codec's threads, where it would wait for other pictures: a refusal should come at once.
         header = await asyncio.to_thread(codec.read_header, upload, self._max_pixels)
         plan = plan_picture(header, options, model, time.perf_counter() - started)
         check_size(plan, self._max_pixels)
@@ -63,7 +63,7 @@ class Pipeline:
         """Decode, compute and encode one picture.
 
         Args:
-            plan: What `inspect` returned; can be used once only.
+            plan: Plan that `inspect` returned; it can be made only once.
 
         Raises:
             Problem: The picture is broken, or it could not be computed; see `service.contract.problems`.
@@ -100,7 +100,7 @@ class Pipeline:
         )
 
     def close(self) -> None:
-        """Stop the codec's threads, once they have done what they began."""
+        """Stop the codec's threads once they have finished what they began."""
         self._threads.shutdown()
 
     async def _in_thread(self, work: Callable[[*_Arguments], _Result], *args: *_Arguments) -> _Result:
@@ -110,9 +110,10 @@ class Pipeline:
 
 
 def _decode(plan: Plan) -> tuple[codec.DecodedPicture, Tensor]:
-    """Return the upload, and the pixels that the net is to see.
+    """Return the decoded upload, and the pixels that the net sees.
 
-    Styles are made for sRGB. Enlarging is done in the colours of the upload, so that none of them is lost.
+    A photo is painted in sRGB, for which styles are trained. An upload is enlarged in its own colour space, so that no
+    colour is lost.
     """
     photo = codec.decode(plan.header, (plan.width, plan.height), keep_metadata=plan.options.keep_metadata)
     seen = photo.pixels if photo.alpha is None else alpha.as_seen(photo.pixels, photo.alpha)
@@ -120,7 +121,7 @@ def _decode(plan: Plan) -> tuple[codec.DecodedPicture, Tensor]:
 
 
 def _encode(output: Tensor, photo: codec.DecodedPicture, plan: Plan) -> bytes:
-    """Return the bytes of the answer, made of the output of the net."""
+    """Return the bytes of the answer, made from the output of the net."""
     options, mask = plan.options, photo.alpha
     if isinstance(options, StylizeOptions):
         painting = colour.from_srgb(output, photo.profile)

@@ -1,4 +1,4 @@
-"""What is to be made of an upload, and what that costs; known before anything is decoded."""
+"""The plan of a picture: what is made of an upload and what that costs, known before anything is decoded."""
 
 from typing import NamedTuple
 
@@ -12,7 +12,7 @@ from service.models.loaded import Loaded
 
 
 class Plan(NamedTuple):
-    """One picture that is to be made."""
+    """The plan of one picture that is to be made."""
 
     header: codec.Header
     options: Options
@@ -21,29 +21,36 @@ class Plan(NamedTuple):
     net: TransformNet
     """The net that computes the picture, on the device."""
     width: int
-    """Width that the net sees, in pixels as stored: EXIF may exchange it with the height."""
+    """Width in pixels of what the net sees, as stored: EXIF may say that the picture is turned by 90°."""
     height: int
-    """Height that the net sees, in pixels as stored."""
+    """Height in pixels of what the net sees, as stored."""
     factor: int
-    """Factor of enlargement of the answer, of which the net's may be a multiple; 1 for a painting."""
+    """Factor of enlargement of the answer, 1 for a painting; the net's factor may be a multiple of it."""
     format: Format
     """Format of the answer."""
     inspect_seconds: float
-    """Time that was spent on the header."""
+    """Seconds that were spent on reading the header."""
 
     @property
     def needs_net(self) -> bool:
-        """Whether anything is computed: a painting of strength 0 is the photo itself."""
+        """Tell whether a net has to compute anything: a painting of strength 0 is the photo itself."""
         return not (isinstance(self.options, StylizeOptions) and self.options.strength == 0)
 
     @property
     def pixels(self) -> int:
-        """The pixels of the upload and of what the net makes, together."""
+        """Return the number of pixels of the upload and of what the net makes, together."""
         return self.header.width * self.header.height + self.width * self.height * self.net.factor**2
 
 
 def plan_picture(header: codec.Header, options: Options, model: Loaded, inspect_seconds: float) -> Plan:
-    """Decide what is to be made of an upload with this header."""
+    """Return the plan for an upload.
+
+    Args:
+        header: Header of the upload.
+        options: Options of the picture.
+        model: The net that the options name.
+        inspect_seconds: Seconds that were spent on reading the header.
+    """
     answered_as = header.format if options.format == "auto" else options.format
     if isinstance(options, StylizeOptions):
         width, height = options.resized(header.width, header.height)
@@ -55,15 +62,15 @@ def plan_picture(header: codec.Header, options: Options, model: Loaded, inspect_
 
 
 def check_size(plan: Plan, max_pixels: int) -> None:
-    """Make sure that the net can take the picture, that the answer is not too large, and that its format holds it.
+    """Check that the net can take the picture, that the answer is not too large, and that its format can hold it.
 
     Args:
-        plan: The picture.
-        max_pixels: Pixels that the net may make.
+        plan: Plan of the picture.
+        max_pixels: Largest number of pixels that the net may make.
 
     Raises:
-        BadPicture: A side is shorter than every net needs.
-        TooLarge: The answer would be.
+        BadPicture: A side is shorter than the nets need.
+        TooLarge: The answer would have too many pixels, or a longer side than its format can hold.
     """
     width, height = plan.width, plan.height
     if min(height, width) < SMALLEST_SIDE:
@@ -77,14 +84,14 @@ def check_size(plan: Plan, max_pixels: int) -> None:
 
 
 def check_memory(plan: Plan, net_bytes: int) -> None:
-    """Make sure that the picture can be computed in the memory that there is.
+    """Check that the picture can be computed in the memory that nets may use.
 
     Args:
-        plan: The picture.
+        plan: Plan of the picture.
         net_bytes: Bytes of memory that nets may compute in.
 
     Raises:
-        TooLarge: It would need more.
+        TooLarge: The picture would need more memory.
     """
     most = net_bytes // bytes_per_pixel(plan.net)
     if plan.width * plan.height > most:

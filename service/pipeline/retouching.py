@@ -1,8 +1,8 @@
-"""What is done to the output of a net before it is written: a painting mixed with its photo, an enlargement finished.
+"""Retouching of the output of a net: a painting is mixed with its photo, and an enlargement gets its size and colours.
 
-All of it works on colours as they are stored, which follow the eye: at a strength of 0.5 a picture looks half painted,
-and halving undoes what enlarging was trained to undo. In linear light, dark strokes would go long before light ones.
-Pixels are uint8 RGB, `(H, W, 3)`, in one profile.
+All of it works on colours as they are stored, which follow the eye: at a strength of 0.5 a picture looks half painted.
+In linear light, dark strokes would vanish long before light ones. Enlargements are shrunk in stored colours, too,
+because so are the pictures that the nets are trained on. Pixels are uint8 RGB, `(H, W, 3)`, in one colour profile.
 """
 
 import numpy as np
@@ -14,17 +14,17 @@ from model_store.nets import histogram
 from model_store.nets.luma import luma
 
 _ROWS_AT_ONCE = 128
-"""Of a picture, which in float needs many times the memory."""
+"""Rows of a picture that are mixed at once, because pixels need many times the memory as floats."""
 
 
 def mix(painting: Tensor, photo: Tensor, strength: float, *, preserve_color: bool = False) -> Tensor:
-    """A painting over its photo.
+    """Return a mix of a painting and its photo.
 
     Args:
-        painting: of the size of the photo.
-        photo: what was painted.
-        strength: 0 for the photo, 1 for the painting, each exactly.
-        preserve_color: whether the painting gives its luma only.
+        painting: Pixels of the painting, as many as the photo has.
+        photo: Pixels of the photo that was painted.
+        strength: Share of the painting, 0 to 1; 0 gives exactly the photo, and 1 exactly the painting.
+        preserve_color: Whether to take only the luma of the painting, and the colours of the photo.
     """
     if strength == 0:
         return photo
@@ -35,13 +35,14 @@ def mix(painting: Tensor, photo: Tensor, strength: float, *, preserve_color: boo
 
 
 def finish(enlargement: Tensor, factor: int, upload: Tensor, *, match_histogram: bool = False) -> Tensor:
-    """An enlargement in the size that was asked for.
+    """Return an enlargement in the size, and with the colours, that were asked for.
 
     Args:
-        enlargement: of the upload, by the factor or a multiple of it.
-        factor: that was asked for; what is larger is shrunk (bicubic, antialiased), as pictures are to train the nets.
-        upload: what was enlarged.
-        match_histogram: whether to give the result the distribution of colours of the upload.
+        enlargement: Pixels of the upload enlarged by the factor or a multiple of it.
+        factor: Factor that was asked for. An enlargement by more is shrunk (bicubic, antialiased), as pictures are
+            shrunk to train the nets.
+        upload: Pixels that were enlarged.
+        match_histogram: Whether to give the result the distribution of colours of the upload.
     """
     height, width, _ = upload.shape
     size = (width * factor, height * factor)
@@ -59,7 +60,7 @@ def _mix(painting: Tensor, photo: Tensor, strength: float, *, preserve_color: bo
 
 
 def _with_luma(photo: Tensor, new_luma: Tensor) -> Tensor:
-    """The chroma of a photo beside another luma; weaker where they do not fit together, which keeps luma and hue."""
+    """Return a photo with another luma; where its chroma does not fit, it is weakened, which keeps luma and hue."""
     chroma = photo - luma(photo)
     room_above = (1 - new_luma) / chroma.amax(1, keepdim=True).clamp_min(1e-6)
     room_below = new_luma / (-chroma.amin(1, keepdim=True)).clamp_min(1e-6)

@@ -1,4 +1,4 @@
-"""All that makes pictures on one device: its models, its engine, and the pipeline around them."""
+"""The runtime of one device: the models, the engine and the pipeline that make pictures on it."""
 
 from functools import partial
 
@@ -16,14 +16,14 @@ from service.pipeline.settings import ComputeSettings
 
 
 class Runtime:
-    """Models, engine and pipeline of one device, in the sizes that fit it.
+    """The models, the engine and the pipeline of one device, in sizes that fit it.
 
     Args:
-        store: Where nets come from.
-        device: Where they compute.
-        settings: What the user decides; the rest follows from the device.
+        store: Store that models are loaded from.
+        device: Device that computes.
+        settings: Settings of computing; whatever they leave open follows from the device.
         processes: Number of processes that share the device.
-        observer: Is told what happens.
+        observer: Receiver of events.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""The settings of computing, which the server and the command line have in common."""
+"""The settings of computing, which the server and the command line share."""
 
 from typing import Literal
 
@@ -9,7 +9,7 @@ from service.device.cores import usable_cores
 
 
 class ComputeSettings(BaseSettings):
-    """Settings from the environment, prefix `IMPASTO_`; the defaults serve a laptop."""
+    """Settings of computing, from environment variables with the prefix `IMPASTO_`; the defaults suit a laptop."""
 
     model_config = SettingsConfigDict(env_prefix="IMPASTO_")
 
@@ -18,22 +18,24 @@ class ComputeSettings(BaseSettings):
         default="auto", description="`auto` computes in half precision where that is faster, as on CUDA."
     )
     max_pixels: int = Field(
-        default=8_500_000, ge=256, description="Pixels that an upload may have, and what a net makes of it."
+        default=8_500_000, ge=256, description="Largest number of pixels of an upload, and of what a net makes of it."
     )
     max_batch: int | None = Field(
-        default=None, ge=1, description="Pictures in one batch; 32 on CUDA and 1 on a CPU if not given."
+        default=None,
+        ge=1,
+        description="Largest number of pictures in one batch; if not given, 32 on CUDA and 1 on a CPU.",
     )
     max_batch_pixels: int | None = Field(
         default=None,
         ge=1,
-        description="Output pixels in one batch of several pictures; as many as a quarter of the device's memory holds "
-        "if not given.",
+        description="Largest number of output pixels in one batch of several pictures; if not given, as many as a "
+        "quarter of the device's memory holds.",
     )
     model_memory_bytes: int | None = Field(
         default=None,
         ge=1,
-        description="Bytes of the weights that are kept on the device; an eighth of its memory if not given.",
+        description="Bytes of the weights that are kept on the device; if not given, an eighth of its memory.",
     )
     codec_threads: int = Field(
-        default=min(usable_cores(), 16), ge=1, description="Threads that decode and encode pictures."
+        default=min(usable_cores(), 16), ge=1, description="Number of threads that decode and encode pictures."
     )

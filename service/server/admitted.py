@@ -1,4 +1,4 @@
-"""Pictures made for clients, within the limits of the server; for HTTP requests and live connections alike."""
+"""Making pictures within the limits of the server, for HTTP requests and live connections alike."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -16,12 +16,12 @@ async def admitted(state: State, key: Key | None, deadline_ms: int | None = None
     """Hold a place for the work of one client until its deadline.
 
     Args:
-        state: The app's.
-        key: The API key that the client gave, if any.
-        deadline_ms: Milliseconds that the client waits, if it says so.
+        state: State of the app.
+        key: API key that the client gave, if any.
+        deadline_ms: Milliseconds that the client is willing to wait, if it says so.
 
     Raises:
-        Busy: All places are taken.
+        Busy: All places of the server or of the key are taken.
         DeadlineExceeded: The work was not done in time.
     """
     async with deadline(state.settings.deadline_s, deadline_ms):
@@ -33,14 +33,14 @@ async def make_picture(state: State, upload: bytes, options: Options, model: Loa
     """Inspect an upload, admit it by the pixels of its plan, and make its picture.
 
     Args:
-        state: The app's.
-        upload: The bytes of a picture.
-        options: What is asked for.
+        state: State of the app.
+        upload: Bytes of a picture as a file.
+        options: Options of the picture.
         model: The net that the options name.
 
     Raises:
         Busy: Too many pixels are in flight.
-        Problem: See `Pipeline.inspect` and `Pipeline.make`.
+        Problem: The picture cannot be made; see `Pipeline.inspect` and `Pipeline.make`.
     """
     plan = await state.pipeline.inspect(upload, options, model)
     with state.admission.hold_pixels(plan.pixels):

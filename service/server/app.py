@@ -1,4 +1,4 @@
-"""The FastAPI application."""
+"""The FastAPI application of the server."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -30,19 +30,21 @@ from service.server.state import State
 from service.server.telemetry.metrics import Metrics
 
 _HEADERS_IN = ("Authorization", "If-None-Match", "X-Deadline-Ms", "X-Request-ID")
+"""Headers that a page of another origin may send, beyond those that CORS always allows."""
 _HEADERS_OUT = ("ETag", "Retry-After", "Server-Timing", "X-Frames", "X-Model", "X-Request-ID")
-"""Of CORS: those that a page may send and read beyond the simple ones."""
+"""Headers that a page of another origin may read, beyond those that CORS always allows."""
 
 
 def create_app(settings: Settings | None = None, store: Store | None = None) -> FastAPI:
-    """Makes the service.
+    """Make the app of the server.
 
     Args:
-        settings: of all workers together; from the environment if not given.
-        store: from the environment if not given.
+        settings: Settings of all workers together; if not given, from the environment.
+        store: Store of the models; if not given, the one that the environment names.
 
     Raises:
-        ImpastoError: the device of the settings is not there, or a model that is to be preloaded.
+        ImpastoError: The settings name a device or a model to preload that does not exist, or API keys that cannot be
+            read.
     """
     settings = (settings or Settings()).of_one_worker()
     known_keys = tuple(key.of_one_worker(settings.workers) for key in api_keys.parse(settings.api_keys))
@@ -84,7 +86,7 @@ def create_app(settings: Settings | None = None, store: Store | None = None) -> 
         version=version("impasto"),
         lifespan=lifespan,
         redoc_url=None,
-        # FastAPI makes the span of a request, and sends it to wherever the process is set up for.
+        # FastAPI makes a span for each request; where it is sent is up to the environment of the process.
         telemetry={"operation_spans": False, "exclude": lambda scope: scope["path"] in QUIET_ROUTES},
     )
     guard: dict[str, Any] = (

@@ -1,4 +1,4 @@
-"""Several answers in one: a ZIP, or `multipart/mixed` (RFC 2046)."""
+"""Several answers in one: a ZIP archive, or `multipart/mixed` (RFC 2046)."""
 
 import io
 import re
@@ -10,31 +10,31 @@ from urllib.parse import quote
 
 ZIP, MULTIPART = "application/zip", "multipart/mixed"
 _LONGEST_NAME = 50
-"""In characters, which may be four bytes each."""
+"""Largest number of characters in a file's name without its suffix; each may take four bytes."""
 _RESERVED = re.compile(r"(?i)con|prn|aux|nul|com[0-9]|lpt[0-9]")
-"""On Windows."""
+"""Names that Windows reserves for devices."""
 
 
 class Entry(NamedTuple):
-    """One of the answers."""
+    """One of several answers."""
 
     name: str
-    """Of a file; see `file_names`."""
+    """Name of the file, as `file_names` makes it."""
     media_type: str
     content: bytes
     headers: Mapping[str, str]
-    """Of its own; only `multipart/mixed` has room for them."""
+    """Headers of this answer alone, for which only `multipart/mixed` has room."""
 
 
 def file_names(uploaded: Sequence[str | None], suffixes: Iterable[str]) -> list[str]:
-    """A name for each answer: that of its upload, with another suffix.
+    """Return a file name for each answer: the name of its upload, with another suffix.
 
-    Whatever the client says, they are safe to write into one folder on any system: letters, digits, `_`, `-` and `.`,
-    no folders, none hidden, none twice.
+    Whatever names the client sent, these are safe to write into one folder on any system: they consist of letters,
+    digits, `_`, `-` and `.`, none is in a folder or hidden, and no two are the same.
 
     Args:
-        uploaded: names that the client told.
-        suffixes: with their dots, one for each.
+        uploaded: Names of the uploads as the client sent them; None for an upload without a name.
+        suffixes: Suffixes with their dots, one for each upload.
     """
     names: list[str] = []
     taken: set[str] = set()
@@ -50,26 +50,26 @@ def file_names(uploaded: Sequence[str | None], suffixes: Iterable[str]) -> list[
 
 
 def suffix_of(media_type: str) -> str:
-    """Of the file of a picture, as in `.jpg`."""
+    """Return the suffix for files of a picture's media type, as in `.jpg`."""
     return f".{media_type.rpartition('/')[2].replace('jpeg', 'jpg')}"
 
 
 def zipped(entries: Iterable[Entry]) -> bytes:
-    """A ZIP; nothing is compressed, because pictures are."""
+    """Return a ZIP archive; nothing in it is compressed, because pictures are compressed already."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
         for entry in entries:
-            # The date is always the same, and so are the bytes of the same answers.
+            # ZipInfo has the same date each time, so that the same answers give the same bytes.
             archive.writestr(zipfile.ZipInfo(entry.name), entry.content)
     return buffer.getvalue()
 
 
 def multipart(entries: Iterable[Entry], boundary: str) -> bytes:
-    """The parts one after another.
+    """Return the body of a `multipart/mixed` answer.
 
     Args:
-        entries: what they are.
-        boundary: between them, not in any of them.
+        entries: Answers, one for each part of the body.
+        boundary: Text that separates the parts and occurs in none of them.
     """
     pieces: list[bytes] = []
     for entry in entries:

@@ -3,11 +3,12 @@
 from typing import Final
 
 NO_STORE: Final = "no-store"
-"""For what is true only now: nothing is kept."""
+"""Value for answers that are true only now: caches keep nothing."""
 ASK_AGAIN: Final = "no-cache"
-"""For what may change: it is kept, and used after asking with its ETag."""
+"""Value for answers that may change: caches keep them, and ask with the ETag before each use."""
 OF_ONE_CLIENT: Final = "private, no-cache"
-"""For pictures. Caches do not keep answers to POST; a client may, and asks again with the ETag: that costs the upload
-and not the work."""
+"""Value for pictures. Caches do not keep answers to POST; a client may, and asks with the ETag before each use, which
+costs the upload but not the work."""
 FOREVER: Final = "max-age=31536000, immutable"
-"""For versions of models. Not `public`: an answer to a request with a key is not for all behind the same proxy."""
+"""Value for versions of models, which never change. It is not `public`, because a shared proxy must not give the answer
+to a request with an API key to clients without one."""

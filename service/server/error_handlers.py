@@ -1,4 +1,4 @@
-"""Turns whatever goes wrong in a request into a problem document (RFC 9457)."""
+"""Handlers that turn every error of a request into a problem document (RFC 9457)."""
 
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -15,18 +15,18 @@ from service.server.telemetry.record import RequestRecord
 from service.server.upload import NO_FETCHING
 
 _CLIENT_CLOSED_REQUEST = 499
-"""For the log; nobody reads the answer."""
+"""Status for the log and the metrics when the client disconnected, so that no answer reaches it."""
 
 
 def install(app: FastAPI) -> None:
-    """Adds the handlers to the app.
+    """Add the handlers to the app.
 
-    All are coroutines: a thread may come to it only after a server that stops has gone.
+    All are coroutines: while the server stops, a handler on a thread might run too late to answer.
     """
     app.add_exception_handler(Problem, _problem)
     app.add_exception_handler(RequestValidationError, _bad_option)
     app.add_exception_handler(HTTPException, _http_exception)
-    app.add_exception_handler(ClientDisconnect, _client_left)
+    app.add_exception_handler(ClientDisconnect, _client_disconnected)
     app.add_exception_handler(Exception, _internal_error)
 
 
@@ -45,7 +45,7 @@ async def _bad_option(request: Request, error: Exception) -> Response:
         if each["type"] == "extra_forbidden" and name == "url":
             sentences.append(NO_FETCHING)
         elif each["type"] == "extra_forbidden":
-            sentences.append(f"there is no option {name!r}; see /docs for those there are")
+            sentences.append(f"there is no option {name!r}; see /docs for the known ones")
         elif each["type"] == "missing":
             sentences.append(f"the option {name!r} is missing")
         else:
@@ -65,13 +65,13 @@ async def _http_exception(request: Request, error: Exception) -> Response:
         type="about:blank",
         title=title,
         status=error.status_code,
-        detail=f"{request.method} {request.url.path}: {error.detail.rstrip('.')}; see /docs for what there is",
+        detail=f"{request.method} {request.url.path}: {error.detail.rstrip('.')}; see /docs for all routes",
         request_id=RequestRecord.of(request).id,
     )
     return _answer(document, headers)
 
 
-async def _client_left(_request: Request, _error: Exception) -> Response:
+async def _client_disconnected(_request: Request, _error: Exception) -> Response:
     return Response(status_code=_CLIENT_CLOSED_REQUEST)
 
 

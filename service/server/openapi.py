@@ -1,4 +1,4 @@
-"""What the OpenAPI document says beyond what FastAPI finds out itself: pictures, problems, headers and examples."""
+"""The parts of the OpenAPI document that FastAPI cannot find out itself: pictures, problems, headers and examples."""
 
 from typing import Any
 
@@ -14,14 +14,14 @@ Responses = dict[int | str, dict[str, Any]]
 DESCRIPTION = """\
 Send a picture, get a picture. Every error is `application/problem+json` with a `detail` that says what to do.
 
-All answers have an `X-Request-ID`: the one that was sent, or a new one. Who sends the `ETag` of an answer back as
-`If-None-Match` is answered 304 where it is still right, without content or computing, for POST too. Equal requests at
-the same time are computed once. GET routes answer HEAD, too.
+All answers have an `X-Request-ID`: the one that was sent, or a new one. A request that sends the `ETag` of an earlier
+answer as `If-None-Match` is answered 304 where that is still right, without content or computing, for POST too. Equal
+requests at the same time are computed once. GET routes answer HEAD, too.
 """
 TAGS = [
     {"name": "pictures", "description": "Painting and enlarging."},
-    {"name": "models", "description": "What there is to paint and enlarge with."},
-    {"name": "health", "description": "For machines that look after the server."},
+    {"name": "models", "description": "The styles and nets that paint and enlarge."},
+    {"name": "health", "description": "Health and metrics, for load balancers and monitoring."},
 ]
 
 _BINARY = {"type": "string", "format": "binary"}
@@ -29,11 +29,11 @@ _PICTURE_TYPES = (*codec.MEDIA_TYPES.values(), "application/octet-stream")
 PICTURE_BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,
-        "description": f"The picture, as multipart field `{FIELD}` or as the raw body: {codec.NAMES}. Of an animation, "
-        f"or of several pages, the first is used. Several fields `{FIELD}` are answered with a ZIP, or `{MULTIPART}` "
-        "where `Accept` asks for that: one file for each, in their order and named as the upload. Of a picture that "
-        "comes to nothing it has the problem, `NAME.problem.json`, and the status is 200 all the same. Pictures are "
-        "never fetched from elsewhere.",
+        "description": f"The picture, as multipart field `{FIELD}` or as the raw body: {codec.NAMES}. Of a file with "
+        f"several frames or pages, the first is used. Several fields `{FIELD}` are answered with a ZIP, or with "
+        f"`{MULTIPART}` where `Accept` asks for that: one file for each picture, in their order and named as the "
+        "upload. A picture that cannot be made is represented by its problem, `NAME.problem.json`; the status is 200 "
+        "all the same. The server never fetches pictures from elsewhere.",
         "content": {
             "multipart/form-data": {
                 "schema": {
@@ -53,45 +53,46 @@ def _header(description: str, example: str) -> dict[str, Any]:
     return {"description": description, "schema": {"type": "string"}, "example": example}
 
 
-_REQUEST_ID = {"X-Request-ID": _header("That of the request, or a new one.", "job-17")}
+_REQUEST_ID = {"X-Request-ID": _header("Id of the request: the one that was sent, or a new one.", "job-17")}
 _CACHED = {
-    "ETag": _header("Of this answer; for `If-None-Match`.", '"3f7a0c5e9b1d42688d0fe14c7a5b9e21"'),
-    "Cache-Control": _header("What may be kept.", "no-cache"),
+    "ETag": _header("ETag of this answer, for `If-None-Match`.", '"3f7a0c5e9b1d42688d0fe14c7a5b9e21"'),
+    "Cache-Control": _header("What caches may keep of the answer.", "no-cache"),
 }
 _MADE = {
-    "X-Model": _header("What made the picture: each net with its version.", "muse@1"),
+    "X-Model": _header("The net that made the picture, with its version; all nets of a blend.", "muse@1"),
     "ETag": _header(
-        "Of this answer, from upload, options and net; for `If-None-Match`. Not of several pictures with a problem.",
+        "ETag of this answer, made from upload, options and net, for `If-None-Match`. Several pictures have none if "
+        "one of them has a problem.",
         'W/"3f7a0c5e9b1d42688d0fe14c7a5b9e21"',
     ),
-    "Cache-Control": _header("To be kept by the client only, and used after asking.", "private, no-cache"),
+    "Cache-Control": _header("Only the client may keep the answer, and asks before each use.", "private, no-cache"),
 }
 _TIMED = {
-    "X-Frames": _header("Of an upload of several, of which the first was used.", "12"),
+    "X-Frames": _header("Number of frames or pages of the upload, if more than one; the first was used.", "12"),
     "Server-Timing": _header(
-        "Milliseconds of each stage; those of several pictures added up.",
+        "Milliseconds of each stage, added up over several pictures.",
         "decode;dur=4.1, queue;dur=0.2, net;dur=88.0, encode;dur=6.3",
     ),
 }
 _OF_PROBLEMS: dict[int, dict[str, Any]] = {
-    401: {"WWW-Authenticate": _header("How to prove oneself.", 'Bearer realm="impasto"')},
+    401: {"WWW-Authenticate": _header("How to authenticate.", 'Bearer realm="impasto"')},
     429: {"Retry-After": _header("Seconds after which to try again.", "3")},
     503: {"Retry-After": _header("Seconds after which to try again, where that may help.", "10")},
 }
 
 
 def content_answers(content: dict[str, Any], headers: dict[str, Any] | None = None) -> Responses:
-    """A 200 with this content by media type."""
+    """Return the documentation of a 200 with this content, by media type."""
     return {200: {"description": "Success.", "headers": _REQUEST_ID | (headers or {}), "content": content}}
 
 
 def json_answers(example: Any, headers: dict[str, Any] | None = None) -> Responses:
-    """A 200 that FastAPI knows the schema of."""
+    """Return the documentation of a 200 in JSON, whose schema FastAPI knows."""
     return content_answers({"application/json": {"example": example}}, headers)
 
 
 def problem_answers(*kinds: type[problems.Problem]) -> Responses:
-    """One entry for each status of the problems, with an example of each."""
+    """Return the documentation of problems, one answer for each status, with an example of each problem."""
     by_status: dict[int, list[type[problems.Problem]]] = {}
     for kind in kinds:
         by_status.setdefault(kind.status, []).append(kind)
@@ -173,11 +174,11 @@ PREVIEW_ANSWERS: Responses = {**CARD_ANSWERS, **content_answers({"image/jpeg": {
 
 
 def install(app: FastAPI, most_pictures: int) -> None:
-    """Has the app's document tell this server's limits, and not tell what FastAPI says of errors and is not so here.
+    """Have the app's document state this server's limits, and leave out FastAPI's own errors, which do not occur here.
 
     Args:
-        app: with all of its routes.
-        most_pictures: in one form.
+        app: App with all of its routes.
+        most_pictures: Largest number of pictures in one form.
     """
     generate = app.openapi
 

@@ -1,9 +1,9 @@
 """The processes of a server: one alone, or several workers below a parent.
 
-Told to stop, by SIGTERM or SIGINT, uvicorn lets nobody in any more, finishes what was accepted, and gives up what is
-not done when the grace is over. Added here: threads that still compute, for nobody, do not keep the process then; where
-there are workers, a new client is refused instead of kept waiting for the parent's end; and who cannot start says so by
-the exit code.
+Told to stop, by SIGTERM or SIGINT, uvicorn accepts no more connections, finishes the accepted requests, and cancels
+those that are not done when the grace is over. This file adds three things: threads that still compute for cancelled
+requests do not keep the process alive; with workers, a new client is refused instead of kept waiting for the end of the
+parent; and a server that cannot start says so by its exit code.
 """
 
 import logging
@@ -19,36 +19,36 @@ from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
 _MARGIN_S = 2.0
-"""After the grace, to answer those who were given up and to put things away."""
+"""Seconds after the grace in which cancelled requests are answered and resources released."""
 _log = logging.getLogger(__name__)
 
 
 def serve_alone(config: uvicorn.Config, grace: int) -> None:
-    """Serves from this process until it is told to stop.
+    """Serve from this process until it is told to stop.
 
     Args:
-        config: with the app itself.
-        grace: seconds to finish what was accepted.
+        config: Configuration of uvicorn, with the app itself.
+        grace: Seconds to finish accepted requests.
 
     Raises:
-        SystemExit: it could not start.
+        SystemExit: The server could not start.
     """
     server = _Server(config, grace)
-    with suppress(KeyboardInterrupt):  # which uvicorn raises again when it has stopped
+    with suppress(KeyboardInterrupt):  # uvicorn raises it again once it has stopped
         server.run()
     if not server.started:
         sys.exit(STARTUP_FAILURE)
 
 
 def serve_by_workers(config: uvicorn.Config, grace: int) -> None:
-    """Serves from processes below this one, and replaces those that die, until it is told to stop.
+    """Serve from several worker processes, and replace those that die, until this process is told to stop.
 
     Args:
-        config: with the name of what makes the app.
-        grace: seconds to finish what was accepted.
+        config: Configuration of uvicorn, with the name of the function that makes the app.
+        grace: Seconds to finish accepted requests.
 
     Raises:
-        SystemExit: one could not start.
+        SystemExit: A worker could not start.
     """
     workers = _Workers(config, grace)
     workers.run()
@@ -60,15 +60,15 @@ class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, grace: int) -> None:
         config.timeout_graceful_shutdown = grace
         super().__init__(config)
-        self._leaving = threading.Timer(grace + _MARGIN_S, _leave)
-        self._leaving.daemon = True
+        self._exit_timer = threading.Timer(grace + _MARGIN_S, _exit)
+        self._exit_timer.daemon = True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        self._leaving.start()
+        self._exit_timer.start()
         await super().shutdown(sockets)
 
 
-def _leave() -> None:
+def _exit() -> None:
     _log.warning("the grace is over: what is still computed is given up")
     os._exit(0)
 
@@ -80,12 +80,12 @@ class _Workers(Multiprocess):
         self._grace = grace
 
     def keep_subprocess_alive(self) -> None:
-        for worker in self.processes:  # or one that dies while it is asked for a sign of life is waited for
+        for worker in self.processes:  # otherwise the health check of a worker that dies meanwhile would hang
             worker.child_conn.close()
         super().keep_subprocess_alive()
 
     def terminate_all(self) -> None:
-        for each in self.sockets:  # or clients would still be let in, for nobody
+        for each in self.sockets:  # otherwise clients could still connect, with no worker left to serve them
             each.close()
         super().terminate_all()
 

@@ -1,4 +1,4 @@
-"""What the routes of one app work with."""
+"""The state of one app: the objects that its routes work with."""
 
 from typing import Annotated, NamedTuple, cast
 
@@ -19,11 +19,11 @@ from service.server.telemetry.metrics import Metrics
 
 
 class State(NamedTuple):
-    """The state of one app; `app.state.server`."""
+    """The state of one app, kept as `app.state.server`."""
 
     settings: Settings
     keys: tuple[Key, ...]
-    """The API keys that may call; empty where everybody may."""
+    """API keys that may call; empty if no key is asked for."""
     store: Store
     models: Models
     upkeep: Upkeep
@@ -31,7 +31,7 @@ class State(NamedTuple):
     pipeline: Pipeline
     admission: Admission
     in_flight: Coalescing[Answer]
-    """The pictures that are being made, by the ETag of their answer."""
+    """Pictures that are being made, by the ETags of their answers."""
     metrics: Metrics
 
     @classmethod

@@ -1,4 +1,4 @@
-"""Reads the pictures out of a request."""
+"""Uploads: the pictures that a request has in its form or as its body."""
 
 import asyncio
 from typing import NamedTuple
@@ -10,32 +10,34 @@ from starlette.exceptions import HTTPException
 from service.contract.problems import BadForm, BadOption, BadPicture, UnsupportedFormat, UploadTimeout
 
 FIELD = "image"
+"""Name of the form field of a picture."""
 NO_FETCHING = "this server fetches no pictures from elsewhere, so there is no 'url': send the picture itself"
 
 
 class Upload(NamedTuple):
-    """One picture."""
+    """One picture of a request."""
 
     data: bytes
+    """Bytes of the picture as a file; they may be empty."""
     name: str | None
-    """Of its file, as the client tells it."""
+    """Name of its file, as the client sent it; None without a form."""
 
 
 async def read_uploads(request: Request, timeout_s: float, most: int) -> list[Upload]:
-    """The pictures of a request, at least one; they may be empty.
+    """Read the pictures of a request, and return at least one.
 
     Args:
-        request: whose body was not touched yet.
-        timeout_s: seconds for all of the body.
-        most: pictures.
+        request: Request whose body was not read yet.
+        timeout_s: Seconds that the whole body may take.
+        most: Largest number of pictures.
 
     Raises:
-        UploadTimeout: it took longer.
-        BadForm: the body is not multipart although it says so, or there are too many pictures in it.
-        BadOption: there is something else in it.
-        BadPicture: there is none.
-        UnsupportedFormat: the body is neither multipart nor an image.
-        TooLarge: it has too many bytes (see `BodyLimitMiddleware`).
+        UploadTimeout: The body took longer.
+        BadForm: The body says that it is multipart and cannot be read as that, or has too many fields.
+        BadOption: The form has a field of another name.
+        BadPicture: The form has no file.
+        UnsupportedFormat: The body is neither multipart nor an image.
+        TooLarge: The body has too many bytes; see `BodyLimitMiddleware`.
     """
     try:
         async with asyncio.timeout(timeout_s):

@@ -1,4 +1,4 @@
-"""A photo, small nets in a store of their own, and a server on a real socket."""
+"""Fixtures for a photo, small nets in a store of their own, and a server on a real socket."""
 
 import io
 import socket
@@ -28,7 +28,7 @@ Serve = Callable[[Settings, Store], AbstractContextManager[str]]
 
 @pytest.fixture(scope="session")
 def photo() -> Image.Image:
-    """48×32, smooth, and different from each of its mirrorings and turns."""
+    """Return a smooth photo of 48×32 pixels, which differs from each of its mirror images and rotations."""
     rows, columns = np.mgrid[:32, :48]
     return Image.fromarray(np.stack([columns * 5, rows * 7, 200 - rows - columns], axis=-1).astype(np.uint8))
 
@@ -42,12 +42,12 @@ def photo_png(photo: Image.Image) -> bytes:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
-    """Empty, with its root in `tmp_path`."""
+    """Return an empty store with its root in `tmp_path`."""
     return Store(tmp_path)
 
 
 class SlowStore(Store):
-    """The bundled models, which open only when they are let."""
+    """A store of the bundled models, which sets `entered` when it opens one, and waits for `opened` before it does."""
 
     def __init__(self) -> None:
         super().__init__(BUNDLED)
@@ -60,7 +60,7 @@ class SlowStore(Store):
 
 
 class Gate(TransformNet):
-    """Waits to be opened; remembers the red, 0 to 255, of the first pixel of each picture that came through."""
+    """A net that waits for `opened`; `seen` has the red, 0 to 255, of the first pixel of each picture it was given."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -75,7 +75,7 @@ class Gate(TransformNet):
 
 
 class GatedStore(Store):
-    """The bundled models, each with one gate for its net."""
+    """A store of the bundled models, all with the same gate as their net."""
 
     def __init__(self) -> None:
         super().__init__(BUNDLED)
@@ -87,7 +87,7 @@ class GatedStore(Store):
 
 @pytest.fixture
 def gated_store() -> Iterator[GatedStore]:
-    """Its `gate` keeps the device, which has one lane, busy until it is `opened`; `entered` tells when it does."""
+    """Yield a store whose `gate` keeps the device, which has one lane, busy from `entered` until `opened`."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     store = GatedStore()
@@ -98,7 +98,7 @@ def gated_store() -> Iterator[GatedStore]:
 
 @pytest.fixture(scope="session")
 def plain_png() -> Callable[..., bytes]:
-    """Makes pictures of one red."""
+    """Return a function that makes pictures of one colour, with the red that is given."""
 
     def plain_png(red: int, width: int = 20, height: int = 16) -> bytes:
         buffer = io.BytesIO()
@@ -110,13 +110,13 @@ def plain_png() -> Callable[..., bytes]:
 
 @pytest.fixture
 def slow_store() -> SlowStore:
-    """Tells by `entered` that a model is asked for, and waits for `opened`."""
+    """Return a store that sets `entered` when a model is asked for, and waits for `opened`."""
     return SlowStore()
 
 
 @pytest.fixture
 def publish(store: Store) -> Publish:
-    """Publishes a tiny untrained net to the store under a name; the factor is that of super-resolution."""
+    """Return a function that publishes a tiny untrained net to the store; `factor` is that of super-resolution."""
 
     def publish(task: Task, name: str, width: int = 4, factor: int = 2) -> Card:
         if task == "stylize":
@@ -161,13 +161,13 @@ def _serve(settings: Settings, store: Store) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def serve() -> Serve:
-    """Runs a server as long as the `with` block; its address is the value."""
+    """Return a context manager that runs a server, and whose value is the server's address."""
     return _serve
 
 
 @pytest.fixture(scope="session")
 def server(serve: Serve) -> Iterator[str]:
-    """The address of a server with the bundled models, which takes up to 1 MiB and 0.14 megapixels."""
+    """Yield the address of a server with the bundled models, which takes up to 1 MiB and 0.14 megapixels."""
     with serve(Settings(device="cpu", max_upload_bytes=1024**2, max_pixels=140_000), Store(BUNDLED)) as url:
         yield url
 
@@ -180,7 +180,7 @@ def http(server: str) -> Iterator[httpx.Client]:
 
 @pytest.fixture(scope="session")
 def until() -> Callable[[Callable[[], bool]], bool]:
-    """Asks again and again, for 20 seconds at most; whether it became so."""
+    """Return a function that waits up to 20 seconds for a condition, and returns whether it came true."""
 
     def until(is_so: Callable[[], bool]) -> bool:
         deadline = time.monotonic() + 20
@@ -193,7 +193,7 @@ def until() -> Callable[[Callable[[], bool]], bool]:
 
 @pytest.fixture(scope="session")
 def stylize() -> Callable[..., httpx.Response]:
-    """Sends a picture to a server, to be painted by `muse`, with headers by their names."""
+    """Return a function that has a server paint a picture by `muse`; other arguments are headers by name."""
 
     def stylize(url: str, picture: bytes, **headers: str) -> httpx.Response:
         return httpx.post(f"{url}/stylize?style=muse", content=picture, headers=headers, timeout=60)
@@ -203,7 +203,7 @@ def stylize() -> Callable[..., httpx.Response]:
 
 @pytest.fixture(scope="session")
 def has_a_place() -> Callable[[str], bool]:
-    """Whether a request to a server is read: this one's type is wrong, unless it is refused before that is seen."""
+    """Return a function that tells whether a server has a free place, by a request that gets 415 if so, else 429."""
 
     def has_a_place(url: str) -> bool:
         answer = httpx.post(f"{url}/stylize?style=muse", content=b"", headers={"Content-Type": "text/plain"})
@@ -215,7 +215,7 @@ def has_a_place() -> Callable[[str], bool]:
 
 @pytest.fixture(scope="session")
 def metric() -> Callable[[str, str], float]:
-    """The sum of all series of a server whose names begin so."""
+    """Return a function that adds up all series of a server whose names begin with a text."""
 
     def metric(url: str, name: str) -> float:
         lines = httpx.get(f"{url}/metrics").text.splitlines()
@@ -226,7 +226,7 @@ def metric() -> Callable[[str, str], float]:
 
 @pytest.fixture(scope="session")
 def parents_drawn() -> Callable[[str], dict[str, str]]:
-    """Reads the tree of errors in a module's docstring: each class by name, and its parent's name."""
+    """Return a function that reads the tree of errors in a docstring: the name of each class, and of its parent."""
 
     def parents_drawn(docstring: str) -> dict[str, str]:
         lines = docstring.splitlines()

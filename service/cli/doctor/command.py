@@ -1,4 +1,4 @@
-"""`impasto doctor`."""
+"""The command `impasto doctor`: run all examinations, and print their facts and findings."""
 
 import re
 from collections.abc import Iterator
@@ -27,9 +27,9 @@ _EXAMINATIONS: dict[str, Examination] = {
     "nets": nets,
 }
 _COLUMN = 36
-"""Characters for the name of a fact."""
+"""Width in characters of the column of names."""
 _PASSWORD = re.compile(r"//[^/@\s]*@")
-"""What stands before the host in a URL."""
+"""Name and password before the host in a URL."""
 
 
 def doctor(
@@ -61,7 +61,7 @@ def doctor(
 
 
 def _say(text: str) -> None:
-    """Print what may be shown to others."""
+    """Print a text without passwords, so that it may be shown to others."""
     typer.echo(_PASSWORD.sub("//…@", text))
 
 

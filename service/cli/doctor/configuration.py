@@ -19,7 +19,7 @@ _OTHER_VARIABLES = ("OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES", "PROMETHEUS_MULTI
 
 
 def configuration() -> Iterator[Fact | Finding]:
-    """Tell the variables that are set, and whether a server can be made with them."""
+    """Report the variables that are set, and whether a server can be made with them."""
     names = sorted(name for name in os.environ if name.startswith("IMPASTO_") or name in _OTHER_VARIABLES)
     for name in names:
         yield Fact(name, "set, and not shown" if "KEY" in name else os.environ[name])
@@ -33,7 +33,7 @@ def configuration() -> Iterator[Fact | Finding]:
 
 
 def usable_settings() -> "Settings":
-    """Return the settings in force, or the defaults where these cannot be read."""
+    """Return the settings in force, or the defaults if these cannot be read."""
     from service.server.settings import Settings
 
     try:
@@ -43,7 +43,7 @@ def usable_settings() -> "Settings":
 
 
 def usable_device() -> "torch.device":
-    """Return the device of the settings, or the CPU where that is not there."""
+    """Return the device of the settings, or the CPU if that device does not exist."""
     import torch
 
     from service.device.device import choose_device

@@ -1,4 +1,4 @@
-"""What an examination yields, and what is made of one that breaks off."""
+"""The facts and findings of an examination, also of one that ends with an error."""
 
 import importlib.util
 from collections.abc import Callable, Iterator
@@ -11,13 +11,13 @@ from model_store.errors import ImpastoError
 
 
 class Fact(NamedTuple):
-    """One thing that was seen."""
+    """One fact about the installation."""
 
     name: str
     text: str
-    """For people."""
+    """Text for people."""
     value: JsonValue = None
-    """For programs; the text, if there is none."""
+    """Value for programs; if None, they get the text."""
 
 
 class Finding(NamedTuple):
@@ -31,7 +31,7 @@ Examination = Callable[[], Iterator[Fact | Finding]]
 
 
 def examined(title: str, examination: Examination) -> Iterator[Fact | Finding]:
-    """Yield what an examination yields; an error ends it with a finding, except that of a package not installed."""
+    """Yield the facts and findings of an examination; an error is a finding, a package that is not installed a fact."""
     try:
         yield from examination()
     except ImpastoError as error:

@@ -1,4 +1,4 @@
-"""What is installed: versions of packages, extras, and the formats of pictures."""
+"""Examinations of what is installed: versions of packages, extras, and formats of pictures."""
 
 import io
 import platform
@@ -21,11 +21,11 @@ _EXTRAS = {
     "tracing": "sends OpenTelemetry traces",
     "bench": "loads a server to measure it",
 }
-"""Each extra of users, and what it does."""
+"""Purpose of each extra that is meant for users."""
 
 
 def versions() -> Iterator[Fact | Finding]:
-    """Tell the versions of Python, of the system, and of the packages that matter most."""
+    """Report the versions of Python, of the system, and of the packages that matter most."""
     yield Fact("python", f"{platform.python_version()} ({platform.python_implementation()})")
     yield Fact("system", platform.platform())
     for package in _PACKAGES:
@@ -33,7 +33,7 @@ def versions() -> Iterator[Fact | Finding]:
 
 
 def extras() -> Iterator[Fact | Finding]:
-    """Tell which extras are installed, and how to install the others."""
+    """Report which extras are installed, and how to install the others."""
     for extra, purpose in _EXTRAS.items():
         missing = sorted(_missing("impasto", extra))
         if missing:
@@ -44,7 +44,7 @@ def extras() -> Iterator[Fact | Finding]:
 
 
 def formats() -> Iterator[Fact | Finding]:
-    """Tell which formats of pictures are read and written, each written as a trial."""
+    """Report which formats of pictures can be read and written, after writing each as a trial."""
     from PIL import Image
 
     from service.codec.formats import ANSWERS, MEDIA_TYPES

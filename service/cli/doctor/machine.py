@@ -1,4 +1,4 @@
-"""The machine: its cores, its memory, and the device that nets run on."""
+"""Examinations of the machine: its cores, its memory, and the device that nets run on."""
 
 import os
 import re
@@ -21,7 +21,7 @@ _GIB = 2**30
 
 
 def machine() -> Iterator[Fact | Finding]:
-    """Tell the cores and the memory that this process may use, and what the processor can."""
+    """Report the cores, the memory and the instructions of the processor that this process may use."""
     from service.device.cores import usable_cores
 
     cores, of_machine = usable_cores(), os.cpu_count() or 1
@@ -46,7 +46,7 @@ def machine() -> Iterator[Fact | Finding]:
 
 
 def device() -> Iterator[Fact | Finding]:
-    """Tell which device nets run on; of CUDA its memory, driver and compiler, or why it cannot be used."""
+    """Report the device that nets run on; for CUDA also its memory, driver and compiler, or why it cannot be used."""
     from service.device.device import choose_device
 
     choice, in_use = usable_settings().device, usable_device()
@@ -70,7 +70,7 @@ def _nvidia_device_files() -> list[str]:
 
 
 def _why_not_cuda() -> str:
-    """Return why torch does not use a device that is there, and what to do."""
+    """Return why torch does not use an NVIDIA device that exists, and what to do."""
     import torch
 
     if torch.version.cuda is None:
@@ -124,7 +124,7 @@ def _triton() -> str:
 
 
 def _compiler() -> tuple[str, bool]:
-    """Return what Triton compiles its launcher with, where its cache has none, and whether it can."""
+    """Return the compiler with which Triton would compile its launcher, and whether it can."""
     command = os.environ.get("CC") or shutil.which("gcc") or shutil.which("clang")
     header = Path(sysconfig.get_path("include")) / "Python.h"
     if command is None:

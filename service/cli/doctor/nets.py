@@ -1,4 +1,4 @@
-"""The bundled nets: each is verified, and runs as it would be served beside the net as it was trained."""
+"""Examination of the bundled nets: each is verified, and compared in the form that serves with the trained net."""
 
 import logging
 import time
@@ -19,35 +19,35 @@ if TYPE_CHECKING:
     from model_store.nets import TransformNet
 
 _SIDE = 128
-"""Pixels of a side of the answer."""
+"""Pixels of each side of the answer."""
 _RUNS = 4
-"""Runs of a form, of which the shortest of the last two is told: from the third on, CUDA graphs are replayed."""
+"""Number of runs of a form. The shorter of the last two is reported: from the third on, CUDA graphs are replayed."""
 _LARGEST_DIFFERENCE = {"cpu": 0.5, "cuda": 8.0}
-"""How far a form may be from its net anywhere, in 255ths: rounding in float32 and in half precision stays far below."""
+"""Largest difference of a form from its net, in 255ths; rounding in float32 and in half precision stays far below."""
 _INSTALL_AGAIN = "install impasto again by pip install --force-reinstall impasto"
 
 
 class Trial(NamedTuple):
-    """What became of a net in the form that serves."""
+    """The trial of a net in the form that serves."""
 
     form: str
     """Name of the class that computes it."""
     why_as_it_is: str | None
-    """Why the net runs as it was trained, where a faster form should have run."""
+    """Reason why the net runs as it was trained instead of in a faster form; None if nothing failed."""
     difference: float
-    """The largest from the net as it was trained, in float32 on the CPU; in 255ths."""
+    """Largest difference from the net as it was trained, in float32 on the CPU; in 255ths."""
     milliseconds: float
-    """For one picture."""
+    """Milliseconds for one picture."""
 
     @property
     def text(self) -> str:
-        """The trial for people."""
+        """Return the trial as text for people."""
         how = f"{self.form} (instead of a faster form)" if self.why_as_it_is else self.form
         return f"{self.milliseconds:8.2f} ms   off by {self.difference:.3f}/255 at most   {how}"
 
 
 def nets() -> Iterator[Fact | Finding]:
-    """Tell of each bundled net, in every version, what became of it; damaged and differing ones are findings."""
+    """Report the trial of every version of each bundled net; damaged and differing nets are findings."""
     from model_store.errors import StoreError
     from model_store.store import BUNDLED, Store
 
@@ -98,7 +98,7 @@ def _try(net: "TransformNet", device: "torch.device", *, is_exact: bool) -> Tria
 
 
 def _run(form: "TransformNet", pictures: "torch.Tensor") -> tuple["torch.Tensor", list[float]]:
-    """Run a form as a lane of its device does; return what it made at last, and the seconds of each run."""
+    """Run a form as a lane of its device does; return the output of the last run, and the seconds of each run."""
     import torch
 
     seconds = []
@@ -138,7 +138,7 @@ def _as_json(trial: Trial) -> JsonValue:
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Compute on one thread: several, which wait for each other, take many times as long on a busy machine."""
+    """Compute on one thread: several threads, which wait for each other, take far longer on a busy machine."""
     import torch
 
     threads = torch.get_num_threads()
@@ -151,7 +151,7 @@ def _one_thread() -> Iterator[None]:
 
 @contextmanager
 def _warnings_of(name: str) -> Iterator[list[str]]:
-    """Collect what a logger and those below it warn of, instead of printing it."""
+    """Collect the warnings of a logger and of those below it, instead of printing them."""
     heard: list[str] = []
 
     class Listener(logging.Handler):

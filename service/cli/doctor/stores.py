@@ -1,4 +1,4 @@
-"""The roots of the store: whether each can be reached, and how many models it has."""
+"""Examination of the roots of the store: whether each can be reached, and how many models it has."""
 
 import threading
 from collections.abc import Iterator
@@ -8,11 +8,11 @@ from model_store.card import TASKS
 from service.cli.doctor.examination import Fact, Finding
 
 _PATIENCE_S = 15.0
-"""Seconds that a root may take to tell what it has."""
+"""Seconds that a root may take to answer."""
 
 
 def stores() -> Iterator[Fact | Finding]:
-    """Tell the models of each root of the search path, in its order, the bundled ones last."""
+    """Report the number of models in each root of the search path, in its order, with the bundled root last."""
     from model_store.root import BUNDLED
     from model_store.settings import StoreSettings
 
@@ -22,7 +22,7 @@ def stores() -> Iterator[Fact | Finding]:
 
 
 def _look(name: str, url: str) -> Fact | Finding:
-    """Count the models of a root on a thread that is left behind when it takes too long."""
+    """Count the models of a root on a thread, which is abandoned when it takes too long."""
     from model_store.errors import StoreError
 
     seen: list[Fact | Finding] = []

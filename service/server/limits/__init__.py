@@ -1,1 +1,1 @@
-"""What keeps the server from doing too much: API keys, admission, deadlines, and shared work."""
+"""The limits that keep the server from doing too much: API keys, admission, deadlines and shared work."""

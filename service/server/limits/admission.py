@@ -1,9 +1,10 @@
-"""Admission: how much may be in flight, and when who is refused should come back.
+"""Admission: how much may be in flight, and when a client that is refused should try again.
 
-Three things are bounded: requests, which hold a place from before their upload is read; those of one API key; and the
-pixels of pictures, which are taken once the header is read and before anything is decoded. All are free again with the
-answer. Places belong to requests, and pixels to the work on a picture: several requests may wait for the same. There
-may be four live connections for each place; they hold one only while a frame is painted.
+Three things are limited: the requests in flight, each of which holds a place from before its upload is read; those of
+one API key; and the pixels of pictures, which are counted from when the header was read, before anything is decoded.
+All are released with the answer. Places belong to requests, and pixels to the work on a picture, because several
+requests may wait for the same picture. For each place there may be four live connections, which hold a place only while
+a frame is painted.
 """
 
 import math
@@ -18,25 +19,30 @@ from service.contract.problems import Busy
 from service.server.limits.api_keys import Key
 
 _REMEMBERED = 32
+"""Number of the last answers from which the pace is computed."""
 _LONGEST_WAIT = 60
+"""Largest number of seconds that a client is told to wait."""
 _CONNECTIONS_PER_PLACE = 4
+"""Largest number of live connections for each place."""
 
 
 class _Finished(NamedTuple):
-    """One answer."""
+    """One picture whose work is finished."""
 
     seconds: float
-    """Since the one before, or since there was work again."""
+    """Seconds since the picture before it, or since work began again after a pause."""
     pixels: int
+    """Pixels of the upload and of what was made of it."""
 
 
 class Admission:
-    """Counts what is in flight; used on the event loop only.
+    """The counts of what is in flight, which refuse what is too much; used on the event loop only.
 
     Args:
-        most_requests: in flight; one more is refused.
-        most_pixels: in flight, of uploads and answers together; more are refused, but never those of one picture alone.
-        observer: is told of each refusal.
+        most_requests: Largest number of requests in flight.
+        most_pixels: Largest number of pixels in flight, of uploads and answers together. One picture alone is admitted
+            however large it is.
+        observer: Receiver of events, which is told of each refusal.
     """
 
     def __init__(self, most_requests: int, most_pixels: int, observer: Observer | None = None) -> None:
@@ -47,18 +53,18 @@ class Admission:
         self._by_key: Counter[str] = Counter()
         self._pixels = 0
         self._since = 0.0
-        """When the last answer was ready, or there was work again."""
+        """Time at which the last picture was finished, or at which work began again after a pause."""
         self._finished: deque[_Finished] = deque(maxlen=_REMEMBERED)
 
     @contextmanager
     def admit(self, key: Key | None = None) -> Iterator[None]:
-        """Holds a place for a request.
+        """Hold a place for a request.
 
         Args:
-            key: that it came with, if any.
+            key: API key of the request, if any.
 
         Raises:
-            Busy: all places are taken, or all that the key may have.
+            Busy: All places are taken, or all that the key may have.
         """
         if self._requests >= self._most_requests:
             self._observer.request_shed("requests")
@@ -77,10 +83,10 @@ class Admission:
 
     @contextmanager
     def connect(self) -> Iterator[None]:
-        """Counts a live connection.
+        """Count a live connection while it is open.
 
         Raises:
-            Busy: there are too many.
+            Busy: Too many live connections are open.
         """
         if self._connections >= _CONNECTIONS_PER_PLACE * self._most_requests:
             self._observer.request_shed("connections")
@@ -93,13 +99,13 @@ class Admission:
 
     @contextmanager
     def hold_pixels(self, pixels: int) -> Iterator[None]:
-        """Hold the pixels of one picture as long as it is worked on.
+        """Hold the pixels of one picture while it is worked on.
 
         Args:
             pixels: Pixels of the upload and of what is made of it.
 
         Raises:
-            Busy: There is no room for them.
+            Busy: With these, too many pixels would be in flight.
         """
         self._take(pixels)
         try:
@@ -129,6 +135,6 @@ class Admission:
         return Busy(f"{reason}: try again in {seconds} s", retry_after=seconds)
 
     def _seconds_of_work(self) -> float:
-        """How long the pixels in flight take at the pace of the last answers."""
+        """Return the seconds that the pixels in flight take at the pace of the last answers."""
         finished = sum(each.pixels for each in self._finished)
         return self._pixels * sum(each.seconds for each in self._finished) / finished if finished else 0.0

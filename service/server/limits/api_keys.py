@@ -1,6 +1,6 @@
-"""API keys: who may call, and how much at once.
+"""API keys: which clients may call, and how many requests each may have in flight.
 
-The server knows the SHA-256 of each key only. A key is 256 random bits, so that neither salt nor a slow hash is needed.
+The server knows only the SHA-256 of each key. A key is 256 random bits, so that neither salt nor a slow hash is needed.
 """
 
 import hashlib
@@ -16,34 +16,34 @@ _ENTRY = re.compile(r"([A-Za-z0-9_-]{1,32}):([0-9a-f]{64})(?::([1-9][0-9]{0,5}))
 
 
 class BadKeys(ImpastoError):
-    """The setting of the keys cannot be read."""
+    """The setting of the API keys cannot be read, or could not be read with a new key."""
 
 
 class Key(NamedTuple):
-    """What is known of a key."""
+    """An API key, as far as the server knows it."""
 
     name: str
-    """Of its owner; for the log and the metrics."""
+    """Name of the key's owner, for the log and the metrics."""
     digest: str
     """SHA-256 of the key itself, in hexadecimal."""
     concurrency: int | None = None
-    """Requests in flight at once; as many as the server takes if None."""
+    """Largest number of requests in flight; None if only the server's own limit holds."""
 
     def of_one_worker(self, workers: int) -> "Key":
-        """The same with one worker's part of the concurrency."""
+        """Return the key with one worker's share of the concurrency."""
         return self if self.concurrency is None else self._replace(concurrency=max(1, self.concurrency // workers))
 
 
 def parse(text: str) -> tuple[Key, ...]:
-    """Reads `name:sha256[:concurrency]`, several of them with commas between.
+    """Read the setting of the API keys: `name:sha256[:concurrency]`, several of them with commas between.
 
     Raises:
-        BadKeys: an entry is something else, or a name comes twice.
+        BadKeys: An entry has another form, or two have the same name.
     """
     keys = []
     for number, entry in enumerate(filter(None, map(str.strip, text.split(","))), start=1):
         match = _ENTRY.fullmatch(entry)
-        if match is None:  # the entry is not shown: somebody may have given the key itself
+        if match is None:  # the entry is not shown: it may be the key itself
             raise BadKeys(
                 f"entry {number} of IMPASTO_API_KEYS is not NAME:SHA256 or NAME:SHA256:CONCURRENCY: make one with "
                 "impasto keys new NAME"
@@ -60,7 +60,7 @@ def parse(text: str) -> tuple[Key, ...]:
 
 
 def find(keys: Iterable[Key], given: str) -> Key | None:
-    """The key that was given, if it is one of these; takes as long whichever it is."""
+    """Return the known key that a client gave, or None; the time that takes does not tell which key it is."""
     digest = _digest(given)
     found = None
     for key in keys:
@@ -70,10 +70,10 @@ def find(keys: Iterable[Key], given: str) -> Key | None:
 
 
 def make(name: str, concurrency: int | None = None) -> tuple[str, str]:
-    """A new key, and its entry in the setting.
+    """Make a new API key, and return it with its entry in the setting.
 
     Raises:
-        BadKeys: nobody can have this name.
+        BadKeys: The name is too long, or has characters that cannot be in an entry.
     """
     key = f"impasto_{secrets.token_urlsafe(32)}"
     entry = f"{name}:{_digest(key)}" + (f":{concurrency}" if concurrency else "")

@@ -1,7 +1,8 @@
-"""Asks for an API key, `Authorization: Bearer`, where the server has any.
+"""Authorization by an API key, `Authorization: Bearer KEY`, on a server that has keys.
 
-All routes are behind it but health, which load balancers ask for, the documentation, and the previews, which a page
-shows by `<img>`. Metrics are, because they tell who calls: Prometheus can send a key (`authorization: credentials`).
+All routes ask for a key but health, which load balancers call, the documentation, the playground, and the previews,
+which a page shows by `<img>`. Metrics ask for one, because they name the callers: Prometheus can send a key
+(`authorization: credentials`). Live painting checks the key itself, once the WebSocket is open.
 """
 
 from collections.abc import Sequence
@@ -20,14 +21,14 @@ _bearer = HTTPBearer(auto_error=False, scheme_name="key", description="An API ke
 
 
 def key_of(connection: HTTPConnection, keys: Sequence[Key]) -> Key:
-    """Return the key that a request or a WebSocket came with.
+    """Return the API key of a request or a WebSocket.
 
     Args:
-        connection: The request; its body is not touched.
-        keys: The keys that may call.
+        connection: Request or WebSocket; its body is not read.
+        keys: API keys that may call.
 
     Raises:
-        Unauthorized: It came without a key, or with one that is not among these.
+        Unauthorized: The request has no key, or one that is not among these.
     """
     scheme, _, text = connection.headers.get("Authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not text:
@@ -43,7 +44,7 @@ async def authorize(
     state: StateDependency,
     _documented: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)],
 ) -> None:
-    """Put the request's key into its record, before anything of the body is read.
+    """Put the API key of a request into its record, before anything of the body is read.
 
     Raises:
         Unauthorized: See `key_of`.

@@ -1,4 +1,4 @@
-"""Computes once what several ask for at the same time."""
+"""Coalescing: work that several requests ask for at the same time is done once."""
 
 import asyncio
 import copy
@@ -9,7 +9,7 @@ _Result = TypeVar("_Result")
 
 
 class _Shared(Generic[_Result]):
-    """Work under way, and how many wait for it."""
+    """Work in flight, and the number of callers that wait for it."""
 
     def __init__(self, task: asyncio.Task[_Result]) -> None:
         self.task = task
@@ -17,13 +17,13 @@ class _Shared(Generic[_Result]):
 
 
 class Coalescing(Generic[_Result]):
-    """Work in flight by its key; used on one event loop only.
+    """The work in flight, by its keys; used on one event loop only.
 
-    Work belongs to all who wait for it: it goes on when one of them leaves, the first included, and is cancelled with
-    the last. Nothing is kept once it is done.
+    Work belongs to all callers that wait for it: it goes on when one of them is cancelled, the first included, and is
+    cancelled with the last. No result is kept once the work is done.
 
     Args:
-        on_join: called when somebody comes to wait for work that another began.
+        on_join: Function that is called when a caller waits for work that another caller began.
     """
 
     def __init__(self, on_join: Callable[[], None] = lambda: None) -> None:
@@ -31,14 +31,14 @@ class Coalescing(Generic[_Result]):
         self._on_join = on_join
 
     async def run(self, key: str, work: Callable[[], Coroutine[Any, Any, _Result]]) -> _Result:
-        """The result of the work of this key that is in flight, else of this work.
+        """Return the result of the work in flight with this key, or begin it where there is none.
 
         Args:
-            key: the same where the results would be.
-            work: begins it; not called where it is in flight.
+            key: Text that is the same for all work with the same result.
+            work: Function that begins the work; it is not called if work with this key is in flight.
 
         Raises:
-            Exception: a copy of what the work raised, for each who waits.
+            Exception: The work failed; each caller gets a copy of its error.
         """
         shared = self._in_flight.get(key)
         if shared is None:
@@ -52,7 +52,7 @@ class Coalescing(Generic[_Result]):
         finally:
             shared.waiting -= 1
             if not shared.waiting:
-                self._forget(key, shared)  # at once: who comes now must not wait for what is being cancelled
+                self._forget(key, shared)  # at once: a new caller must not wait for work that is being cancelled
                 shared.task.cancel()
         error = None if shared.task.cancelled() else shared.task.exception()
         if error is not None:

@@ -1,4 +1,4 @@
-"""Gives up on what is not ready in time."""
+"""Deadlines: work that is not done in time is cancelled, and the client is told so."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -7,18 +7,19 @@ from contextlib import asynccontextmanager
 from service.contract.problems import DeadlineExceeded
 
 HEADER = "X-Deadline-Ms"
+"""Header in which a client says how many milliseconds it waits."""
 
 
 @asynccontextmanager
 async def deadline(most_s: float, asked_ms: int | None) -> AsyncIterator[None]:
-    """Cancels the block when its time is over.
+    """Cancel the block of the `with` statement when its time is over.
 
     Args:
-        most_s: seconds that the server takes for an answer.
-        asked_ms: milliseconds that the client waits for it; counts where it is less.
+        most_s: Seconds that the server allows.
+        asked_ms: Milliseconds that the client waits, if it says so; they count only where they are less.
 
     Raises:
-        DeadlineExceeded: the block was not left in time.
+        DeadlineExceeded: The block did not end in time.
     """
     most_ms = most_s * 1000
     limit_ms = most_ms if asked_ms is None else min(asked_ms, most_ms)

@@ -1,4 +1,4 @@
-"""Gives up on work whose client has left."""
+"""Cancellation of work whose client has disconnected."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -11,27 +11,27 @@ _Result = TypeVar("_Result")
 
 
 async def unless_disconnected(request: Request, work: Coroutine[Any, Any, _Result]) -> _Result:
-    """Waits for the work, and cancels it when the client leaves first.
+    """Wait for work, cancel it if the client disconnects first, and return its result.
 
     Args:
-        request: whose body has been read to its end.
-        work: what to do.
+        request: Request whose body has been read to its end.
+        work: Coroutine that does the work.
 
     Raises:
-        ClientDisconnect: nobody is there to be answered.
+        ClientDisconnect: The client disconnected before the work was done.
     """
     working = asyncio.ensure_future(work)
-    leaving = asyncio.ensure_future(_disconnect(request))
+    disconnecting = asyncio.ensure_future(_wait_for_disconnect(request))
     try:
-        await asyncio.wait((working, leaving), return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait((working, disconnecting), return_when=asyncio.FIRST_COMPLETED)
         if not working.done():
             raise ClientDisconnect
         return working.result()
     finally:
         working.cancel()
-        leaving.cancel()
+        disconnecting.cancel()
 
 
-async def _disconnect(request: Request) -> None:
+async def _wait_for_disconnect(request: Request) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass

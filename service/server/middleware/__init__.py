@@ -1,1 +1,1 @@
-"""What every request passes through before and after its route."""
+"""The middleware that every request passes through before and after its route."""

@@ -1,4 +1,4 @@
-"""Tells of every request: a line in the log, and counts in the metrics."""
+"""The access log: each request becomes a line in the log, and is counted in the metrics."""
 
 import logging
 import time
@@ -11,27 +11,28 @@ from service.server.telemetry.metrics import Metrics
 from service.server.telemetry.record import RequestRecord
 
 QUIET_ROUTES = frozenset({"/livez", "/readyz", "/metrics"})
-"""What machines ask for again and again; logged at DEBUG and not traced."""
+"""Routes that load balancers and monitoring call again and again; they are logged at DEBUG and not traced."""
 _NO_ROUTE = "other"
-"""The documentation, and what there is not."""
+"""Route that the log and the metrics give for the documentation and for unknown paths."""
 _LONGEST_PATH = 200
+"""Largest number of characters of a path in the log."""
 _log = logging.getLogger(__name__)
 
 
 class AccessLogMiddleware:
-    """Measures requests, and tells the app's metrics and the log."""
+    """Middleware that measures each request, and reports it to the log and to the app's metrics."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handles one connection (ASGI)."""
+        """Handle one connection (ASGI)."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         started = time.perf_counter()
         received = sent = 0
-        status = InternalError.status  # which is answered further out where something is raised here
+        status = InternalError.status  # the answer that is sent further out if an exception is raised here
 
         async def receive_counted() -> Message:
             nonlocal received
@@ -51,10 +52,10 @@ class AccessLogMiddleware:
             RequestRecord.in_scope(scope).problem = InternalError.name
             raise
         finally:
-            _tell(scope, status, received, sent, time.perf_counter() - started)
+            _report(scope, status, received, sent, time.perf_counter() - started)
 
 
-def _tell(scope: Scope, status: int, received: int, sent: int, seconds: float) -> None:
+def _report(scope: Scope, status: int, received: int, sent: int, seconds: float) -> None:
     metrics: Metrics = scope["app"].state.server.metrics
     record = RequestRecord.in_scope(scope)
     route = getattr(scope.get("route"), "path", _NO_ROUTE)

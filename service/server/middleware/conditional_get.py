@@ -1,4 +1,4 @@
-"""Answers without content for clients that have it already: 304 to a known ETag, and HEAD as GET without a body."""
+"""Answers without content: 304 to a client that has the content already, and HEAD as GET without a body."""
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -8,16 +8,16 @@ from service.server.cache_control import NO_STORE
 
 
 class ConditionalGetMiddleware:
-    """Answers HEAD as GET without the content, and gives GET an ETag of the content, and 304 where that is known.
+    """Middleware that answers HEAD as GET without the content, and GET with an ETag, or with 304 to a known ETag.
 
-    Content that may not be kept, that comes in pieces, or that has an ETag already is left as it is.
+    An answer that may not be kept, that comes in pieces, or that has an ETag already is left as it is.
     """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handles one connection (ASGI)."""
+        """Handle one connection (ASGI)."""
         if scope["type"] != "http" or scope["method"] not in ("GET", "HEAD"):
             await self._app(scope, receive, send)
             return
@@ -25,13 +25,13 @@ class ConditionalGetMiddleware:
         known = Headers(scope=scope).getlist("If-None-Match")
         start: Message | None = None
 
-        async def send_what_is_new(message: Message) -> None:
+        async def send_unless_known(message: Message) -> None:
             nonlocal start
             if message["type"] == "http.response.start":
                 start = message
                 return
             if start is not None:
-                if not message.get("more_body", False) and _compare(start, message["body"], known):
+                if not message.get("more_body", False) and _becomes_not_modified(start, message["body"], known):
                     message = {**message, "body": b""}
                 await send(start)
                 start = None
@@ -39,13 +39,15 @@ class ConditionalGetMiddleware:
 
         as_get = {**scope, "method": "GET"}
         try:
-            await self._app(as_get, receive, send_what_is_new)
+            await self._app(as_get, receive, send_unless_known)
         finally:
-            scope.update({**as_get, "method": scope["method"]})  # the route that was found, for those further out
+            scope.update(
+                {**as_get, "method": scope["method"]}
+            )  # so that middleware further out sees the route that was found
 
 
-def _compare(start: Message, content: bytes, known: list[str]) -> bool:
-    """Adds the ETag of the content; makes it 304, and is true, where that is known."""
+def _becomes_not_modified(start: Message, content: bytes, known: list[str]) -> bool:
+    """Add the ETag of the content to an answer; if the client knows it, make the answer a 304 and return True."""
     headers = MutableHeaders(scope=start)
     if start["status"] != 200 or "ETag" in headers or NO_STORE in headers.get("Cache-Control", ""):
         return False

@@ -15,20 +15,20 @@ _ACCEPTED = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 
 class RequestIdMiddleware:
-    """Puts the id in a new record of the request, in `current`, on the trace and in the answer's headers."""
+    """Middleware that puts the id into a new record of the request, `current`, the trace and the answer's headers."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handles one connection (ASGI)."""
+        """Handle one connection (ASGI)."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         given = Headers(scope=scope).get(HEADER, "")
         request_id = given if _ACCEPTED.fullmatch(given) else uuid.uuid4().hex
         RequestRecord.begin(scope, request_id)
-        current.set(request_id)  # and not reset: the server logs errors in this context after we are done
+        current.set(request_id)  # never reset: uvicorn logs errors in this context after the middleware is done
         trace.get_current_span().set_attribute("impasto.request_id", request_id)
 
         async def send_with_id(message: Message) -> None:

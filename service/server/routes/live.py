@@ -1,11 +1,11 @@
 """Live painting: a WebSocket that paints a stream of pictures as fast as the server can.
 
-The client sends each frame as a binary message, and gets a JPEG back as one. The newest frame wins: one is painted at a
-time, and of those that come meanwhile only the last is kept. A text message is a JSON object of options, which hold
-from the next frame on; it may be empty. The server's are `LiveStatus`: in answer to that, when a frame was refused, and
-about once a second.
+The client sends each frame as a binary message, and gets a JPEG back as a binary message. The newest frame wins: one
+frame is painted at a time, and of those that come meanwhile only the last is kept. A text message of the client is a
+JSON object of options, possibly empty, which hold from the next frame on. The text messages of the server are
+`LiveStatus`: in answer to options, when a frame was refused, and about once a second.
 
-What cannot be mended by a later frame ends the connection with code 4000 + the HTTP status of the problem, as in 4404
+A problem that no later frame can mend closes the connection with code 4000 + the HTTP status of the problem, as in 4404
 for an unknown style; the problem document comes before it, as `{"problem": …}`. A server that stops closes with 1012.
 
 A server with API keys asks for one as everywhere, by `Authorization: Bearer`, which pages in browsers cannot send
@@ -41,10 +41,13 @@ from service.server.limits.authorization import key_of
 from service.server.state import State
 
 MOST_FRAME_BYTES = 2 * 1024**2
+"""Largest number of bytes of a frame."""
 _CLOSE_CODES = 4000
-"""For applications (RFC 6455, 7.4.2); the HTTP status is added."""
+"""First of the close codes for applications (RFC 6455, section 7.4.2), to which the HTTP status is added."""
 _MOST_REASON_BYTES = 123
+"""Largest number of bytes of the reason of a close (RFC 6455, section 5.5)."""
 _STATUS_EVERY_S = 1.0
+"""Seconds between two status messages while frames are painted."""
 _log = logging.getLogger(__name__)
 
 router = APIRouter()
@@ -58,38 +61,38 @@ class LiveOptions(StylizeOptions):
 
 
 class LiveStatus(BaseModel):
-    """What is told of a connection."""
+    """The status of a connection, which the server sends to its client."""
 
     style: str
-    """As asked for."""
+    """Style that was asked for."""
     model: str | None = None
-    """That painted the last frame, as in `X-Model`."""
+    """Net that painted the last frame, as in `X-Model`; None before the first."""
     painted: int = 0
-    """Frames answered."""
+    """Number of frames that were painted."""
     dropped: int = 0
-    """Frames that were not: a newer one came first, or the server was busy."""
+    """Number of frames that were not painted, because a newer one came first or the server was busy."""
     refused: str | None = None
-    """Why the last frame was refused, if it was."""
+    """Reason why the last frame was refused; None if it was not."""
     stages: dict[str, float] = {}
-    """Milliseconds of the last frame, as in `Server-Timing`."""
+    """Milliseconds of each stage of the last frame, as in `Server-Timing`."""
 
 
 class NewestFrame:
-    """A place for one frame."""
+    """A place for one frame, in which a newer frame replaces an older one."""
 
     def __init__(self) -> None:
         self._frame: bytes | None = None
         self._came = asyncio.Event()
 
     def put(self, frame: bytes) -> bool:
-        """Keeps it; says whether one that nobody took had to go."""
+        """Keep a frame; return whether it replaced one that was not taken."""
         had_one = self._frame is not None
         self._frame = frame
         self._came.set()
         return had_one
 
     async def take(self) -> bytes:
-        """The frame that is there, or the next that comes."""
+        """Take the frame that is kept, or wait for the next one."""
         await self._came.wait()
         self._came.clear()
         frame, self._frame = self._frame, None
@@ -98,7 +101,7 @@ class NewestFrame:
 
 
 class _Session:
-    """One connection."""
+    """One live connection."""
 
     def __init__(self, websocket: WebSocket, state: State) -> None:
         self._websocket = websocket
@@ -107,14 +110,14 @@ class _Session:
         self._options = _read_options(dict(websocket.query_params))
         self._status = LiveStatus(style=str(self._options.style))
         self._newest = NewestFrame()
-        self._told = 0.0
+        self._status_sent = 0.0
 
     async def run(self) -> None:
-        """Serves until the client leaves.
+        """Serve until the client disconnects.
 
         Raises:
-            WebSocketDisconnect: it did.
-            Problem: nothing more can be painted.
+            WebSocketDisconnect: The client disconnected.
+            Problem: No more frames can be painted.
         """
         try:
             async with asyncio.TaskGroup() as group:
@@ -147,7 +150,7 @@ class _Session:
             raise BadOption('a text message is a JSON object of options, as in {"style": "muse"}')
         self._options = _read_options({**self._options.model_dump(exclude_unset=True), **changes})
         self._status.style = str(self._options.style)
-        await self._tell()
+        await self._send_status()
 
     async def _paint(self) -> None:
         while True:
@@ -159,13 +162,13 @@ class _Session:
             except (Busy, Unavailable, DeadlineExceeded) as problem:
                 self._status.dropped += 1
                 self._status.refused = problem.detail
-                await self._tell()
+                await self._send_status()
                 continue
             self._status.painted += 1
             self._status.refused, self._status.model = None, answer.model
             self._status.stages = {stage.name: round(stage.seconds * 1000, 1) for stage in answer.stages}
-            if time.monotonic() - self._told > _STATUS_EVERY_S:
-                await self._tell()
+            if time.monotonic() - self._status_sent > _STATUS_EVERY_S:
+                await self._send_status()
             await self._websocket.send_bytes(answer.content)
 
     async def _answer(self, frame: bytes) -> Answer:
@@ -173,17 +176,17 @@ class _Session:
         async with admitted(state, self._key):
             return await make_picture(state, frame, options, await state.models.resolve(options))
 
-    async def _tell(self) -> None:
-        self._told = time.monotonic()
+    async def _send_status(self) -> None:
+        self._status_sent = time.monotonic()
         await self._websocket.send_text(self._status.model_dump_json())
 
 
 @router.websocket("/stylize/live")
 async def stylize_live(websocket: WebSocket) -> None:
-    """Paints frames until the client leaves."""
+    """Paint frames until the client disconnects."""
     connection_id = uuid.uuid4().hex
     request_id.current.set(connection_id)
-    # Accepted before anything is looked at: of a refused handshake a browser tells its page nothing.
+    # Accepted before anything is checked: a browser does not tell its page why a handshake was refused.
     await websocket.accept()
     state = State.of(websocket)
     try:
@@ -204,7 +207,7 @@ async def _close(websocket: WebSocket, problem: Problem, connection_id: str) -> 
     try:
         await websocket.send_json({"problem": problem.document(connection_id).model_dump()})
         await websocket.close(_CLOSE_CODES + problem.status, reason)
-    except (WebSocketDisconnect, RuntimeError):  # it left first
+    except (WebSocketDisconnect, RuntimeError):  # the client disconnected first
         return
 
 

@@ -1,4 +1,4 @@
-"""The routes that tell of models."""
+"""The routes that describe models: their cards and previews."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,8 +16,9 @@ from service.server.openapi import CARD_ANSWERS, CARDS_ANSWERS, PREVIEW_ANSWERS
 from service.server.state import StateDependency
 
 router = APIRouter(tags=["models"])
+"""Routes that ask for an API key on a server that has keys."""
 preview_router = APIRouter(tags=["models"])
-"""For everybody."""
+"""Route that asks for no API key."""
 
 
 async def _task(task: Annotated[str, Path(json_schema_extra={"enum": list(TASKS)}, examples=["stylize"])]) -> Task:
@@ -28,45 +29,47 @@ async def _task(task: Annotated[str, Path(json_schema_extra={"enum": list(TASKS)
 
 
 KnownTask = Annotated[Task, Depends(_task)]
-ModelName = Annotated[str, Path(description="As in `muse` or `muse@1`.", examples=["muse@1"])]
+ModelName = Annotated[
+    str, Path(description="Name of a model, or one of its versions: `muse` or `muse@1`.", examples=["muse@1"])
+]
 
 
 class ListedModel(Card):
-    """The card of a model's newest version, and what this server makes of it."""
+    """The card of a model's newest version, and which version this server serves."""
 
-    served_version: int = Field(description="What a request gets that names no version.")
+    served_version: int = Field(description="Version that answers requests without a version.")
     loaded: bool = Field(description="Whether that version is on the device, ready for use.")
 
 
 @router.get("/models", responses=CARDS_ANSWERS)
 def models(state: StateDependency, response: Response) -> list[ListedModel]:
-    """The cards of all models, each in its newest version, and which version is served."""
+    """Return the cards of all models, each in its newest version, and which version is served."""
     response.headers["Cache-Control"] = ASK_AGAIN
     return [_listed(card, state.models) for card in state.store.cards()]
 
 
 @router.get("/models/{task}/{name}", responses=CARD_ANSWERS)
 def model(state: StateDependency, task: KnownTask, name: ModelName, response: Response) -> Card:
-    """The card of one model."""
+    """Return the card of one model."""
     with _as_problems():
         name, version = parse_label(name)
-        response.headers["Cache-Control"] = _kept(version)
+        response.headers["Cache-Control"] = _cache_control(version)
         return state.store.card(task, name, version)
 
 
 @preview_router.get("/models/{task}/{name}/preview", response_class=Response, responses=PREVIEW_ANSWERS)
 def preview(state: StateDependency, task: KnownTask, name: ModelName) -> Response:
-    """A small picture that shows what a model does."""
+    """Return a small picture that shows what a model does."""
     with _as_problems():
         name, version = parse_label(name)
         picture = state.store.preview(task, name, version)
     if picture is None:
         raise problems.UnknownModel(f"{task}/{name} has no preview")
-    return Response(picture, media_type="image/jpeg", headers={"Cache-Control": _kept(version)})
+    return Response(picture, media_type="image/jpeg", headers={"Cache-Control": _cache_control(version)})
 
 
-def _kept(version: int | None) -> str:
-    """A version never changes; a name may stand for another one soon."""
+def _cache_control(version: int | None) -> str:
+    """Return what caches may do: a version never changes, but a name may stand for another version soon."""
     return ASK_AGAIN if version is None else FOREVER
 
 
@@ -78,7 +81,7 @@ def _listed(card: Card, models: Models) -> ListedModel:
 
 @contextmanager
 def _as_problems() -> Iterator[None]:
-    """Turns what the store raises into problems."""
+    """Turn errors of the store into problems."""
     try:
         yield
     except (ModelNotFound, BadLabel) as error:

@@ -33,8 +33,8 @@ DeadlineMs = Annotated[
     Header(
         alias=DEADLINE_HEADER,
         examples=[5000],
-        description="Milliseconds from the request's arrival after which its answer is of no more use; 504 then. The "
-        "server may allow less.",
+        description="Milliseconds from the request's arrival after which the client waits no more; the answer is then "
+        "504. The server may allow less.",
     ),
 ]
 
@@ -72,11 +72,12 @@ class _Picture(NamedTuple):
 async def _serve(request: Request, state: State, deadline_ms: int | None, options: Options) -> Response:
     """Admit a request, read its pictures, make them and answer.
 
-    A request with several pictures has one deadline. The first picture holds the place of the request, each other one
-    a place of its own; where there is none, or no room for its pixels, a picture waits for the rest of its request.
+    A request with several pictures has one deadline. The first picture holds the place of the request, and each other
+    one a place of its own. A picture that finds no place, or no room for its pixels, is made after the others.
 
     Raises:
-        Problem: See `service.contract.problems`; that of one picture among several is part of the answer instead.
+        Problem: The request cannot be answered; see `service.contract.problems`. The problem of one picture among
+            several is part of the answer instead.
     """
     settings = state.settings
     if options.format == "auto":
@@ -86,13 +87,13 @@ async def _serve(request: Request, state: State, deadline_ms: int | None, option
         async with admitted(state, RequestRecord.of(request).key, deadline_ms):
             uploads = await read_uploads(request, settings.upload_timeout_s, settings.max_pictures_per_request)
             return await unless_disconnected(request, _answer(request, state, options, uploads))
-    except asyncio.CancelledError:  # the server stops, and its grace is over
+    except asyncio.CancelledError:  # the server is stopping, and its grace is over
         raise Unavailable("the server is shutting down: try another", 5) from None
 
 
 async def _answer(request: Request, state: State, options: Options, uploads: Sequence[Upload]) -> Response:
     model = await state.models.resolve(options)
-    pictures = await asyncio.to_thread(_name_answers, uploads, model, options)
+    pictures = await asyncio.to_thread(_with_etags, uploads, model, options)
     if len(pictures) == 1:
         return await _answer_with_one(request, state, options, model, pictures[0])
     return await _answer_with_all(request, state, options, model, pictures)
@@ -125,7 +126,7 @@ async def _answer_with_all(
     made = [answer for answer in answers if isinstance(answer, Answer)]
     entries = _entries(pictures, answers, record.id)
     headers = {"Server-Timing": _timing(stage for answer in made for stage in answer.stages), **_common_headers(model)}
-    if len(made) == len(answers):  # else there may be more another time
+    if len(made) == len(answers):  # otherwise a later request may get more pictures
         headers["ETag"] = etag_of_all
     if media_type == archive.MULTIPART:
         boundary = etag.opaque(etag_of_all)
@@ -161,14 +162,14 @@ async def _make_all(
 
 
 async def _make(state: State, options: Options, model: Loaded, picture: _Picture) -> Answer:
-    """Make a picture, or wait for another request that makes the same."""
+    """Make a picture, or wait for another request that is making the same one."""
     data = picture.upload.data
     if not data:
         raise BadPicture(f"there is no picture in the request: send one as multipart field '{FIELD}' or as the body")
     return await state.in_flight.run(picture.etag, lambda: make_picture(state, data, options, model))
 
 
-def _name_answers(uploads: Iterable[Upload], model: Loaded, options: Options) -> list[_Picture]:
+def _with_etags(uploads: Iterable[Upload], model: Loaded, options: Options) -> list[_Picture]:
     return [_Picture(upload, etag.of_picture(upload.data, model.digest, options)) for upload in uploads]
 
 
@@ -193,7 +194,7 @@ def _is_known(request: Request, tag: str) -> bool:
 
 
 def _not_modified(tag: str, model: Loaded) -> Response:
-    """Return a 304, which is for GET; our POST changes nothing either, and clients save the work and the answer."""
+    """Return a 304. It is meant for GET, but this POST changes nothing either, and a 304 saves work and bytes."""
     return Response(status_code=304, headers={"ETag": tag, **_common_headers(model)})
 
 

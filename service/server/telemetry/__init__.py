@@ -1,1 +1,1 @@
-"""What the server tells of itself: logs, metrics and traces."""
+"""The logs, metrics and traces that the server reports about itself."""

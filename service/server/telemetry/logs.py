@@ -13,15 +13,18 @@ from service.contract import request_id
 
 Level = Literal["debug", "info", "warning", "error"]
 _OURS = ("service", "model_store", "uvicorn")
+"""Loggers whose level is set; all others are logged from WARNING on."""
 _PLAIN = re.compile(r"[\w./:@{},+-]+", re.ASCII)
+"""Values of fields that are written without quotes."""
 
 
 def configuration(style: Literal["text", "json"], level: Level) -> dict[str, Any]:
-    """For `logging.config.dictConfig`: everything goes to stderr.
+    """Return the configuration for `logging.config.dictConfig`: everything is logged to stderr.
 
     Args:
-        style: of the lines.
-        level: of our own records and uvicorn's; other libraries are heard from WARNING on.
+        style: Style of the lines: text for people, or JSON for machines.
+        level: Lowest level of our own records and uvicorn's. Other libraries are logged from WARNING on, or from ERROR
+            on if that is the level.
     """
     return {
         "version": 1,
@@ -37,13 +40,13 @@ def configuration(style: Literal["text", "json"], level: Level) -> dict[str, Any
 
 
 class TextFormatter(logging.Formatter):
-    """Time, level, logger, request, message and fields on a line; a traceback is indented below it.
+    """A formatter that writes time, level, logger, request, message and fields on a line, and a traceback below it.
 
-    What came from clients cannot look like a line or a field of its own.
+    A traceback is indented. Text that came from a client cannot look like a line or a field of its own.
     """
 
     def format(self, record: logging.LogRecord) -> str:
-        """The lines of a record."""
+        """Return the lines of a record."""
         words = [_time(record), record.levelname, record.name, _printable(record.getMessage())]
         requests = request_id.current.get()
         if requests:
@@ -54,10 +57,10 @@ class TextFormatter(logging.Formatter):
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object on a line."""
+    """A formatter that writes a record as one JSON object on a line."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line of a record."""
+        """Return the line of a record."""
         document: dict[str, Any] = {
             "time": _time(record),
             "level": record.levelname.lower(),

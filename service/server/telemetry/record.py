@@ -1,4 +1,4 @@
-"""What is gathered about a request while it is served, for the log and the metrics."""
+"""The record of a request, filled in while it is served, for the log and the metrics."""
 
 from dataclasses import dataclass
 from typing import cast
@@ -14,16 +14,16 @@ _NAME = "record"
 
 @dataclass
 class RequestRecord:
-    """One request; filled in by whatever learns more of it."""
+    """The record of one request; each part of the server adds what it learns about the request."""
 
     id: str
-    """The request's id, from the client or a new one."""
+    """Id of the request, from the client or a new one."""
     key: Key | None = None
-    """The API key that the request came with, if the server asks for one."""
+    """API key of the request, if the server asks for one."""
     problem: str | None = None
-    """Name of the problem that was answered."""
+    """Name of the problem that was answered, if any."""
     answer: Answer | None = None
-    """The picture that was answered, where it was one alone."""
+    """Picture that was answered, if the request had one alone."""
 
     @classmethod
     def begin(cls, scope: Scope, request_id: str) -> "RequestRecord":

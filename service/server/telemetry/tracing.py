@@ -1,4 +1,4 @@
-"""Traces: what FastAPI's span of a request cannot know, and the stages of a picture below it.
+"""Traces: what is known of a picture, added to FastAPI's span of its request, and spans of its stages below.
 
 Nothing happens unless the process is set up to send traces (see "Operate it" in the README).
 """
@@ -13,7 +13,7 @@ _tracer = trace.get_tracer("impasto")
 
 
 def record(answer: Answer) -> None:
-    """Adds a picture to the span of the request that is being served: attributes, and a span for each stage."""
+    """Add a picture to the span of the request that is being served: attributes, and a span for each stage."""
     span = trace.get_current_span()
     if not span.is_recording():
         return

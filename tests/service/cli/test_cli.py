@@ -23,14 +23,14 @@ def picture(tmp_path: Path, photo_png: bytes) -> Path:
 
 
 def impasto(*arguments: str | Path, **settings: str) -> subprocess.CompletedProcess[str]:
-    """Runs the command of the installed package, with nothing but the bundled models."""
+    """Run the command of the installed package with only the bundled models."""
     command = Path(sys.executable).with_name("impasto")
     environment = os.environ | {"IMPASTO_STORE": "nothing-here", "IMPASTO_DEVICE": "cpu"} | settings
     return subprocess.run([command, *arguments], capture_output=True, text=True, check=False, env=environment)
 
 
 def assert_refused(done: subprocess.CompletedProcess[str], *words: str) -> None:
-    """One line on stderr, which says what is wrong."""
+    """Check that a command failed with one line on stderr, which has these words."""
     assert done.returncode == 1
     assert done.stdout == ""
     assert done.stderr.startswith("impasto: ")
@@ -56,7 +56,7 @@ def test_a_picture_is_enlarged(picture: Path, photo: Image.Image, tmp_path: Path
         assert (image.size, image.format) == ((4 * photo.width, 4 * photo.height), "JPEG")
 
 
-def test_an_enlargement_is_given_the_colours_of_the_picture(picture: Path, tmp_path: Path) -> None:
+def test_match_histogram_changes_an_enlargement(picture: Path, tmp_path: Path) -> None:
     plainly, matched = tmp_path / "plainly.png", tmp_path / "matched.png"
     assert impasto("super-resolve", picture, "-o", plainly).returncode == 0
     done = impasto("super-resolve", picture, "-o", matched, "--match-histogram")
@@ -64,7 +64,7 @@ def test_an_enlargement_is_given_the_colours_of_the_picture(picture: Path, tmp_p
     assert matched.read_bytes() != plainly.read_bytes()
 
 
-def test_an_enlargement_is_the_mean_of_a_self_ensemble(picture: Path, tmp_path: Path) -> None:
+def test_self_ensemble_changes_an_enlargement(picture: Path, tmp_path: Path) -> None:
     plainly, mean = tmp_path / "plainly.png", tmp_path / "mean.png"
     assert impasto("super-resolve", picture, "-o", plainly).returncode == 0
     done = impasto("super-resolve", picture, "-o", mean, "--self-ensemble")
@@ -100,17 +100,17 @@ def test_a_blurred_picture_is_not_enlarged_with_less_fidelity(picture: Path, tmp
     assert_refused(done, "leave out blurred or fidelity")
 
 
-def test_an_unknown_style_is_refused_with_those_there_are(picture: Path, tmp_path: Path) -> None:
+def test_an_unknown_style_is_refused_with_the_known_styles(picture: Path, tmp_path: Path) -> None:
     done = impasto("stylize", picture, "--style", "nope", "-o", tmp_path / "painted.png")
     assert_refused(done, "'nope'", "known: candy, composition-vii")
     assert not (tmp_path / "painted.png").exists()
 
 
-def test_an_unknown_factor_is_refused_with_those_there_are(picture: Path, tmp_path: Path) -> None:
+def test_an_unknown_factor_is_refused_with_the_known_factors(picture: Path, tmp_path: Path) -> None:
     assert_refused(impasto("super-resolve", picture, "--factor", "3", "-o", tmp_path / "large.png"), "factors: 4")
 
 
-def test_a_suffix_that_we_do_not_write_is_refused(picture: Path, tmp_path: Path) -> None:
+def test_a_suffix_of_a_format_that_cannot_be_written_is_refused(picture: Path, tmp_path: Path) -> None:
     done = impasto("stylize", picture, "--style", "muse", "-o", tmp_path / "painted.gif")
     assert_refused(done, "painted.gif", ".jpg, .png, .webp or .avif")
 
@@ -120,7 +120,7 @@ def test_a_broken_picture_is_refused(picture: Path, photo_png: bytes, tmp_path: 
     assert_refused(impasto("stylize", picture, "--style", "muse", "-o", tmp_path / "painted.png"), "cut short")
 
 
-def test_a_folder_that_is_not_there_is_refused(picture: Path, tmp_path: Path) -> None:
+def test_an_output_folder_that_does_not_exist_is_refused(picture: Path, tmp_path: Path) -> None:
     output = tmp_path / "nowhere" / "painted.png"
     assert_refused(impasto("stylize", picture, "--style", "muse", "-o", output), "nowhere")
 
@@ -147,7 +147,7 @@ def test_a_wrong_command_line_is_refused_with_its_usage(arguments: list[str]) ->
         ),
     ],
 )
-def test_a_setting_that_cannot_be_is_refused_at_the_start(
+def test_an_invalid_setting_is_refused_at_the_start(
     picture: Path, tmp_path: Path, command: str, setting: str, value: str, words: tuple[str, ...]
 ) -> None:
     arguments = ("--port", "0") if command == "serve" else (picture, "--style", "muse", "-o", tmp_path / "out.png")
@@ -162,5 +162,5 @@ def test_a_new_key_is_shown_with_its_entry_for_the_server() -> None:
     assert entry == f"shop:{hashlib.sha256(key.encode()).hexdigest()}:4"
 
 
-def test_entries_that_cannot_be_read_stop_the_server_with_advice() -> None:
+def test_api_keys_that_cannot_be_read_stop_the_server_with_advice() -> None:
     assert_refused(impasto("serve", IMPASTO_API_KEYS="my-secret"), "IMPASTO_API_KEYS", "impasto keys new")

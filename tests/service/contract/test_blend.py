@@ -6,7 +6,7 @@ from service.contract.problems import BadOption
 
 
 @pytest.mark.parametrize("text", ["muse", "muse@2"])
-def test_a_label_alone_is_the_whole(text: str) -> None:
+def test_a_label_alone_has_the_whole_share(text: str) -> None:
     assert Blend.parse(text) == Blend((Part(text, 1.0),))
 
 
@@ -43,7 +43,7 @@ def test_a_blend_has_up_to_eight_parts() -> None:
         ("a:1e308,b:1e308", "add up to inf"),
     ],
 )
-def test_what_is_no_blend_is_refused(text: str, says: str) -> None:
+def test_text_that_is_no_blend_is_refused(text: str, says: str) -> None:
     with pytest.raises(BadOption, match=says):
         Blend.parse(text)
 
@@ -58,7 +58,7 @@ def test_what_is_no_blend_is_refused(text: str, says: str) -> None:
         (0.0, [Part("x4-feature", 1.0)]),
     ],
 )
-def test_fidelity_is_the_share_of_the_pixel_loss(fidelity: float, parts: list[Part]) -> None:
+def test_fidelity_is_the_share_of_the_pixel_net(fidelity: float, parts: list[Part]) -> None:
     assert list(SuperResolveOptions(factor=4, fidelity=fidelity).blend.parts) == parts
 
 
@@ -72,7 +72,7 @@ def test_blurred_pictures_are_enlarged_at_full_fidelity_only() -> None:
 
 
 @pytest.mark.parametrize("text", ["muse", "muse@2", "muse:0.7,candy@1:0.3"])
-def test_a_blend_is_written_as_it_is_read(text: str) -> None:
+def test_a_blend_is_written_as_the_text_that_it_was_read_from(text: str) -> None:
     assert str(Blend.parse(text)) == text
 
 

@@ -15,13 +15,13 @@ def descendants(parent: type[Problem]) -> Iterator[type[Problem]]:
 KINDS = list(descendants(Problem))
 
 
-def test_the_tree_in_the_docstring_is_the_real_one(parents_drawn: Callable[[str], dict[str, str]]) -> None:
+def test_the_tree_in_the_docstring_is_the_tree_of_classes(parents_drawn: Callable[[str], dict[str, str]]) -> None:
     real = {kind.__name__: kind.__base__.__name__ for kind in KINDS}
     assert parents_drawn(problems.__doc__) == real
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_docstring_tells_every_status(kind: type[Problem]) -> None:
+def test_the_docstring_has_the_status_of_every_problem(kind: type[Problem]) -> None:
     line = next(line for line in problems.__doc__.splitlines() if f"─ {kind.__name__} " in line)
     assert f" {kind.status} " in line
 
@@ -32,7 +32,7 @@ def test_every_problem_has_a_type_of_its_own() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_document_says_what_happened_in_which_request(kind: type[Problem]) -> None:
+def test_a_document_has_the_detail_and_the_request_id(kind: type[Problem]) -> None:
     document = kind("do it differently").document("request-1")
     assert document.type.startswith("urn:impasto:problem:")
     assert document.title

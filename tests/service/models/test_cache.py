@@ -6,7 +6,7 @@ import pytest
 from service.models.cache import Cache
 
 
-def test_the_least_recently_used_are_dropped_to_a_limit() -> None:
+def test_the_least_recently_used_values_are_dropped_down_to_the_limit() -> None:
     cache = Cache(make=str, size=len, limit=4)
     for key in (1, 22, 3, 1, 4):
         cache.get(key)
@@ -15,7 +15,7 @@ def test_the_least_recently_used_are_dropped_to_a_limit() -> None:
     assert cache.kept() == [4]
 
 
-def test_the_one_used_last_is_kept_however_large() -> None:
+def test_the_value_used_last_is_kept_however_large_it_is() -> None:
     cache = Cache(make=str, size=len, limit=2)
     for key in (1, 2, 3333):
         cache.get(key)
@@ -24,7 +24,7 @@ def test_the_one_used_last_is_kept_however_large() -> None:
     assert cache.kept() == [3333]
 
 
-def test_what_took_long_to_make_is_not_dropped_for_what_was_used_meanwhile() -> None:
+def test_a_value_that_is_slow_to_make_counts_as_just_used() -> None:
     begun, go_on = threading.Event(), threading.Event()
 
     def make(key: int) -> str:
@@ -45,7 +45,7 @@ def test_what_took_long_to_make_is_not_dropped_for_what_was_used_meanwhile() -> 
     assert cache.kept() == [2, 3]
 
 
-def test_an_error_goes_to_all_who_wait_and_is_not_kept() -> None:
+def test_an_error_goes_to_the_caller_and_is_not_kept() -> None:
     calls: list[int] = []
     begun, go_on = threading.Event(), threading.Event()
 

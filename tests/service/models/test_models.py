@@ -55,27 +55,27 @@ def test_a_name_and_its_newest_version_are_one_net(models: Models, publish: Publ
     assert models.get("stylize", Blend.parse("tiny")).net is models.get("stylize", Blend.parse("tiny@1")).net
 
 
-def test_an_unknown_style_is_refused_with_those_there_are(models: Models, publish: Publish) -> None:
+def test_an_unknown_style_is_refused_with_the_known_styles(models: Models, publish: Publish) -> None:
     publish("stylize", "tiny")
     publish("stylize", "other")
     with pytest.raises(UnknownModel, match=r"'nope'.*known: other, tiny"):
         models.get("stylize", Blend.parse("nope"))
 
 
-def test_an_unknown_version_is_refused_with_those_there_are(models: Models, publish: Publish) -> None:
+def test_an_unknown_version_is_refused_with_the_known_versions(models: Models, publish: Publish) -> None:
     publish("stylize", "tiny")
     with pytest.raises(UnknownModel, match=r"'tiny@7'.*known: tiny@1"):
         models.get("stylize", Blend.parse("tiny@7"))
 
 
 @pytest.mark.parametrize("label", ["", "tiny@", "tiny@0", "tiny@x", "@1", "../tiny", "stylize/tiny", "TINY", "tiny\n"])
-def test_what_does_not_name_a_style_is_refused_as_unknown(models: Models, publish: Publish, label: str) -> None:
+def test_text_that_cannot_name_a_style_is_refused_as_unknown(models: Models, publish: Publish, label: str) -> None:
     publish("stylize", "tiny")
     with pytest.raises(UnknownModel):
         models.get("stylize", Blend.parse(label))
 
 
-def test_an_unknown_factor_is_refused_with_those_there_are(models: Models, publish: Publish) -> None:
+def test_an_unknown_factor_is_refused_with_the_known_factors(models: Models, publish: Publish) -> None:
     publish("super-resolve", "x2-pixel")
     with pytest.raises(UnknownModel, match=r"known factors: 2$"):
         models.get("super-resolve", Blend.parse("x3-pixel"))
@@ -87,7 +87,7 @@ def test_only_factors_that_can_be_asked_for_are_listed(models: Models, publish: 
         models.get("super-resolve", Blend.parse("x2-pixel"))
 
 
-def test_a_factor_without_a_net_for_blurred_pictures_is_refused_with_those_that_have_one(
+def test_a_factor_without_a_net_for_blurred_pictures_is_refused_with_the_factors_that_have_one(
     models: Models, publish: Publish
 ) -> None:
     for name in ("x2-pixel", "x4-pixel-blurred", "x16-pixel-blurred"):
@@ -136,7 +136,7 @@ def test_an_unreadable_card_is_refused_by_name(models: Models, publish: Publish,
         models.get("stylize", Blend.parse("tiny"))
 
 
-def test_restored_weights_are_taken(models: Models, publish: Publish, tmp_path: Path) -> None:
+def test_restored_weights_are_loaded(models: Models, publish: Publish, tmp_path: Path) -> None:
     publish("stylize", "tiny")
     weights = tmp_path / "stylize" / "tiny" / "1" / "model.safetensors"
     good = weights.read_bytes()
@@ -152,7 +152,7 @@ def test_restored_weights_are_taken(models: Models, publish: Publish, tmp_path: 
 
 @pytest.fixture
 def three(publish: Publish) -> dict[str, Card]:
-    """The cards of three styles, a, b and c, that can be blended."""
+    """Return the cards of three styles, a, b and c, that can be blended."""
     return {name: publish("stylize", name) for name in "abc"}
 
 
@@ -174,13 +174,13 @@ def test_equal_blends_written_differently_are_one_net(models: Models, same: str)
 
 
 @pytest.mark.usefixtures("three")
-def test_blends_of_other_shares_or_parts_differ_in_digest(models: Models) -> None:
+def test_blends_with_different_shares_or_parts_have_different_digests(models: Models) -> None:
     texts = ["a", "a:0.5,b:0.5", "a:0.51,b:0.49", "a:0.49,b:0.51", "a:0.5,c:0.5", "a:1,b:1,c:1"]
     assert len({models.get("stylize", Blend.parse(text)).digest for text in texts}) == len(texts)
 
 
 @pytest.mark.usefixtures("three")
-def test_the_whole_share_is_the_net_itself(models: Models) -> None:
+def test_a_blend_of_one_style_is_the_net_of_that_style(models: Models) -> None:
     assert models.get("stylize", Blend.parse("a:1,b:0")) is models.get("stylize", Blend.parse("a"))
 
 
@@ -198,7 +198,7 @@ def test_a_blend_is_made_once_however_many_ask_at_the_same_time(models: Models) 
 
 
 @pytest.mark.usefixtures("three")
-def test_a_blend_is_of_the_weights_as_published_however_nets_are_prepared(store: Store) -> None:
+def test_a_blend_is_made_of_the_published_weights_however_nets_are_prepared(store: Store) -> None:
     models = Models(store, torch.device("cpu"), prepare=lambda net: Prepared(net.half()))
     for name in "ab":
         models.get("stylize", Blend.parse(name))
@@ -227,13 +227,13 @@ def test_a_model_named_twice_is_refused(models: Models, text: str) -> None:
 
 
 @pytest.mark.usefixtures("three")
-def test_a_part_that_is_not_there_is_refused_with_those_there_are(models: Models) -> None:
+def test_an_unknown_part_of_a_blend_is_refused_with_the_known_styles(models: Models) -> None:
     with pytest.raises(UnknownModel, match=r"'nope'; known: a, b, c"):
         models.get("stylize", Blend.parse("a:1,nope:1"))
 
 
 @pytest.mark.usefixtures("three")
-def test_nets_of_other_sizes_cannot_be_blended(models: Models, publish: Publish) -> None:
+def test_nets_of_different_sizes_cannot_be_blended(models: Models, publish: Publish) -> None:
     publish("stylize", "wide", width=8)
     with pytest.raises(BadOption, match=r"a@1:0\.5,wide@1:0\.5 cannot be blended.*widths"):
         models.get("stylize", Blend.parse("a:1,wide:1"))
@@ -245,7 +245,7 @@ def test_nets_of_other_sizes_cannot_be_blended(models: Models, publish: Publish)
 
 
 class Prepared(TransformNet):
-    """Stands for a net whose weights are of no use for blends."""
+    """A stand-in for a prepared net whose weights are useless for blends."""
 
     def __init__(self, net: TransformNet) -> None:
         super().__init__()
@@ -272,7 +272,7 @@ def size_of_a_net(models: Models) -> int:
 
 
 @pytest.mark.usefixtures("three")
-def test_the_least_recently_used_net_is_dropped_where_there_is_no_room(store: Store, models: Models) -> None:
+def test_the_least_recently_used_net_is_dropped_when_there_is_no_room(store: Store, models: Models) -> None:
     models = Models(store, torch.device("cpu"), most_bytes=2 * size_of_a_net(models))
     first, second = (models.get("stylize", Blend.parse(text)) for text in ("a", "a:1,c:1"))
     assert models.get("stylize", Blend.parse("a")) is first
@@ -292,7 +292,7 @@ def test_parts_of_a_blend_take_no_room_on_the_device(store: Store, models: Model
 
 
 @pytest.mark.usefixtures("three")
-def test_one_net_is_kept_even_where_there_is_no_room(store: Store) -> None:
+def test_one_net_is_kept_even_if_there_is_no_room(store: Store) -> None:
     models = Models(store, torch.device("cpu"), most_bytes=1)
     single = models.get("stylize", Blend.parse("a"))
     assert models.get("stylize", Blend.parse("a")) is single
@@ -314,7 +314,7 @@ def test_shrinking_keeps_the_net_used_last_and_those_that_requests_hold(models: 
 
 
 @pytest.mark.usefixtures("three")
-def test_a_net_that_finds_no_memory_makes_room_for_the_next_try(store: Store) -> None:
+def test_a_net_that_does_not_fit_into_memory_is_refused_and_makes_room_for_the_next_try(store: Store) -> None:
     room = [True, False, True]
 
     def prepare(net: TransformNet) -> TransformNet:

@@ -1,4 +1,4 @@
-"""What is loaded ahead of requests, and when a server is ready."""
+"""Models are loaded ahead of requests, and a server is ready when they are."""
 
 import threading
 from collections.abc import Callable
@@ -26,7 +26,7 @@ Serve = Callable[[Settings, Store], AbstractContextManager[str]]
 
 @pytest.fixture
 def three(store: Store, publish: Publish) -> Store:
-    """A store with two styles, `a` and `b`, and `x2-pixel`."""
+    """Return a store with two styles, `a` and `b`, and the net `x2-pixel`."""
     publish("stylize", "a")
     publish("stylize", "b")
     publish("super-resolve", "x2-pixel")
@@ -50,12 +50,12 @@ def test_models_to_preload_are_named_with_or_without_their_task(
 
 
 @pytest.mark.parametrize("entry", ["nope", "a@2", "super-resolve/a", "paint/a", "a:0.5", "a@", "stylize/"])
-def test_a_model_to_preload_that_is_not_there_is_refused_with_those_there_are(three: Store, entry: str) -> None:
+def test_an_unknown_model_to_preload_is_refused_with_the_known_models(three: Store, entry: str) -> None:
     with pytest.raises(ImpastoError, match=f"PRELOAD names '{entry}'.*known: stylize/a, stylize/b, super-resolve/x2-p"):
         parse_preload(f"b,{entry}", three)
 
 
-def test_a_store_that_cannot_be_read_is_told_where_models_are_to_be_preloaded(
+def test_preloading_from_a_store_that_cannot_be_read_is_refused_with_the_reason(
     three: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def cut_off(*_: object) -> list[int]:
@@ -67,7 +67,7 @@ def test_a_store_that_cannot_be_read_is_told_where_models_are_to_be_preloaded(
     assert parse_preload("", three) == []
 
 
-def test_it_is_ready_when_all_are_loaded(three: Store) -> None:
+def test_upkeep_is_ready_when_all_models_are_loaded(three: Store) -> None:
     loading, go_on = threading.Semaphore(0), threading.Semaphore(0)
 
     def prepare(net: TransformNet) -> TransformNet:
@@ -87,20 +87,20 @@ def test_it_is_ready_when_all_are_loaded(three: Store) -> None:
     assert all(models.is_loaded("stylize", name, 1) for name in "ab")
 
 
-def test_without_models_to_load_it_is_ready_at_once(three: Store) -> None:
+def test_upkeep_without_models_to_preload_is_ready_at_once(three: Store) -> None:
     upkeep = Upkeep(Models(three, torch.device("cpu")), [], interval=60)
     assert upkeep.is_ready
     upkeep.close()
 
 
-def test_it_does_not_wait_for_its_next_look_to_end(three: Store) -> None:
+def test_upkeep_can_be_closed_between_two_looks_at_the_store(three: Store) -> None:
     before = set(threading.enumerate())
     upkeep = Upkeep(Models(three, torch.device("cpu")), [], interval=3600)
     upkeep.close()
     assert [thread for thread in set(threading.enumerate()) - before if thread.name == "upkeep"] == []
 
 
-def test_it_looks_for_new_versions_again_and_again(three: Store, publish: Publish) -> None:
+def test_upkeep_looks_for_new_versions_again_and_again(three: Store, publish: Publish) -> None:
     looked = threading.Semaphore(0)
 
     class Watched(Models):
@@ -136,7 +136,7 @@ def test_a_damaged_model_is_logged_and_the_others_are_loaded(
     assert any("stylize/a is not preloaded" in record.message for record in caplog.records)
 
 
-def test_a_server_is_not_ready_while_it_preloads_and_serves_all_the_same(
+def test_a_server_that_preloads_is_not_ready_but_answers_requests(
     serve: Serve, slow_store: Any, photo_png: bytes
 ) -> None:
     settings = Settings(device="cpu", preload="muse")
@@ -159,6 +159,6 @@ def test_a_server_is_not_ready_while_it_preloads_and_serves_all_the_same(
     assert loaded == {"muse"}
 
 
-def test_a_server_does_not_start_without_the_models_that_it_is_to_preload(three: Store) -> None:
+def test_a_server_with_an_unknown_model_to_preload_does_not_start(three: Store) -> None:
     with pytest.raises(ImpastoError, match="'nope'"):
         create_app(Settings(device="cpu", preload="nope"), three)

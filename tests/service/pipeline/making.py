@@ -1,4 +1,4 @@
-"""The way of one picture through a runtime, without a server around it."""
+"""Functions that inspect and make one picture by a runtime, without a server."""
 
 from service.contract.options import Options
 from service.pipeline.answer import Answer

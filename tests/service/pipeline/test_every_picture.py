@@ -29,17 +29,17 @@ HEIF = importlib.import_module("pillow_heif") if "HEIF" in ANSWERS else None
 PHOTOS = Path(__file__).parents[2] / "pictures"
 ENOUGH = 1_000_000
 LOSSY = 3.0
-"""Mean levels of 255 by which a lossy file may differ from what went into it."""
+"""Largest mean difference, in levels of 255, of a lossy file from what was written into it."""
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
 
 
 class Case(NamedTuple):
     data: bytes
     rgb: np.ndarray
-    """uint8 `(H, W, 3)`, in sRGB."""
+    """Pixels that are expected, uint8 `(H, W, 3)`, in sRGB."""
     alpha: np.ndarray | None = None
     tolerance: float = 0.0
-    """Of the mean difference, in levels of 255."""
+    """Largest mean difference, in levels of 255."""
     frames: int = 1
 
 
@@ -47,7 +47,7 @@ class Case(NamedTuple):
 
 
 def photo() -> Image.Image:
-    """Smooth, colourful, and different from each of its mirrorings and turns."""
+    """Return a smooth, colourful photo, which differs from each of its mirror images and rotations."""
     rows, columns = np.mgrid[:24, :40]
     return Image.fromarray(np.stack([columns * 6, rows * 10, 200 - 3 * rows - 2 * columns], axis=-1).astype(np.uint8))
 
@@ -67,7 +67,7 @@ def deep(channels: int) -> np.ndarray:
 
 
 def rounded(samples: np.ndarray) -> np.ndarray:
-    """Of 16 bits to 8."""
+    """Round samples of 16 bits to 8 bits."""
     return np.rint(samples / 257).astype(np.uint8)
 
 
@@ -110,7 +110,7 @@ def deep_png(samples: np.ndarray, colour_type: int, transparent: bytes = b"") ->
 
 
 def deep_tiff(samples: np.ndarray, order: str, photometric: int = 2, extra: int | None = None) -> bytes:
-    """16 bits a channel, uncompressed, in one strip."""
+    """Return a TIFF with 16 bits a channel, uncompressed, in one strip."""
     height, width, channels = samples.shape
     header = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(f"{order}I", 8)
     directory = ImageFileDirectory_v2(header, header[:2])
@@ -122,7 +122,7 @@ def deep_tiff(samples: np.ndarray, order: str, photometric: int = 2, extra: int 
 
 
 def icc(space: bytes, kind: bytes, tags: dict[bytes, bytes]) -> bytes:
-    """A profile, version 2.4."""
+    """Return an ICC profile of version 2.4."""
     table, body = struct.pack(">I", len(tags)), b""
     start = 128 + 4 + 12 * len(tags)
     for name, content in tags.items():
@@ -151,7 +151,7 @@ def rgb_profile(exponent: float, *primaries: tuple[float, float, float]) -> byte
 
 
 def ink_profile() -> bytes:
-    """Of CMYK, by a table with two points an axis: inks darken, each in its own direction."""
+    """Return a profile of CMYK with a table of two points an axis: each ink darkens in its own direction."""
     corners = np.stack(np.meshgrid(*[[0, 1]] * 4, indexing="ij"), axis=-1).reshape(-1, 4).astype(float)
     effects = np.array([[-90, -30, -50], [-90, 60, -10], [-20, 0, 80], [-220, 0, 0]])
     lab = np.clip(np.array([250, 128, 128]) + corners @ effects, 0, 255).astype(np.uint8)
@@ -176,7 +176,7 @@ INK_PROFILE = ink_profile()
 
 
 def by_profile(image: Image.Image, profile: bytes) -> np.ndarray:
-    """To sRGB, by Little CMS alone."""
+    """Convert a picture to sRGB by Little CMS alone."""
     converted = ImageCms.profileToProfile(image, ImageCms.ImageCmsProfile(io.BytesIO(profile)), SRGB, outputMode="RGB")
     return np.asarray(converted)
 
@@ -393,7 +393,7 @@ def assert_alike(case: Case, rgb: np.ndarray, alpha: np.ndarray | None) -> None:
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
-def test_a_picture_is_read_as_the_reference_has_it(case: Case) -> None:
+def test_a_picture_is_read_as_its_reference(case: Case) -> None:
     header = codec.read_header(case.data, ENOUGH)
     picture = codec.decode(header)
     mask = None if picture.alpha is None else picture.alpha.numpy()
@@ -403,7 +403,7 @@ def test_a_picture_is_read_as_the_reference_has_it(case: Case) -> None:
 
 @pytest.fixture(scope="module")
 def runtime() -> Iterator[Runtime]:
-    """With the bundled styles."""
+    """Yield a runtime with the bundled styles."""
     runtime = Runtime(Store(BUNDLED), torch.device("cpu"), ComputeSettings())
     yield runtime
     runtime.close()

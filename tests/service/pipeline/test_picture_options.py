@@ -1,4 +1,4 @@
-"""What the options of the routes do to pictures, through the whole pipeline."""
+"""The effects of the options on pictures, through the whole pipeline."""
 
 import asyncio
 import io
@@ -26,7 +26,7 @@ Publish = Callable[..., Card]
 
 @pytest.fixture
 def runtime(store: Store, publish: Publish) -> Iterator[Runtime]:
-    """With styles `one` and `two` and a net for ×4, for up to 60,000 pixels."""
+    """Yield a runtime with styles `one` and `two` and a net for ×4, which takes up to 60,000 pixels."""
     publish("stylize", "one")
     publish("stylize", "two")
     publish("super-resolve", "x4-pixel", factor=4)
@@ -65,7 +65,7 @@ def test_strength_is_smooth_between_the_photo_and_the_painting(
     assert np.array_equal(full, levels(painted(runtime, photo_png)))
 
 
-def test_no_strength_asks_nothing_of_the_net(runtime: Runtime, photo_png: bytes) -> None:
+def test_a_strength_of_0_computes_nothing(runtime: Runtime, photo_png: bytes) -> None:
     photo, paint = (
         answer(runtime, StylizeOptions(style="one:1,two:1", strength=strength), photo_png) for strength in (0, 1)
     )
@@ -73,13 +73,13 @@ def test_no_strength_asks_nothing_of_the_net(runtime: Runtime, photo_png: bytes)
     assert photo.model == paint.model == "one@1:0.5,two@1:0.5"
 
 
-def test_colours_are_those_of_the_photo_where_that_is_asked_for(runtime: Runtime, photo: Image.Image) -> None:
+def test_preserve_color_keeps_the_colours_of_the_photo(runtime: Runtime, photo: Image.Image) -> None:
     grey_png = saved(photo.convert("L"))
     assert np.ptp(levels(painted(runtime, grey_png)), axis=-1).max() > 0
     assert np.ptp(levels(painted(runtime, grey_png, preserve_color=True)), axis=-1).max() == 0
 
 
-def test_a_jpeg_comes_back_within_its_own_error(runtime: Runtime, photo: Image.Image) -> None:
+def test_a_jpeg_at_strength_0_comes_back_within_the_error_of_jpeg(runtime: Runtime, photo: Image.Image) -> None:
     data = saved(photo, "jpeg", quality=95)
     again = painted(runtime, data, strength=0, quality=95)
     assert again.format == "JPEG"
@@ -97,7 +97,7 @@ def test_the_longest_side_is_the_size_asked_for(
 
 
 @pytest.mark.parametrize("format", ["png", "jpeg", "tiff"])
-def test_a_turned_upload_is_resized_as_it_is_seen(runtime: Runtime, photo: Image.Image, format: str) -> None:  # noqa: A002
+def test_a_turned_upload_is_resized_upright(runtime: Runtime, photo: Image.Image, format: str) -> None:  # noqa: A002
     exif = Image.Exif()
     exif[0x0112] = 6
     large = photo.resize((192, 128))
@@ -107,7 +107,7 @@ def test_a_turned_upload_is_resized_as_it_is_seen(runtime: Runtime, photo: Image
     assert np.abs(levels(resized)[4:-4, 4:-4] - levels(reference)[4:-4, 4:-4]).mean() < 4
 
 
-def test_resizing_mixes_colours_as_far_as_they_are_visible(runtime: Runtime) -> None:
+def test_resizing_does_not_mix_in_the_colours_of_transparent_pixels(runtime: Runtime) -> None:
     image = Image.new("RGBA", (96, 64), (0, 200, 0, 255))
     image.paste((255, 0, 255, 0), (0, 0, 47, 64))
     resized = painted(runtime, saved(image), size=33, strength=0)
@@ -117,12 +117,12 @@ def test_resizing_mixes_colours_as_far_as_they_are_visible(runtime: Runtime) -> 
     assert (alpha[:, 0].max(), alpha[:, -1].min()) == (0, 255)
 
 
-def test_a_size_that_leaves_too_little_is_refused(runtime: Runtime) -> None:
+def test_a_size_that_makes_a_side_too_short_is_refused(runtime: Runtime) -> None:
     with pytest.raises(BadPicture, match="16×4"):
         painted(runtime, saved(Image.new("RGB", (80, 20))), size=16)
 
 
-def test_a_size_that_asks_for_too_much_is_refused_before_it_is_computed(runtime: Runtime, photo_png: bytes) -> None:
+def test_a_size_with_too_many_pixels_is_refused_before_it_is_computed(runtime: Runtime, photo_png: bytes) -> None:
     with pytest.raises(TooLarge, match="60,000"):
         painted(runtime, photo_png, size=10**6)
 
@@ -130,7 +130,7 @@ def test_a_size_that_asks_for_too_much_is_refused_before_it_is_computed(runtime:
 # Factors
 
 
-def test_twice_is_half_of_four_times(runtime: Runtime, photo_png: bytes) -> None:
+def test_an_enlargement_by_2_is_an_enlargement_by_4_halved(runtime: Runtime, photo_png: bytes) -> None:
     twice, fourfold = (
         Image.open(io.BytesIO(answer(runtime, SuperResolveOptions(factor=factor), photo_png).content))
         for factor in (2, 4)
@@ -139,7 +139,7 @@ def test_twice_is_half_of_four_times(runtime: Runtime, photo_png: bytes) -> None
     assert np.abs(levels(twice) - levels(fourfold.resize(twice.size, Image.Resampling.BICUBIC))).max() <= 1
 
 
-def test_a_mask_is_enlarged_twice_too(runtime: Runtime, photo: Image.Image) -> None:
+def test_alpha_is_enlarged_by_2_too(runtime: Runtime, photo: Image.Image) -> None:
     image = photo.copy()
     image.putalpha(Image.fromarray(np.linspace(0, 255, 48).astype(np.uint8)[None].repeat(32, axis=0)))
     twice = Image.open(io.BytesIO(answer(runtime, SuperResolveOptions(factor=2), saved(image)).content))
@@ -148,12 +148,12 @@ def test_a_mask_is_enlarged_twice_too(runtime: Runtime, photo: Image.Image) -> N
     assert np.array_equal(levels(twice.getchannel("A")), levels(mask))
 
 
-def test_the_pixels_limited_are_those_that_the_net_computes(runtime: Runtime) -> None:
+def test_the_limit_counts_the_pixels_that_the_net_computes(runtime: Runtime) -> None:
     with pytest.raises(TooLarge, match="256×256"):
         answer(runtime, SuperResolveOptions(factor=2), saved(Image.new("RGB", (64, 64))))
 
 
-def test_no_hidden_colour_reaches_an_enlargement(runtime: Runtime) -> None:
+def test_colours_of_transparent_pixels_do_not_reach_an_enlargement(runtime: Runtime) -> None:
     green = Image.new("RGBA", (32, 24), (0, 200, 0, 255))
     hidden = green.copy()
     hidden.paste((255, 0, 255, 0), (0, 0, 16, 24))
@@ -166,7 +166,7 @@ def test_no_hidden_colour_reaches_an_enlargement(runtime: Runtime) -> None:
 
 
 @pytest.mark.parametrize(("upload", "expected"), [("tiff", "PNG"), ("gif", "PNG"), ("jpeg", "JPEG"), ("webp", "WEBP")])
-def test_auto_is_the_format_of_the_upload_or_what_stands_for_it(
+def test_auto_is_the_format_of_the_upload_or_its_substitute(
     runtime: Runtime, photo: Image.Image, upload: str, expected: str
 ) -> None:
     assert painted(runtime, saved(photo, upload)).format == expected
@@ -182,7 +182,7 @@ def srgb() -> bytes:
 
 @pytest.fixture(scope="module")
 def exchanged_primaries(srgb: bytes) -> bytes:
-    """Like sRGB, but red and blue have changed places."""
+    """Return a profile like sRGB in which red and blue have changed places."""
     return srgb.replace(b"rXYZ", b"----").replace(b"bXYZ", b"rXYZ").replace(b"----", b"bXYZ")
 
 
@@ -191,7 +191,7 @@ def test_the_profile_of_the_upload_is_that_of_the_answer(runtime: Runtime, photo
     assert "icc_profile" not in painted(runtime, saved(photo)).info
 
 
-def test_another_profile_does_not_change_what_no_strength_gives_back(
+def test_a_strength_of_0_gives_back_the_photo_in_its_own_profile(
     runtime: Runtime, photo: Image.Image, exchanged_primaries: bytes
 ) -> None:
     again = painted(runtime, saved(photo, icc_profile=exchanged_primaries), strength=0)
@@ -220,7 +220,9 @@ def test_an_enlargement_keeps_colours_that_srgb_does_not_have(
     assert in_profile.info["icc_profile"] == wide
 
 
-def test_what_is_not_rgb_is_answered_in_srgb_that_says_so(runtime: Runtime, photo: Image.Image, srgb: bytes) -> None:
+def test_an_upload_that_is_not_rgb_is_answered_with_the_profile_of_srgb(
+    runtime: Runtime, photo: Image.Image, srgb: bytes
+) -> None:
     lab = ImageCms.createProfile("LAB")
     picture = ImageCms.profileToProfile(photo, ImageCms.createProfile("sRGB"), lab, outputMode="LAB")
     data = saved(picture, "tiff", icc_profile=ImageCms.ImageCmsProfile(lab).tobytes())
@@ -250,7 +252,7 @@ def test_a_format_is_chosen_by_what_the_client_accepts(accept: str, expected: st
     assert preferred(accept) == expected
 
 
-def test_the_format_asked_for_is_more_than_what_is_accepted(http: httpx.Client, photo_png: bytes) -> None:
+def test_the_option_format_takes_precedence_over_the_header_accept(http: httpx.Client, photo_png: bytes) -> None:
     formats = [
         http.post(f"/stylize?style=muse&strength=0{query}", content=photo_png, headers={"Accept": accept}).headers[
             "Content-Type"
@@ -260,7 +262,9 @@ def test_the_format_asked_for_is_more_than_what_is_accepted(http: httpx.Client, 
     assert formats == ["image/png", "image/webp", "image/jpeg"]
 
 
-def test_frames_left_out_are_told(http: httpx.Client, photo: Image.Image, photo_png: bytes) -> None:
+def test_the_number_of_frames_of_an_animation_is_in_the_headers(
+    http: httpx.Client, photo: Image.Image, photo_png: bytes
+) -> None:
     animation = saved(photo, "gif", save_all=True, append_images=[Image.new("RGB", photo.size)] * 4)
     headers = [http.post("/stylize?style=muse&strength=0", content=data).headers for data in (animation, photo_png)]
     assert [each.get("X-Frames") for each in headers] == ["2", None]

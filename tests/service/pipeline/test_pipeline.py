@@ -25,7 +25,7 @@ Publish = Callable[..., Card]
 
 @pytest.fixture
 def runtime(store: Store, publish: Publish) -> Iterator[Runtime]:
-    """With a style `tiny` and a net for ×4, for up to 25,600 pixels."""
+    """Yield a runtime with a style `tiny` and a net for ×4, which takes up to 25,600 pixels."""
     publish("stylize", "tiny")
     publish("super-resolve", "x4-pixel", factor=4)
     runtime = Runtime(store, torch.device("cpu"), ComputeSettings(max_pixels=25_600))
@@ -77,7 +77,7 @@ def test_an_enlargement_is_given_the_colours_of_the_upload(
     assert np.abs(wanted - given).mean() < 1
 
 
-def test_the_enlargement_of_a_turned_upload_is_turned_by_a_self_ensemble(
+def test_a_self_ensemble_of_a_turned_upload_is_the_turned_enlargement(
     runtime: Runtime, photo_png: bytes, photo: Image.Image
 ) -> None:
     turned = io.BytesIO()
@@ -89,7 +89,7 @@ def test_the_enlargement_of_a_turned_upload_is_turned_by_a_self_ensemble(
     assert enlarged.tobytes() != np.asarray(read(super_resolve(runtime, photo_png))).tobytes()
 
 
-def test_colours_are_matched_beside_alpha(runtime: Runtime) -> None:
+def test_matching_colours_keeps_alpha(runtime: Runtime) -> None:
     matched = read(super_resolve(runtime, png(20, 24, (10, 200, 90, 77)), match_histogram=True))
     assert matched.getextrema() == ((10, 10), (200, 200), (90, 90), (77, 77))
 
@@ -99,14 +99,14 @@ def test_the_answer_has_the_format_asked_for(runtime: Runtime, photo_png: bytes,
     assert read(stylize(runtime, photo_png, format=format)).format == format.upper()
 
 
-def test_the_time_of_every_stage_is_told(runtime: Runtime, photo_png: bytes) -> None:
+def test_an_answer_has_the_time_of_every_stage(runtime: Runtime, photo_png: bytes) -> None:
     stages = stylize(runtime, photo_png).stages
     assert [stage.name for stage in stages] == ["decode", "queue", "net", "encode"]
     assert all(0 <= stage.seconds < 60 for stage in stages)
     assert all(a.started + a.seconds <= b.started for a, b in itertools.pairwise(stages))
 
 
-def test_alpha_is_kept_beside_the_paint(runtime: Runtime) -> None:
+def test_a_painting_keeps_the_alpha_of_the_photo(runtime: Runtime) -> None:
     painted = read(stylize(runtime, png(20, 24, (10, 200, 90, 77))))
     assert painted.mode == "RGBA"
     assert painted.getchannel("A").getextrema() == (77, 77)
@@ -129,7 +129,7 @@ def test_a_picture_too_small_for_the_net_is_refused(runtime: Runtime, width: int
         stylize(runtime, png(width, height))
 
 
-def test_the_smallest_picture_is_taken(runtime: Runtime) -> None:
+def test_the_smallest_picture_is_accepted(runtime: Runtime) -> None:
     assert read(stylize(runtime, png(16, 16))).size == (16, 16)
 
 
@@ -146,7 +146,7 @@ def test_an_upload_with_too_many_pixels_is_refused(runtime: Runtime) -> None:
 
 @pytest.fixture
 def small_runtime(store: Store, publish: Publish, monkeypatch: pytest.MonkeyPatch) -> Iterator[Runtime]:
-    """With the same nets, in memory for 10,000 pixels of the style."""
+    """Yield a runtime with the same nets, and with memory for 10,000 pixels of the style."""
     publish("stylize", "tiny")
     publish("super-resolve", "x4-pixel", factor=4)
     capacity = capacity_of(torch.device("cpu"))
@@ -157,13 +157,13 @@ def small_runtime(store: Store, publish: Publish, monkeypatch: pytest.MonkeyPatc
     runtime.close()
 
 
-def test_a_picture_that_the_net_would_need_too_much_memory_for_is_refused(small_runtime: Runtime) -> None:
+def test_a_picture_that_needs_too_much_memory_is_refused(small_runtime: Runtime) -> None:
     assert read(stylize(small_runtime, png(100, 100))).size == (100, 100)
     with pytest.raises(TooLarge, match=r"101×100 pixels.*up to 10,000 in all.*smaller by 'size'.*more memory"):
         stylize(small_runtime, png(101, 100))
 
 
-def test_memory_is_what_the_net_sees_needs(small_runtime: Runtime) -> None:
+def test_the_memory_that_is_needed_depends_on_what_the_net_sees(small_runtime: Runtime) -> None:
     assert read(stylize(small_runtime, png(400, 400), size=100)).size == (100, 100)
     assert read(stylize(small_runtime, png(400, 400), strength=0)).size == (400, 400)
 
@@ -197,7 +197,7 @@ def test_an_unknown_model_is_refused(runtime: Runtime, photo_png: bytes) -> None
         asyncio.run(make(runtime, StylizeOptions(style="nope"), photo_png))
 
 
-def test_many_at_once_get_each_their_own(runtime: Runtime) -> None:
+def test_many_pictures_at_once_each_get_their_own_answer(runtime: Runtime) -> None:
     sizes = [(16 + number % 4, 20) for number in range(12)]
 
     async def all_at_once() -> list[Answer]:

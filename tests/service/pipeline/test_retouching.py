@@ -18,7 +18,7 @@ def luma_of(pixels: Tensor) -> Tensor:
 PHOTO, PAINTING = noise(0), noise(1)
 
 
-def test_no_strength_is_the_photo_and_full_strength_the_painting() -> None:
+def test_a_strength_of_0_is_the_photo_and_of_1_the_painting() -> None:
     assert torch.equal(mix(PAINTING, PHOTO, 0), PHOTO)
     assert torch.equal(mix(PAINTING, PHOTO, 0, preserve_color=True), PHOTO)
     assert torch.equal(mix(PAINTING, PHOTO, 1), PAINTING)
@@ -30,12 +30,12 @@ def test_strength_goes_evenly_from_the_photo_to_the_painting(strength: float) ->
     assert (mix(PAINTING, PHOTO, strength).double() - expected).abs().max() <= 0.501
 
 
-def test_preserved_colours_leave_the_luma_of_the_painting() -> None:
+def test_preserved_colours_keep_the_luma_of_the_painting() -> None:
     mixed = mix(PAINTING, PHOTO, 1, preserve_color=True)
     assert (luma_of(mixed) - luma_of(PAINTING)).abs().max() <= 0.51
 
 
-def test_preserved_colours_keep_their_hue_even_where_they_do_not_fit() -> None:
+def test_preserved_colours_keep_their_hue_even_if_they_do_not_fit_the_luma() -> None:
     mixed = mix(PAINTING, PHOTO, 1, preserve_color=True).double()
     chroma, wanted = (each - luma_of(each)[0].permute(1, 2, 0) for each in (mixed, PHOTO.double()))
     # Rounding turns weak colours; strong ones point the same way.
@@ -51,11 +51,11 @@ def test_grey_stays_grey_under_a_colourful_painting() -> None:
     assert (mixed.amax(-1).int() - mixed.amin(-1)).max() <= 0
 
 
-def test_colours_of_a_painting_like_the_photo_are_the_photo() -> None:
+def test_a_painting_equal_to_its_photo_is_the_photo_with_preserved_colours() -> None:
     assert torch.equal(mix(PHOTO, PHOTO, 1, preserve_color=True), PHOTO)
 
 
-def test_what_was_enlarged_too_far_is_shrunk_without_aliases() -> None:
+def test_an_enlargement_by_more_than_the_factor_is_shrunk_without_aliasing() -> None:
     stripes = torch.zeros(80, 120, 3, dtype=torch.uint8)
     stripes[:, ::2] = 200
     halved = finish(stripes, 2, PHOTO)

@@ -1,4 +1,4 @@
-"""A server whose nets never end: `python endless_server.py --port 8000 --grace 0`, with IMPASTO_WORKERS."""
+"""A server whose nets never finish: `python endless_server.py --port 8000 --grace 0`, with IMPASTO_WORKERS."""
 
 import sys
 import threading
@@ -17,7 +17,7 @@ from service.server.settings import Settings
 
 
 class Endless(TransformNet):
-    """Says on stderr that it began."""
+    """A net that says on stderr that it began, and never finishes."""
 
     def transform(self, pictures: Tensor) -> Tensor:
         print("computing", file=sys.stderr, flush=True)
@@ -26,7 +26,7 @@ class Endless(TransformNet):
 
 
 class EndlessStore(Store):
-    """The bundled models with that net."""
+    """A store of the bundled models, all with the endless net."""
 
     def open(self, task: Task, name: str, version: int | None = None) -> Model:
         return Model(super().open(task, name, version).card, Endless())

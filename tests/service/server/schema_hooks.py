@@ -1,4 +1,4 @@
-"""What Schemathesis cannot know from the document: what a picture is, and which styles there are."""
+"""Hooks that tell Schemathesis what the OpenAPI document cannot: what a picture is, and which styles exist."""
 
 import io
 from typing import Any
@@ -25,10 +25,11 @@ for media_type in (*MEDIA_TYPES.values(), "application/octet-stream"):
 
 @schemathesis.hook
 def before_call(_context: schemathesis.HookContext, case: schemathesis.Case, _kwargs: dict[str, Any]) -> None:
-    """Leaves time enough for the answer: 504 to who allows a millisecond is documented, and not what is looked for.
+    """Give each request time enough for its answer, and keep valid requests to rules that no schema can express.
 
-    Of what the schema allows: asks for a style that there is, every other time, for none that looks like a blend, and
-    for fidelity of nothing blurred; the latter two have rules that no schema can tell.
+    A 504 to a request that allows a millisecond is documented, but not what is tested. A request that the schema allows
+    asks for a style that exists about every other time, for no style that looks like a blend, and for no fidelity
+    together with `blurred`.
     """
     if str(case.headers.get("X-Deadline-Ms", "")).isdecimal() and int(case.headers["X-Deadline-Ms"]) > 0:
         case.headers["X-Deadline-Ms"] = "60000"

@@ -1,4 +1,4 @@
-"""A server in processes of its own."""
+"""A server that runs in processes of its own."""
 
 import os
 import re
@@ -17,18 +17,18 @@ IMPASTO = (str(Path(sys.executable).with_name("impasto")), "serve")
 
 
 class ServerProcess:
-    """A running server; its log is read as it is waited for."""
+    """A running server, whose log is read while a line of it is waited for."""
 
     def __init__(self, process: subprocess.Popen[str], url: str) -> None:
         self.process = process
         self.url = url
         self.workers: list[int] = []
-        """Process ids."""
+        """Process ids of the workers."""
         self.log: list[str] = []
-        """The lines so far."""
+        """Lines of the log that were read so far."""
 
     def wait_for(self, pattern: str) -> re.Match[str]:
-        """The next line of the log in which the pattern is found."""
+        """Read the log until the pattern is found in a line, and return the match."""
         assert self.process.stderr is not None
         for line in self.process.stderr:
             self.log.append(line)
@@ -37,20 +37,20 @@ class ServerProcess:
         raise AssertionError(f"{pattern} is not in the log: {''.join(self.log)}")
 
     def next_worker(self) -> int:
-        """The id of the next worker that starts; waits for it."""
+        """Wait for the next worker to start, and return its process id."""
         return int(self.wait_for(r"Started server process \[(\d+)\]")[1])
 
     def terminate(self) -> None:
         self.process.send_signal(signal.SIGTERM)
 
     def end(self) -> int:
-        """Waits for it; the exit code."""
+        """Wait for the end of the process, and return its exit code."""
         _, rest = self.process.communicate(timeout=SECONDS)
         self.log += rest.splitlines(keepends=True)
         return self.process.returncode
 
     def stop(self) -> int:
-        """Sends SIGTERM; the exit code."""
+        """Send SIGTERM, wait for the end of the process, and return its exit code."""
         self.terminate()
         return self.end()
 
@@ -59,13 +59,13 @@ class ServerProcess:
 def serving(
     workers: int, *arguments: str, setting: int | None = None, command: Sequence[str] = IMPASTO
 ) -> Iterator[ServerProcess]:
-    """Runs a server of so many workers.
+    """Run a server of so many workers during the `with` block.
 
     Args:
-        workers: to wait for.
-        arguments: of `impasto serve`.
-        setting: IMPASTO_WORKERS, if that is to be another number.
-        command: another that takes these arguments.
+        workers: Number of workers to wait for.
+        arguments: Arguments of the command.
+        setting: Value of IMPASTO_WORKERS, if it is to differ from the number of workers.
+        command: Command that takes the arguments of `impasto serve`.
     """
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]

@@ -34,7 +34,7 @@ def plain(width: int, height: int, format: str = "png") -> bytes:  # noqa: A002
 
 
 def bomb() -> bytes:
-    """A PNG that announces 100,000×100,000 pixels and has next to none."""
+    """Return a PNG that announces 100,000×100,000 pixels and has next to none."""
     header = b"IHDR" + struct.pack(">IIBBBBB", 100_000, 100_000, 8, 2, 0, 0, 0)
     start = struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header))
     return b"\x89PNG\r\n\x1a\n" + start + struct.pack(">I", 100) + b"IDAT" + bytes(104)
@@ -48,7 +48,7 @@ def picture_in(response: httpx.Response) -> Image.Image:
 
 
 def problem_in(response: httpx.Response, status: int) -> dict[str, Any]:
-    """The problem document of an error answer, after checking what all of them have."""
+    """Check what all error answers have in common, and return the problem document."""
     assert response.status_code == status, response.text
     assert response.headers["Content-Type"] == "application/problem+json"
     document = response.json()
@@ -74,7 +74,7 @@ def test_a_picture_is_enlarged_four_times(http: httpx.Client, photo_png: bytes, 
     assert enlarged.size == (4 * photo.width, 4 * photo.height)
 
 
-def test_an_enlargement_is_given_the_colours_of_the_upload(http: httpx.Client) -> None:
+def test_match_histogram_gives_an_enlargement_the_colours_of_the_upload(http: httpx.Client) -> None:
     grey = Image.radial_gradient("L").resize((40, 40))
     plainly, matched = (
         http.post("/super-resolve", params={"match_histogram": asked}, content=encoded(grey, "png"))
@@ -104,7 +104,7 @@ def test_a_self_ensemble_is_close_to_the_net_and_has_an_etag_of_its_own(http: ht
     assert max(ImageStat.Stat(difference).mean) < 3
 
 
-def test_blurred_uploads_have_a_net_of_their_own(
+def test_blurred_uploads_are_enlarged_by_a_net_of_their_own(
     serve: Serve, store: Store, publish: Publish, photo_png: bytes
 ) -> None:
     publish("super-resolve", "x4-pixel", factor=4)
@@ -194,7 +194,7 @@ def test_less_quality_makes_a_smaller_answer(http: httpx.Client, photo_png: byte
     assert sizes == sorted(set(sizes))
 
 
-def test_the_answer_says_what_made_it_and_how_long_that_took(http: httpx.Client, photo_png: bytes) -> None:
+def test_the_answer_has_the_model_and_the_time_of_each_stage(http: httpx.Client, photo_png: bytes) -> None:
     headers = http.post("/stylize?style=muse", content=photo_png).headers
     assert headers["X-Model"] == "muse@1"
     assert re.fullmatch(r'W/"[0-9a-f]+"', headers["ETag"])
@@ -221,7 +221,7 @@ def test_many_clients_at_once_are_all_served(server: str, photo_png: bytes, phot
 # Request ids
 
 
-def test_a_request_id_given_is_sent_back(http: httpx.Client, photo_png: bytes) -> None:
+def test_the_request_id_of_a_client_is_sent_back(http: httpx.Client, photo_png: bytes) -> None:
     for response in (
         http.get("/livez", headers={"X-Request-ID": "job-7.a_b"}),
         http.get("/nowhere", headers={"X-Request-ID": "job-7.a_b"}),
@@ -231,7 +231,7 @@ def test_a_request_id_given_is_sent_back(http: httpx.Client, photo_png: bytes) -
 
 
 @pytest.mark.parametrize("nasty", ["", "two words", "<script>", 'a"b', "a" * 129, "a,b", "a;b"])
-def test_a_nasty_request_id_is_replaced(http: httpx.Client, nasty: str) -> None:
+def test_an_invalid_request_id_is_replaced(http: httpx.Client, nasty: str) -> None:
     given = http.get("/livez", headers={"X-Request-ID": nasty}).headers["X-Request-ID"]
     assert given != nasty
     assert re.fullmatch(r"[0-9a-f]+", given)
@@ -245,7 +245,7 @@ def test_every_request_gets_an_id_of_its_own(http: httpx.Client) -> None:
 
 
 class Bad(NamedTuple):
-    """A request that is refused: how, and what the detail says (a regular expression)."""
+    """A request that is refused, with the status of the answer and a regular expression for its detail."""
 
     path: str
     body: dict[str, Any]
@@ -344,13 +344,13 @@ def test_a_bad_request_is_refused_with_a_problem_and_the_server_goes_on(http: ht
     assert picture_in(http.post("/stylize?style=muse", **GOOD)).size == (32, 32)
 
 
-def test_too_many_bytes_are_refused_also_when_their_length_is_not_told(http: httpx.Client) -> None:
+def test_too_many_bytes_are_refused_also_when_their_length_is_not_announced(http: httpx.Client) -> None:
     chunks = (bytes(MIB // 4) for _ in range(40))
     document = problem_in(http.post("/stylize?style=muse", content=chunks), 413)
     assert "1,048,576 bytes" in document["detail"]
 
 
-def test_too_many_bytes_are_refused_before_they_are_sent_when_their_length_is_told(server: str) -> None:
+def test_too_many_bytes_are_refused_before_they_are_sent_when_their_length_is_announced(server: str) -> None:
     url = httpx.URL(server)
     with socket.create_connection((url.host, url.port), timeout=30) as connection:
         head = "POST /stylize?style=muse HTTP/1.1\r\nHost: impasto\r\nContent-Type: image/png\r\n"
@@ -358,13 +358,13 @@ def test_too_many_bytes_are_refused_before_they_are_sent_when_their_length_is_to
         assert connection.recv(65536).startswith(b"HTTP/1.1 413 ")
 
 
-def test_as_many_bytes_as_allowed_are_taken(http: httpx.Client) -> None:
+def test_as_many_bytes_as_the_limit_are_accepted(http: httpx.Client) -> None:
     padded = plain(32, 32)
     padded += bytes(MIB - len(padded))
     assert picture_in(http.post("/stylize?style=muse", content=padded)).size == (32, 32)
 
 
-def test_problems_of_a_kind_have_a_type_to_tell_them_by(http: httpx.Client) -> None:
+def test_problems_of_the_same_kind_have_the_same_type(http: httpx.Client) -> None:
     style = http.post("/stylize?style=nope", **GOOD).json()["type"]
     factor = http.post("/super-resolve?factor=3", **GOOD).json()["type"]
     option = http.post("/stylize", **GOOD).json()["type"]
@@ -386,16 +386,20 @@ def test_problems_of_a_kind_have_a_type_to_tell_them_by(http: httpx.Client) -> N
         ("GET", "/%ff%00%0d%0a", 404),
     ],
 )
-def test_what_there_is_not_is_answered_with_a_problem(http: httpx.Client, method: str, path: str, status: int) -> None:
+def test_an_unknown_path_or_method_is_answered_with_a_problem(
+    http: httpx.Client, method: str, path: str, status: int
+) -> None:
     problem_in(http.request(method, path), status)
 
 
-def test_a_wrong_method_is_told_the_right_one(http: httpx.Client) -> None:
+def test_a_wrong_method_is_answered_with_the_allowed_one(http: httpx.Client) -> None:
     assert http.get("/stylize").headers["Allow"] == "POST"
 
 
 @pytest.mark.parametrize("announced", [b"image/png", b"multipart/form-data; boundary=x"])
-def test_a_client_that_leaves_in_the_middle_harms_nobody(server: str, http: httpx.Client, announced: bytes) -> None:
+def test_a_client_that_disconnects_during_its_upload_does_no_harm(
+    server: str, http: httpx.Client, announced: bytes
+) -> None:
     url = httpx.URL(server)
     head = b"POST /stylize?style=muse HTTP/1.1\r\nHost: impasto\r\nContent-Length: 1000\r\nContent-Type: " + announced
     with socket.create_connection((url.host, url.port)) as connection:
@@ -403,14 +407,14 @@ def test_a_client_that_leaves_in_the_middle_harms_nobody(server: str, http: http
     assert picture_in(http.post("/stylize?style=muse", **GOOD)).size == (32, 32)
 
 
-def test_a_model_that_is_not_there_is_refused_with_those_there_are(http: httpx.Client) -> None:
+def test_an_unknown_model_is_refused_with_the_known_models(http: httpx.Client) -> None:
     assert "known: candy" in problem_in(http.get("/models/stylize/nope"), 404)["detail"]
 
 
 # Servers in trouble
 
 
-def test_a_busy_server_says_when_to_come_back(serve: Serve, slow_store: Any, photo_png: bytes) -> None:
+def test_a_busy_server_says_when_to_try_again(serve: Serve, slow_store: Any, photo_png: bytes) -> None:
     with serve(Settings(device="cpu", max_in_flight=1), slow_store) as url, ThreadPoolExecutor(1) as thread:
         first = thread.submit(httpx.post, f"{url}/stylize?style=muse", content=photo_png, timeout=60)
         assert slow_store.entered.wait(30)
@@ -445,7 +449,7 @@ def test_a_style_published_while_the_server_runs_is_served(
         picture_in(httpx.post(f"{url}/stylize?style=tiny", content=photo_png, timeout=60))
 
 
-def test_a_mistake_of_ours_is_a_problem_that_keeps_its_details_to_itself(serve: Serve) -> None:
+def test_an_internal_error_is_a_problem_that_does_not_reveal_its_details(serve: Serve) -> None:
     class BrokenStore(Store):
         def cards(self) -> list[Card]:
             raise RuntimeError("the root's key is hunter2")

@@ -1,4 +1,4 @@
-"""What the server tells of itself: models, health, documentation."""
+"""The answers in which the server describes itself: models, health and documentation."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -24,7 +24,7 @@ def test_the_models_are_listed_with_their_cards(http: httpx.Client) -> None:
     assert {(card.task, card.name) for card in cards} >= {("stylize", "muse"), ("super-resolve", "x4-pixel")}
 
 
-def test_the_list_tells_which_version_is_served_and_whether_it_is_loaded(
+def test_the_list_says_which_version_is_served_and_whether_it_is_loaded(
     serve: Serve, store: Store, publish: Publish, photo_png: bytes
 ) -> None:
     with serve(Settings(device="cpu", store_refresh_s=0), store) as url:
@@ -55,7 +55,7 @@ def test_the_preview_of_a_model_is_shown(http: httpx.Client) -> None:
     assert response.content == Store(BUNDLED).preview("stylize", "muse")
 
 
-def test_a_model_without_a_preview_is_told_apart_from_one_that_is_not_there(
+def test_a_model_without_a_preview_is_told_apart_from_an_unknown_model(
     serve: Serve, store: Store, publish: Publish
 ) -> None:
     publish("stylize", "tiny")
@@ -117,17 +117,17 @@ OPERATIONS = ["stylize", "super_resolve", "models", "model", "preview", "livez",
 
 
 def operations(schema: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """By their ids."""
+    """Return the operations of an OpenAPI document by their ids."""
     return {each["operationId"]: each for path in schema["paths"].values() for each in path.values()}
 
 
 @pytest.fixture(scope="module")
 def schema() -> dict[str, Any]:
-    """Of a server with a key."""
+    """Return the OpenAPI document of a server with an API key."""
     return create_app(Settings(device="cpu", api_keys=keys.make("tests")[1]), Store(BUNDLED)).openapi()
 
 
-def test_every_operation_has_a_name_of_its_own_and_a_place(schema: dict[str, Any]) -> None:
+def test_every_operation_has_a_name_of_its_own_and_a_known_tag(schema: dict[str, Any]) -> None:
     assert sorted(operations(schema)) == sorted(OPERATIONS)
     known_tags = {tag["name"] for tag in schema["tags"]}
     for operation in operations(schema).values():
@@ -153,7 +153,7 @@ def test_every_problem_that_an_operation_answers_has_an_example(schema: dict[str
     assert "500" in answers
 
 
-def test_every_problem_there_is_can_be_answered_to_a_picture(schema: dict[str, Any]) -> None:
+def test_every_problem_is_documented_for_the_routes_of_pictures(schema: dict[str, Any]) -> None:
     def names(kind: type[Problem]) -> set[str]:
         return {each.name for each in kind.__subclasses__()}.union(*map(names, kind.__subclasses__()))
 
@@ -181,7 +181,7 @@ def test_the_examples_of_cards_are_cards(schema: dict[str, Any]) -> None:
     [ListedModel.model_validate(each) for each in example("models")]
 
 
-def test_a_server_without_keys_says_nothing_of_keys() -> None:
+def test_the_document_of_a_server_without_keys_does_not_mention_keys() -> None:
     schema = create_app(Settings(device="cpu"), Store(BUNDLED)).openapi()
     assert all("401" not in each["responses"] and "security" not in each for each in operations(schema).values())
 

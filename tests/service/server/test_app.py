@@ -1,4 +1,4 @@
-"""What belongs to the app begins and ends with it."""
+"""The threads of the app begin and end with it."""
 
 import threading
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from service.server.settings import Settings
 Serve = Callable[[Settings, Store], AbstractContextManager[str]]
 
 
-def test_the_look_for_new_versions_ends_with_the_app(serve: Serve) -> None:
+def test_the_thread_that_looks_for_new_versions_ends_with_the_app(serve: Serve) -> None:
     before = set(threading.enumerate())
     with serve(Settings(device="cpu"), Store(BUNDLED)) as url:
         assert httpx.get(f"{url}/readyz").is_success

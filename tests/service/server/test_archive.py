@@ -36,12 +36,12 @@ def test_a_file_is_named_as_its_upload_and_is_safe_to_write(told: str | None, na
     assert file_names([told], [".webp"]) == [name]
 
 
-def test_no_name_comes_twice() -> None:
+def test_no_two_files_have_the_same_name() -> None:
     names = file_names(["a.jpg", "A.png", "a", "a-2.jpg", None, None], [".png"] * 6)
     assert names == ["a.png", "A-2.png", "a-3.png", "a-2-2.png", "picture-5.png", "picture-6.png"]
 
 
-def test_a_suffix_is_the_usual_one() -> None:
+def test_a_media_type_has_its_usual_suffix() -> None:
     assert [suffix_of(f"image/{each}") for each in ("jpeg", "png")] == [".jpg", ".png"]
 
 

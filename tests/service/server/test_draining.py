@@ -1,4 +1,4 @@
-"""What `impasto serve` does between SIGTERM and its end, in real processes."""
+"""`impasto serve` between SIGTERM and its end, in real processes."""
 
 import io
 import itertools
@@ -23,7 +23,7 @@ from websockets.sync.client import connect
 from .server_process import IMPASTO, SECONDS, ServerProcess, is_running, serving
 
 REFUSALS = (httpx.ConnectError, httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError)
-"""Of a server that takes no more: there is no connection, or it is closed before any of an answer."""
+"""Errors when a server takes no more requests: there is no connection, or it is closed before any answer."""
 ENDLESS = (sys.executable, str(Path(__file__).with_name("endless_server.py")))
 STOPS = r"Waiting for (connections to close|application shutdown)"
 
@@ -43,7 +43,7 @@ def is_whole(answer: bytes) -> bool:
 
 @contextmanager
 def uploading_to(server: ServerProcess, size: int) -> Iterator[socket.socket]:
-    """A connection whose request is accepted, and whose body of so many bytes is to be sent."""
+    """Yield a connection whose request is accepted, and whose body of so many bytes is still to be sent."""
     address = httpx.URL(server.url)
     with socket.create_connection((address.host, address.port), timeout=SECONDS) as connection:
         head = (
@@ -56,7 +56,7 @@ def uploading_to(server: ServerProcess, size: int) -> Iterator[socket.socket]:
 
 
 def read(connection: socket.socket) -> bytes:
-    """All that comes until the server closes it."""
+    """Return all bytes that come until the server closes the connection."""
     return b"".join(iter(lambda: connection.recv(65536), b""))
 
 
@@ -66,17 +66,17 @@ class Answered(NamedTuple):
 
 
 class Clients:
-    """Send pictures, each the next when the last is answered, until they are refused."""
+    """Clients that send pictures, each the next when the last is answered, until they are refused."""
 
     def __init__(self, url: str, picture: bytes) -> None:
         self._url = url
         self._picture = picture
         self.sigterm = Event()
         self.answers = Semaphore(0)
-        """One for each."""
+        """Semaphore that is released once for each answer."""
 
     def run(self, number: int, *, keep_alive: bool) -> list[Answered]:
-        """Those that came, all of them whole."""
+        """Send pictures as one client, check that each answer is whole, and return the answers."""
         answered = []
         limits = httpx.Limits(max_keepalive_connections=1 if keep_alive else 0)
         with httpx.Client(base_url=self._url, timeout=SECONDS, limits=limits) as client:
@@ -122,7 +122,7 @@ def test_every_request_that_was_accepted_is_answered_whole_and_the_others_are_re
 
 
 @one_or_two_workers
-def test_while_it_drains_an_upload_goes_on_and_new_clients_are_refused(workers: int, picture: bytes) -> None:
+def test_after_sigterm_an_upload_goes_on_and_new_clients_are_refused(workers: int, picture: bytes) -> None:
     middle = len(picture) // 2
     with serving(workers) as server, uploading_to(server, len(picture)) as upload:
         upload.sendall(picture[:middle])
@@ -140,7 +140,7 @@ def test_while_it_drains_an_upload_goes_on_and_new_clients_are_refused(workers: 
 
 
 @one_or_two_workers
-def test_live_painting_is_told_to_come_again_and_holds_nobody_up(workers: int, picture: bytes) -> None:
+def test_a_live_connection_is_closed_with_1012_and_does_not_delay_the_end(workers: int, picture: bytes) -> None:
     with serving(workers) as server, connect(f"{server.url.replace('http', 'ws', 1)}/stylize/live?style=muse") as live:
         live.send(picture)
         while isinstance(live.recv(SECONDS), str):
@@ -155,7 +155,7 @@ def test_live_painting_is_told_to_come_again_and_holds_nobody_up(workers: int, p
 
 
 @one_or_two_workers
-def test_what_is_not_done_when_the_grace_is_over_is_answered_503(workers: int) -> None:
+def test_a_request_that_is_not_done_when_the_grace_is_over_is_answered_503(workers: int) -> None:
     with (
         serving(workers, "--grace", "1", "--workers", str(workers), setting=3) as server,
         uploading_to(server, 10) as upload,
@@ -167,7 +167,7 @@ def test_what_is_not_done_when_the_grace_is_over_is_answered_503(workers: int) -
 
 
 @one_or_two_workers
-def test_what_computes_without_end_is_given_up(workers: int, picture: bytes) -> None:
+def test_a_net_that_never_finishes_does_not_keep_the_server_alive(workers: int, picture: bytes) -> None:
     with serving(workers, "--grace", "0", command=ENDLESS) as server, ThreadPoolExecutor(1) as thread:
         answer = thread.submit(httpx.post, f"{server.url}/stylize?style=muse", content=picture, timeout=SECONDS)
         server.wait_for("computing")
@@ -177,7 +177,7 @@ def test_what_computes_without_end_is_given_up(workers: int, picture: bytes) -> 
     assert not any(is_running(worker) for worker in server.workers)
 
 
-def test_a_server_that_is_told_to_stop_while_it_starts_does() -> None:
+def test_a_server_that_gets_sigterm_while_it_starts_stops() -> None:
     command = [sys.executable, "-X", "importtime", IMPASTO[0], "serve", "--port", "0"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
@@ -188,7 +188,7 @@ def test_a_server_that_is_told_to_stop_while_it_starts_does() -> None:
 
 
 @one_or_two_workers
-def test_a_server_that_cannot_start_fails(workers: int, tmp_path: Path) -> None:
+def test_a_server_that_cannot_start_ends_with_an_exit_code(workers: int, tmp_path: Path) -> None:
     environment = os.environ | {
         "IMPASTO_DEVICE": "cpu",
         "IMPASTO_WORKERS": str(workers),

@@ -15,12 +15,12 @@ class Options(BaseModel):
 PICTURE = etag.of_picture(b"upload", "weights", Options())
 
 
-def test_it_is_the_same_however_the_options_are_spelled() -> None:
+def test_an_etag_is_the_same_however_the_options_are_spelled() -> None:
     spelled = Options.model_validate({"style": "muse@1", "quality": "90", "fidelity": "1"})
     assert etag.of_picture(b"upload", "weights", spelled) == PICTURE
 
 
-def test_whatever_changes_the_picture_changes_it() -> None:
+def test_whatever_changes_the_picture_changes_its_etag() -> None:
     others = [
         etag.of_picture(b"another", "weights", Options()),
         etag.of_picture(b"upload", "others", Options()),
@@ -30,24 +30,24 @@ def test_whatever_changes_the_picture_changes_it() -> None:
     assert len({PICTURE, *others}) == 5
 
 
-def test_that_of_a_picture_is_weak_and_that_of_content_strong() -> None:
+def test_the_etag_of_a_picture_is_weak_and_that_of_content_is_strong() -> None:
     assert re.fullmatch(r'W/"[0-9a-f]{32}"', PICTURE)
     assert re.fullmatch(r'"[0-9a-f]{32}"', etag.of_content(b"content"))
 
 
-def test_a_weak_one_is_known_by_what_is_between_its_quotes() -> None:
+def test_a_weak_etag_is_compared_by_the_text_between_its_quotes() -> None:
     assert etag.opaque('W/"a"') == etag.opaque('"a"') == "a"
     assert all(etag.is_known([sent], 'W/"a"') for sent in ('"a"', 'W/"a"'))
     assert not etag.is_known(['W/"b"'], 'W/"a"')
 
 
 @pytest.mark.parametrize("sent", ['"a"', 'W/"a"', '"b", "a"', '"b","a" , "c"', 'W/"b", W/"a"'])
-def test_a_client_knows_the_etags_that_it_lists_weak_ones_too(sent: str) -> None:
+def test_a_client_knows_the_etags_that_it_lists_weak_or_strong(sent: str) -> None:
     assert etag.is_known([sent], '"a"')
 
 
 @pytest.mark.parametrize("sent", ["", "*", "a", '"b"', '"aa"', '"a', "W/a"])
-def test_a_client_knows_nothing_else(sent: str) -> None:
+def test_a_client_knows_no_other_etags(sent: str) -> None:
     assert not etag.is_known([sent], '"a"')
 
 

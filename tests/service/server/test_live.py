@@ -27,7 +27,7 @@ def live(url: str, query: str = "style=muse") -> ClientConnection:
 
 
 def status(connection: ClientConnection, **options: Any) -> dict[str, Any]:
-    """Sends options; the status in answer to them, which comes after what was sent before."""
+    """Send options, and return the status that answers them, which comes after all earlier messages."""
     connection.send(json.dumps(options))
     message = connection.recv(30)
     assert isinstance(message, str)
@@ -35,7 +35,7 @@ def status(connection: ClientConnection, **options: Any) -> dict[str, Any]:
 
 
 def next_frame(connection: ClientConnection) -> tuple[bytes, list[dict[str, Any]]]:
-    """The next binary message, and the texts before it."""
+    """Return the next binary message, and the text messages before it."""
     texts = []
     while isinstance(message := connection.recv(30), str):
         texts.append(json.loads(message))
@@ -43,7 +43,7 @@ def next_frame(connection: ClientConnection) -> tuple[bytes, list[dict[str, Any]
 
 
 def ending(connection: ClientConnection) -> tuple[int, str, dict[str, Any]]:
-    """How the server closes: code, reason, and the last problem told."""
+    """Return how the server closes the connection: the code, the reason, and the last problem."""
     problem: dict[str, Any] = {}
     with suppress(ConnectionClosed):
         for message in connection:
@@ -99,7 +99,7 @@ def test_the_style_changes_by_a_text_message(server: str, photo_png: bytes) -> N
         assert status(connection)["model"] == "candy@1"
 
 
-def test_a_frame_that_is_shed_is_dropped_and_the_next_is_painted(
+def test_a_frame_that_is_refused_as_busy_is_dropped_and_the_next_is_painted(
     serve: Serve, gated_store: Any, plain_png: PlainPng
 ) -> None:
     with (
@@ -120,7 +120,7 @@ def test_a_frame_that_is_shed_is_dropped_and_the_next_is_painted(
         assert status(second)["refused"] is None
 
 
-def test_there_are_four_connections_for_each_place_and_one_is_free_when_a_client_leaves(
+def test_there_are_four_connections_for_each_place_and_one_is_free_when_a_client_disconnects(
     serve: Serve, photo_png: bytes, until: Until
 ) -> None:
     def is_refused(url: str) -> bool:
@@ -153,7 +153,7 @@ def test_a_frame_that_runs_out_of_time_is_dropped(serve: Serve, gated_store: Any
         gated_store.gate.opened.set()
 
 
-def test_a_client_that_leaves_frees_its_place(
+def test_a_client_that_disconnects_frees_its_place(
     serve: Serve, gated_store: Any, plain_png: PlainPng, until: Until, has_a_place: HasAPlace
 ) -> None:
     with serve(Settings(device="cpu", max_in_flight=1), gated_store) as url:
@@ -208,7 +208,7 @@ def test_a_frame_of_too_many_bytes_closes_the_connection(server: str) -> None:
         assert ending(connection)[0] == 4413
 
 
-def test_a_server_that_stops_says_so(serve: Serve, plain_png: PlainPng) -> None:
+def test_a_server_that_stops_closes_with_1012(serve: Serve, plain_png: PlainPng) -> None:
     with ExitStack() as connections:
         with serve(Settings(device="cpu"), Store(BUNDLED)) as url:
             connection = connections.enter_context(live(url))

@@ -1,4 +1,4 @@
-"""ETags, equal requests, caches, HEAD and OPTIONS, pages of other origins, and 100-continue."""
+"""HTTP beyond the pictures: ETags, equal requests, caches, HEAD, OPTIONS, other origins and 100-continue."""
 
 import socket
 from collections.abc import Callable, Iterator
@@ -24,7 +24,7 @@ Metric = Callable[[str, str], float]
 # ETags
 
 
-def test_who_has_the_picture_already_is_told_so_without_computing(
+def test_a_client_that_has_the_picture_is_answered_304_without_computing(
     serve: Serve, gated_store: Any, plain_png: PlainPng, stylize: Stylize
 ) -> None:
     gated_store.gate.opened.set()
@@ -38,7 +38,7 @@ def test_who_has_the_picture_already_is_told_so_without_computing(
 
 
 @pytest.mark.parametrize("known", ['"something-else"', "*", "nonsense"])
-def test_who_has_something_else_gets_the_picture(http: httpx.Client, photo_png: bytes, known: str) -> None:
+def test_a_client_that_sends_another_etag_gets_the_picture(http: httpx.Client, photo_png: bytes, known: str) -> None:
     response = http.post("/stylize?style=muse", content=photo_png, headers={"If-None-Match": known})
     assert response.status_code == 200
     assert response.content
@@ -55,7 +55,7 @@ def test_an_etag_tells_options_apart_by_what_they_mean(http: httpx.Client, photo
     )
 
 
-def test_pictures_are_for_the_client_only_and_asked_for_again(http: httpx.Client, photo_png: bytes) -> None:
+def test_only_the_client_may_keep_a_picture_and_asks_before_each_use(http: httpx.Client, photo_png: bytes) -> None:
     assert http.post("/stylize?style=muse", content=photo_png).headers["Cache-Control"] == "private, no-cache"
 
 
@@ -80,7 +80,7 @@ def test_equal_requests_are_computed_once_and_each_is_answered(
     assert len({response.headers["X-Request-ID"] for response in responses}) == 3
 
 
-def test_the_others_are_answered_when_who_began_runs_out_of_time(
+def test_the_others_are_answered_when_the_first_request_runs_out_of_time(
     serve: Serve, gated_store: Any, plain_png: PlainPng, stylize: Stylize, until: Until, metric: Metric
 ) -> None:
     with serve(Settings(device="cpu"), gated_store) as url, ThreadPoolExecutor(2) as threads:
@@ -107,7 +107,7 @@ def test_the_others_are_answered_when_who_began_runs_out_of_time(
         ("/models/stylize/muse@1/preview", "max-age=31536000, immutable"),
     ],
 )
-def test_what_is_told_of_models_may_be_kept_by_its_etag(http: httpx.Client, path: str, kept: str) -> None:
+def test_answers_about_models_may_be_kept_with_their_etag(http: httpx.Client, path: str, kept: str) -> None:
     first = http.get(path)
     again = http.get(path, headers={"If-None-Match": first.headers["ETag"]})
     assert first.headers["Cache-Control"] == again.headers["Cache-Control"] == kept
@@ -135,7 +135,7 @@ def test_head_is_answered_as_get_without_the_content(http: httpx.Client, path: s
 
 
 @pytest.mark.parametrize(("path", "allowed"), [("/stylize", "POST"), ("/models", "GET, HEAD")])
-def test_options_tells_the_methods_there_are(http: httpx.Client, path: str, allowed: str) -> None:
+def test_options_is_answered_with_the_allowed_methods(http: httpx.Client, path: str, allowed: str) -> None:
     response = http.options(path)
     assert (response.status_code, response.headers["Allow"]) == (204, allowed)
     assert http.delete(path).headers["Allow"] == allowed
@@ -151,7 +151,7 @@ def for_pages(serve: Serve) -> Iterator[httpx.Client]:
         yield client
 
 
-def test_a_page_of_an_origin_that_may_can_call_and_read_the_headers(for_pages: httpx.Client, photo_png: bytes) -> None:
+def test_a_page_of_an_allowed_origin_can_call_and_read_the_headers(for_pages: httpx.Client, photo_png: bytes) -> None:
     origin = {"Origin": "https://gallery.example"}
     asks = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization, if-none-match"}
     assert for_pages.options("/stylize", headers=origin | asks).status_code == 200
@@ -164,12 +164,12 @@ def test_a_page_of_an_origin_that_may_can_call_and_read_the_headers(for_pages: h
     assert refused.headers["Access-Control-Allow-Origin"] == "https://gallery.example"
 
 
-def test_a_page_of_another_origin_cannot(for_pages: httpx.Client) -> None:
+def test_a_page_of_another_origin_cannot_call(for_pages: httpx.Client) -> None:
     answer = for_pages.get("/models", headers={"Origin": "https://elsewhere.example"})
     assert "Access-Control-Allow-Origin" not in answer.headers
 
 
-def test_without_the_setting_no_page_can(http: httpx.Client) -> None:
+def test_without_the_setting_no_page_of_another_origin_can_call(http: httpx.Client) -> None:
     answer = http.get("/models", headers={"Origin": "https://gallery.example"})
     assert "Access-Control-Allow-Origin" not in answer.headers
 
@@ -178,7 +178,7 @@ def test_without_the_setting_no_page_can(http: httpx.Client) -> None:
 
 
 def ask_whether_to_send(url: str, length: int, *headers: str) -> socket.socket:
-    """Sends the head of a request only."""
+    """Send only the head of a request, and return the connection."""
     address = httpx.URL(url)
     connection = socket.create_connection((address.host, address.port), timeout=20)
     lines = [
@@ -193,14 +193,14 @@ def ask_whether_to_send(url: str, length: int, *headers: str) -> socket.socket:
     return connection
 
 
-def test_who_asks_whether_to_send_is_told_to_go_on(server: str, photo_png: bytes) -> None:
+def test_a_client_that_asks_whether_to_send_is_told_to_go_on(server: str, photo_png: bytes) -> None:
     with ask_whether_to_send(server, len(photo_png)) as connection:
         assert connection.recv(65536) == b"HTTP/1.1 100 Continue\r\n\r\n"
         connection.sendall(photo_png)
         assert connection.recv(65536).startswith(b"HTTP/1.1 200 ")
 
 
-def test_who_asks_whether_to_send_is_refused_before_sending_and_let_go(
+def test_a_client_that_asks_whether_to_send_is_refused_and_its_connection_closed(
     serve: Serve, gated_store: Any, plain_png: PlainPng, stylize: Stylize
 ) -> None:
     with serve(Settings(device="cpu", max_in_flight=1), gated_store) as url, ThreadPoolExecutor(1) as thread:

@@ -1,4 +1,4 @@
-"""New versions of models that are in use: what `Models.refresh` does, and what requests notice of it."""
+"""New versions of models in use: what `Models.refresh` does, and what requests notice of it."""
 
 import logging
 import shutil
@@ -32,14 +32,14 @@ def models(store: Store) -> Models:
 
 
 def damage(root: Path, place: str) -> bytes:
-    """Changes the weights of a version; returns what they were."""
+    """Change the weights of a version, and return what they were."""
     weights = root / place / "model.safetensors"
     good = weights.read_bytes()
     weights.write_bytes(good[:-1] + b"?")
     return good
 
 
-def test_a_name_stands_for_a_new_version_after_the_next_look(models: Models, publish: Publish) -> None:
+def test_a_name_stands_for_a_new_version_after_a_refresh(models: Models, publish: Publish) -> None:
     publish("stylize", "tiny")
     models.get("stylize", Blend.parse("tiny"))
     publish("stylize", "tiny")
@@ -51,7 +51,7 @@ def test_a_name_stands_for_a_new_version_after_the_next_look(models: Models, pub
     assert models.served_version("stylize", "tiny") == 2
 
 
-def test_a_look_without_news_leaves_every_net_as_it_is(models: Models, publish: Publish) -> None:
+def test_a_refresh_without_new_versions_leaves_every_net_as_it_is(models: Models, publish: Publish) -> None:
     publish("stylize", "tiny")
     loaded = models.get("stylize", Blend.parse("tiny"))
     models.refresh()
@@ -106,7 +106,7 @@ def test_blends_of_a_name_follow_and_those_of_a_version_do_not(models: Models, p
     assert models.get("stylize", Blend.parse(by_version)).label == "tiny@1:0.7,other@1:0.3"
 
 
-def test_a_blend_that_a_new_version_is_too_wide_for_is_refused_and_the_name_goes_on(
+def test_a_blend_that_does_not_fit_a_new_version_is_refused_and_the_name_takes_it(
     models: Models, publish: Publish
 ) -> None:
     for name in ("tiny", "other"):
@@ -119,7 +119,7 @@ def test_a_blend_that_a_new_version_is_too_wide_for_is_refused_and_the_name_goes
         models.get("stylize", Blend.parse("tiny:1,other:1"))
 
 
-def test_a_request_that_runs_keeps_its_net(models: Models, publish: Publish) -> None:
+def test_a_running_request_keeps_its_net(models: Models, publish: Publish) -> None:
     publish("stylize", "tiny")
     held = models.get("stylize", Blend.parse("tiny"))
     picture = torch.rand(1, 3, 16, 20)
@@ -131,7 +131,7 @@ def test_a_request_that_runs_keeps_its_net(models: Models, publish: Publish) -> 
     assert torch.equal(held.net(picture), before)
 
 
-def test_the_old_version_is_the_first_to_leave(store: Store, models: Models, publish: Publish) -> None:
+def test_the_old_version_is_the_first_to_be_dropped(store: Store, models: Models, publish: Publish) -> None:
     publish("stylize", "tiny")
     size = sum(tensor.nbytes for tensor in models.get("stylize", Blend.parse("tiny")).net.state_dict().values())
     models = Models(store, CPU, most_bytes=size)
@@ -141,7 +141,7 @@ def test_the_old_version_is_the_first_to_leave(store: Store, models: Models, pub
     assert [models.is_loaded("stylize", "tiny", version) for version in (1, 2)] == [False, True]
 
 
-def test_a_damaged_version_is_logged_once_and_the_old_one_goes_on_until_it_is_restored(
+def test_a_damaged_version_is_logged_once_and_the_old_one_is_served_until_it_is_restored(
     models: Models, publish: Publish, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     publish("stylize", "tiny")
@@ -157,7 +157,7 @@ def test_a_damaged_version_is_logged_once_and_the_old_one_goes_on_until_it_is_re
     assert models.get("stylize", Blend.parse("tiny")).label == "tiny@2"
 
 
-def test_the_newest_version_that_is_whole_is_taken(models: Models, publish: Publish, tmp_path: Path) -> None:
+def test_the_newest_undamaged_version_is_served(models: Models, publish: Publish, tmp_path: Path) -> None:
     publish("stylize", "tiny")
     models.get("stylize", Blend.parse("tiny"))
     for _ in range(2):
@@ -167,7 +167,7 @@ def test_the_newest_version_that_is_whole_is_taken(models: Models, publish: Publ
     assert models.get("stylize", Blend.parse("tiny")).label == "tiny@2"
 
 
-def test_a_version_that_cannot_be_prepared_is_logged_once_and_the_old_one_goes_on(
+def test_a_version_that_cannot_be_prepared_is_logged_once_and_the_old_one_is_served(
     store: Store, publish: Publish, caplog: pytest.LogCaptureFixture
 ) -> None:
     prepared: list[TransformNet] = []
@@ -201,7 +201,7 @@ def test_a_damaged_model_does_not_keep_others_from_their_new_versions(
 
 
 class CutOffStore(Store):
-    """Cannot be reached while `is_cut_off`."""
+    """A store that cannot be reached while `is_cut_off`."""
 
     is_cut_off = False
 
@@ -211,7 +211,7 @@ class CutOffStore(Store):
         return super().versions(task, name)
 
 
-def test_what_is_loaded_goes_on_while_the_store_cannot_be_reached(
+def test_loaded_nets_are_served_while_the_store_cannot_be_reached(
     publish: Publish, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     store = CutOffStore(tmp_path)
@@ -233,7 +233,7 @@ def test_what_is_loaded_goes_on_while_the_store_cannot_be_reached(
 
 @pytest.fixture
 def removed(models: Models, publish: Publish, tmp_path: Path) -> Loaded:
-    """`tiny@2`, which the name stands for, and which is no longer in the store; `tiny@1` is."""
+    """Return the net of `tiny@2`, which its name stands for although the store now has only `tiny@1`."""
     publish("stylize", "tiny")
     publish("stylize", "other")
     publish("stylize", "tiny")
@@ -242,13 +242,13 @@ def removed(models: Models, publish: Publish, tmp_path: Path) -> Loaded:
     return loaded
 
 
-def test_a_version_removed_from_the_store_goes_on_while_it_is_loaded(models: Models, removed: Loaded) -> None:
+def test_a_version_removed_from_the_store_is_served_while_it_is_loaded(models: Models, removed: Loaded) -> None:
     models.refresh()
     assert models.get("stylize", Blend.parse("tiny")) is removed
 
 
 @pytest.mark.usefixtures("removed")
-def test_a_name_whose_version_is_gone_stands_for_the_newest_that_is_left(models: Models) -> None:
+def test_a_name_whose_version_was_removed_stands_for_the_newest_that_is_left(models: Models) -> None:
     models.get("stylize", Blend.parse("other"))
     models.shrink()
     assert models.get("stylize", Blend.parse("tiny")).label == "tiny@1"
@@ -256,7 +256,7 @@ def test_a_name_whose_version_is_gone_stands_for_the_newest_that_is_left(models:
         models.get("stylize", Blend.parse("tiny@2"))
 
 
-def test_requests_over_http_go_on_while_a_new_version_takes_over(
+def test_requests_over_http_are_answered_while_a_new_version_takes_over(
     serve: Serve, store: Store, publish: Publish, photo_png: bytes
 ) -> None:
     publish("stylize", "tiny")

@@ -1,4 +1,4 @@
-"""Whatever the OpenAPI document allows, and what it forbids, is answered as it says."""
+"""Requests that the OpenAPI document allows, and those that it forbids, are answered as it says."""
 
 import os
 import subprocess
@@ -15,7 +15,7 @@ Serve = Callable[[Settings, Store], AbstractContextManager[str]]
 
 
 def test_every_answer_is_as_documented_whatever_is_sent(serve: Serve, tmp_path: Path) -> None:
-    """Schemathesis with all of its checks: no 5xx, no undocumented answer, nothing valid refused or invalid taken."""
+    """Run all checks of Schemathesis: no 5xx, no undocumented answer, nothing valid refused or invalid accepted."""
     key, entry = keys.make("tests")
     config = tmp_path / "schemathesis.toml"
     config.write_text(f'[auth.openapi.key]\nbearer = "{key}"\n')

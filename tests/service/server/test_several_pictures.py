@@ -37,7 +37,7 @@ def files_in(response: httpx.Response) -> dict[str, bytes]:
 
 
 def assert_same(one: bytes, other: bytes) -> None:
-    """Pictures but for rounding, which depends on the number of cores that a picture had."""
+    """Check that two pictures differ only by rounding, which depends on the number of cores that a picture had."""
     first, second = (Image.open(io.BytesIO(each)).convert("RGB") for each in (one, other))
     assert max(high for _, high in ImageChops.difference(first, second).getextrema()) <= 1
 
@@ -52,7 +52,7 @@ def test_several_pictures_are_answered_with_a_zip(http: httpx.Client, photo_png:
     assert "net;dur=" in response.headers["Server-Timing"]
 
 
-def test_several_pictures_are_answered_in_parts_where_that_is_asked_for(
+def test_several_pictures_are_answered_as_multipart_if_accept_asks_for_it(
     http: httpx.Client, photo_png: bytes, plain_png: PlainPng
 ) -> None:
     response = post_all(http, [("cat.png", photo_png), ("dog.png", plain_png(9))], Accept="multipart/mixed")
@@ -75,14 +75,16 @@ def test_a_bad_picture_does_not_lose_the_others(http: httpx.Client, photo_png: b
     assert "ETag" not in response.headers
 
 
-def test_who_has_all_of_the_pictures_is_told_so(http: httpx.Client, photo_png: bytes, plain_png: PlainPng) -> None:
+def test_a_client_that_has_all_of_the_pictures_is_answered_304(
+    http: httpx.Client, photo_png: bytes, plain_png: PlainPng
+) -> None:
     pictures = [("cat.png", photo_png), ("dog.png", plain_png(9))]
     known = post_all(http, pictures).headers["ETag"]
     assert post_all(http, pictures, **{"If-None-Match": known}).status_code == 304
     assert post_all(http, pictures[::-1], **{"If-None-Match": known}).status_code == 200
 
 
-def test_an_unknown_style_refuses_all_of_them(http: httpx.Client, photo_png: bytes) -> None:
+def test_a_request_with_an_unknown_style_is_refused_as_a_whole(http: httpx.Client, photo_png: bytes) -> None:
     response = http.post("/stylize?style=nope", files=[("image", ("a", photo_png)), ("image", ("b", photo_png))])
     assert response.status_code == 404
 

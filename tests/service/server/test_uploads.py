@@ -1,4 +1,4 @@
-"""Clients that never end, leave, send on after the answer or read slowly, over real sockets."""
+"""Clients that never finish, disconnect, send on after the answer or read slowly, over real sockets."""
 
 import io
 import json
@@ -27,7 +27,7 @@ MIB = 1024**2
 
 
 def post(url: str, body: bytes, length: int) -> socket.socket:
-    """Sends a request and leaves the answer unread."""
+    """Send a request, leave the answer unread, and return the connection."""
     address = httpx.URL(url)
     connection = socket.create_connection((address.host, address.port), timeout=20)
     head = f"POST /stylize?style=muse HTTP/1.1\r\nHost: impasto\r\nContent-Type: image/png\r\nContent-Length: {length}"
@@ -36,7 +36,7 @@ def post(url: str, body: bytes, length: int) -> socket.socket:
 
 
 def answer_on(connection: socket.socket) -> tuple[int, dict[str, str], Any]:
-    """Status, headers and problem document of an answer."""
+    """Return the status, the headers and the problem document of an answer."""
     answer = HTTPResponse(connection)
     answer.begin()
     return answer.status, dict(answer.getheaders()), json.loads(answer.read())
@@ -53,10 +53,10 @@ def test_an_upload_that_does_not_end_is_refused_in_time(serve: Serve) -> None:
     assert document["type"] == "urn:impasto:problem:upload-timeout"
 
 
-# Clients that leave
+# Clients that disconnect
 
 
-def test_a_client_that_leaves_while_it_waits_for_a_model_frees_its_place(
+def test_a_client_that_disconnects_while_it_waits_for_a_model_frees_its_place(
     serve: Serve, slow_store: Any, photo_png: bytes, until: Until, has_a_place: HasAPlace
 ) -> None:
     with serve(Settings(device="cpu", max_in_flight=1), slow_store) as url:
@@ -68,7 +68,7 @@ def test_a_client_that_leaves_while_it_waits_for_a_model_frees_its_place(
     assert not place_while_waiting
 
 
-def test_a_picture_whose_client_left_the_queue_is_never_computed_and_its_pixels_are_free(
+def test_a_queued_picture_whose_client_disconnects_is_never_computed_and_frees_its_pixels(
     serve: Serve, gated_store: Any, plain_png: PlainPng, stylize: Stylize, until: Until
 ) -> None:
     room_for_two = Settings(device="cpu", max_pixels_in_flight=4 * 20 * 16)
@@ -79,7 +79,7 @@ def test_a_picture_whose_client_left_the_queue_is_never_computed_and_its_pixels_
         with post(url, queued, len(queued)):
             assert until(lambda: stylize_with_little_time(url, plain_png(3)) == 429)
         assert until(lambda: stylize_with_little_time(url, plain_png(4)) == 504)
-        httpx.get(f"{url}/livez").raise_for_status()  # the event loop went on to take it off the queue
+        httpx.get(f"{url}/livez").raise_for_status()  # meanwhile the event loop takes the picture off the queue
         gated_store.gate.opened.set()
         assert first.result().status_code == 200
         assert stylize(url, plain_png(5)).status_code == 200
@@ -87,7 +87,7 @@ def test_a_picture_whose_client_left_the_queue_is_never_computed_and_its_pixels_
 
 
 def stylize_with_little_time(url: str, picture: bytes) -> int:
-    """429 where there is no room for the picture, 504 where there is and it had to wait."""
+    """Return 429 if there is no room for the picture, and 504 if there is and it has to wait too long."""
     headers = {"X-Deadline-Ms": "100"}
     return httpx.post(f"{url}/stylize?style=muse", content=picture, headers=headers).status_code
 
@@ -95,7 +95,7 @@ def stylize_with_little_time(url: str, picture: bytes) -> int:
 # Answers before the end of the upload
 
 
-def test_who_is_refused_while_sending_knows_at_once_and_may_go_on(
+def test_a_client_refused_while_it_sends_is_answered_at_once_and_may_send_on(
     serve: Serve, gated_store: Any, plain_png: PlainPng, stylize: Stylize
 ) -> None:
     with serve(Settings(device="cpu", max_in_flight=1), gated_store) as url, ThreadPoolExecutor(1) as thread:
@@ -113,7 +113,7 @@ def test_who_is_refused_while_sending_knows_at_once_and_may_go_on(
     assert document["type"] == "urn:impasto:problem:busy"
 
 
-def test_who_reads_after_sending_everything_is_told_of_the_refusal(
+def test_a_client_that_reads_after_sending_everything_gets_the_refusal(
     serve: Serve, gated_store: Any, plain_png: PlainPng, stylize: Stylize
 ) -> None:
     with serve(Settings(device="cpu", max_in_flight=1), gated_store) as url, ThreadPoolExecutor(1) as thread:
@@ -141,7 +141,7 @@ def test_an_upload_without_end_is_cut_off_after_its_refusal(serve: Serve, framin
 # Pixels in flight
 
 
-def test_more_pixels_than_there_is_room_for_are_refused_until_there_is(
+def test_a_picture_with_too_many_pixels_in_flight_is_refused_until_there_is_room(
     serve: Serve, gated_store: Any, plain_png: PlainPng, stylize: Stylize
 ) -> None:
     with serve(Settings(device="cpu", max_pixels_in_flight=1000), gated_store) as url, ThreadPoolExecutor(1) as thread:

@@ -1,4 +1,4 @@
-"""`impasto serve` in real processes."""
+"""Several workers of `impasto serve`, in real processes."""
 
 import os
 import re
@@ -61,7 +61,7 @@ def test_workers_have_one_fresh_folder_for_their_metrics() -> None:
     assert not folder.exists()
 
 
-def test_workers_share_what_the_machine_has() -> None:
+def test_workers_share_the_limits_of_the_machine() -> None:
     together = Settings(max_in_flight=64, max_pixels_in_flight=1000, codec_threads=3, workers=4)
     each = together.of_one_worker()
     divided = {"max_in_flight": 16, "max_pixels_in_flight": 250, "codec_threads": 1}

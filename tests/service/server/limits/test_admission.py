@@ -8,7 +8,7 @@ from service.server.limits.api_keys import Key
 
 
 class Clock:
-    """Stands still unless moved on."""
+    """A clock that stands still unless it is moved on."""
 
     now = 0.0
 
@@ -21,19 +21,19 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 def answer(admission: Admission, pixels: int, clock: Clock, seconds: float) -> None:
-    """Admits and answers a request with so many pixels, in so many seconds."""
+    """Admit a picture of so many pixels, and finish it in so many seconds."""
     with admission.hold_pixels(pixels):
         clock.now += seconds
 
 
 def fail(admission: Admission, pixels: int) -> None:
-    """Admits a request with so many pixels, which comes to nothing."""
+    """Admit a picture of so many pixels, whose work fails."""
     with suppress(ValueError), admission.hold_pixels(pixels):
         raise ValueError("broken")
 
 
 def retry_after(admission: Admission, pixels: int) -> int:
-    """What one request more with so many pixels is told."""
+    """Return the seconds that one more request, with so many pixels, is told to wait."""
     with pytest.raises(Busy) as refusal, admission.admit(), admission.hold_pixels(pixels):
         pass
     assert refusal.value.retry_after is not None
@@ -67,7 +67,7 @@ def test_a_place_is_free_again_after_an_error() -> None:
             raise ValueError("broken")
 
 
-def test_being_refused_takes_no_place() -> None:
+def test_a_refused_request_takes_no_place() -> None:
     admission = Admission(1, 1000)
     with admission.admit():
         for _ in range(3):
@@ -80,7 +80,7 @@ def test_being_refused_takes_no_place() -> None:
 # API keys
 
 
-def test_a_key_has_as_many_places_as_it_may_and_others_have_theirs() -> None:
+def test_each_key_has_as_many_places_as_its_concurrency() -> None:
     admission = Admission(5, 1000)
     key, other, unlimited = Key("a", "", 2), Key("b", "", 1), Key("c", "")
     with admission.admit(key), admission.admit(key), admission.admit(other), admission.admit(unlimited):
@@ -128,7 +128,7 @@ def test_pixels_are_free_again_after_an_error() -> None:
             pass
 
 
-def test_being_refused_takes_no_pixels() -> None:
+def test_a_refused_picture_takes_no_pixels() -> None:
     admission = Admission(10, 1000)
     with admission.hold_pixels(500):
         for _ in range(3):
@@ -138,16 +138,16 @@ def test_being_refused_takes_no_pixels() -> None:
             pass
 
 
-# When to come back
+# When to try again
 
 
-def test_who_is_refused_before_anything_was_answered_may_come_back_soon() -> None:
+def test_a_client_refused_before_the_first_answer_waits_a_second() -> None:
     admission = Admission(1, 1000)
     with admission.hold_pixels(1000):
         assert retry_after(admission, 1) == 1
 
 
-def test_who_is_refused_waits_as_long_as_the_pixels_in_flight_take(clock: Clock) -> None:
+def test_a_refused_client_waits_as_long_as_the_pixels_in_flight_take(clock: Clock) -> None:
     admission = Admission(10, 1000)
     answer(admission, 200, clock, seconds=2)
     with admission.hold_pixels(300):
@@ -157,14 +157,14 @@ def test_who_is_refused_waits_as_long_as_the_pixels_in_flight_take(clock: Clock)
 
 
 @pytest.mark.parametrize("pixels", [100, 400])
-def test_a_refusal_for_want_of_places_counts_pixels_too(clock: Clock, pixels: int) -> None:
+def test_a_client_refused_for_lack_of_places_waits_for_the_pixels_too(clock: Clock, pixels: int) -> None:
     admission = Admission(1, 1000)
     answer(admission, 100, clock, seconds=2)
     with admission.admit(), admission.hold_pixels(pixels):
         assert retry_after(admission, 0) == pixels // 50
 
 
-def test_requests_that_are_answered_side_by_side_count_once(clock: Clock) -> None:
+def test_the_time_of_pictures_finished_side_by_side_counts_once(clock: Clock) -> None:
     admission = Admission(3, 1000)
     with admission.hold_pixels(100), admission.hold_pixels(100):
         clock.now += 4
@@ -181,7 +181,7 @@ def test_idle_time_does_not_count_as_slowness(clock: Clock) -> None:
         assert retry_after(admission, 501) == 5
 
 
-def test_what_failed_does_not_count_as_work_done(clock: Clock) -> None:
+def test_failed_work_does_not_count_as_work_done(clock: Clock) -> None:
     admission = Admission(10, 1000)
     answer(admission, 100, clock, seconds=1)
     fail(admission, 1000)
@@ -199,9 +199,7 @@ def test_old_answers_are_forgotten(clock: Clock) -> None:
 
 
 @pytest.mark.parametrize(("seconds", "told"), [(0.0, 1), (0.001, 1), (1e6, 60)])
-def test_nobody_is_sent_away_for_less_than_a_second_or_more_than_a_minute(
-    clock: Clock, seconds: float, told: int
-) -> None:
+def test_a_refused_client_waits_between_a_second_and_a_minute(clock: Clock, seconds: float, told: int) -> None:
     admission = Admission(10, 1000)
     answer(admission, 100, clock, seconds)
     with admission.hold_pixels(1000):

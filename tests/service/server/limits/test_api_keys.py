@@ -19,7 +19,7 @@ def test_a_new_key_is_found_by_its_entry_and_no_other_key_is() -> None:
     assert keys.find(known, "") is None
 
 
-def test_an_entry_does_not_tell_the_key() -> None:
+def test_an_entry_does_not_reveal_the_key() -> None:
     key, entry = keys.make("shop")
     assert key not in entry
     assert len(key) > 40
@@ -34,7 +34,7 @@ def test_the_hash_of_a_key_is_no_key() -> None:
     assert keys.find([Key("a", DIGEST)], "open sesame") is not None
 
 
-def test_a_key_of_strange_characters_is_only_unknown() -> None:
+def test_a_key_with_strange_characters_is_unknown() -> None:
     assert keys.find([Key("a", DIGEST)], "\udcff é") is None
 
 
@@ -43,21 +43,21 @@ def test_without_entries_there_are_no_keys() -> None:
 
 
 @pytest.mark.parametrize("text", ["open sesame", "a:open-sesame", f"a b:{DIGEST}", f"a:{DIGEST}:0", f"a:{DIGEST}:1:2"])
-def test_what_is_no_entry_is_refused_without_being_shown(text: str) -> None:
+def test_an_invalid_entry_is_refused_without_being_shown(text: str) -> None:
     with pytest.raises(BadKeys, match="entry 2") as refusal:
         keys.parse(f"good:{DIGEST},{text}")
     assert "sesame" not in str(refusal.value)
 
 
-def test_a_name_is_given_once() -> None:
+def test_two_entries_with_the_same_name_are_refused() -> None:
     with pytest.raises(BadKeys, match="several entries for a"):
         keys.parse(f"a:{DIGEST},b:{DIGEST},a:{DIGEST}")
 
 
-def test_a_name_that_would_not_be_read_is_refused() -> None:
+def test_a_name_that_an_entry_cannot_have_is_refused() -> None:
     with pytest.raises(BadKeys, match="cannot name a key"):
         keys.make("a:b")
 
 
-def test_workers_share_what_a_key_may_have_at_once() -> None:
+def test_workers_share_the_concurrency_of_a_key() -> None:
     assert [Key("a", DIGEST, most).of_one_worker(4).concurrency for most in (9, 2, None)] == [2, 1, None]

@@ -1,4 +1,4 @@
-"""API keys, as callers meet them."""
+"""API keys over HTTP."""
 
 import socket
 from collections.abc import Callable, Iterator
@@ -29,7 +29,7 @@ def bearer(key: str) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def guarded(serve: Serve, keys_and_entries: list[tuple[str, str]]) -> Iterator[httpx.Client]:
-    """A server with two keys."""
+    """Yield a client of a server with two keys."""
     settings = Settings(device="cpu", api_keys=",".join(entry for _, entry in keys_and_entries))
     with serve(settings, Store(BUNDLED)) as url, httpx.Client(base_url=url, timeout=60) as client:
         yield client
@@ -41,7 +41,9 @@ GUARDED += [("HEAD", "/models"), ("GET", "/models/stylize/muse"), ("GET", "/metr
 
 @pytest.mark.parametrize(("method", "path"), GUARDED)
 @pytest.mark.parametrize("sent", [None, "Bearer wrong", "Basic c2hvcDpzaG9w", "nonsense"])
-def test_nobody_is_served_without_a_key(guarded: httpx.Client, method: str, path: str, sent: str | None) -> None:
+def test_a_request_without_a_known_key_is_refused(
+    guarded: httpx.Client, method: str, path: str, sent: str | None
+) -> None:
     response = guarded.request(method, path, headers={} if sent is None else {"Authorization": sent})
     assert response.status_code == 401
     assert response.headers["WWW-Authenticate"].startswith("Bearer")
@@ -49,7 +51,7 @@ def test_nobody_is_served_without_a_key(guarded: httpx.Client, method: str, path
         assert response.json()["type"] == "urn:impasto:problem:unauthorized"
 
 
-def test_who_has_a_key_is_served(
+def test_a_request_with_a_key_is_served(
     guarded: httpx.Client, keys_and_entries: list[tuple[str, str]], photo_png: bytes
 ) -> None:
     for key, _ in keys_and_entries:
@@ -73,7 +75,7 @@ def test_metrics_count_requests_by_the_name_of_the_key(
     assert key not in shown
 
 
-def test_the_log_names_the_key_and_does_not_tell_it(
+def test_the_log_has_the_name_of_the_key_and_not_the_key(
     guarded: httpx.Client, keys_and_entries: list[tuple[str, str]], caplog: pytest.LogCaptureFixture
 ) -> None:
     key, _ = keys_and_entries[1]
@@ -84,7 +86,7 @@ def test_the_log_names_the_key_and_does_not_tell_it(
     assert key not in str(fields)
 
 
-def test_who_has_no_key_is_refused_before_sending(guarded: httpx.Client) -> None:
+def test_a_client_without_a_key_is_refused_before_it_sends_its_body(guarded: httpx.Client) -> None:
     with socket.create_connection((guarded.base_url.host, guarded.base_url.port), timeout=20) as connection:
         head = (
             "POST /stylize?style=muse HTTP/1.1\r\nHost: impasto\r\nContent-Length: 1000\r\nExpect: 100-continue\r\n\r\n"
@@ -93,7 +95,7 @@ def test_who_has_no_key_is_refused_before_sending(guarded: httpx.Client) -> None
         assert connection.recv(65536).startswith(b"HTTP/1.1 401 ")
 
 
-def test_a_key_has_only_as_many_requests_in_flight_as_it_may(
+def test_a_key_has_no_more_requests_in_flight_than_its_concurrency(
     serve: Serve, gated_store: Any, plain_png: PlainPng, keys_and_entries: list[tuple[str, str]], stylize: Stylize
 ) -> None:
     (capped, _), (other, _) = keys_and_entries

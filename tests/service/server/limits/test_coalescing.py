@@ -1,4 +1,4 @@
-"""Equal work at the same time is done once, whoever comes, leaves or fails."""
+"""Equal work at the same time is done once, also when callers are cancelled or the work fails."""
 
 import asyncio
 import contextlib
@@ -10,7 +10,7 @@ from service.server.limits.coalescing import Coalescing
 
 
 class Work:
-    """Something to wait for, which counts how often it is begun, and tells how it ended."""
+    """Work that ends with `outcome`, counts how often it is begun, and records whether it was cancelled."""
 
     def __init__(self) -> None:
         self.begun = 0
@@ -59,7 +59,7 @@ def test_different_work_is_done_side_by_side() -> None:
     asyncio.run(scenario())
 
 
-def test_nothing_is_kept_once_it_is_done() -> None:
+def test_no_result_is_kept_once_the_work_is_done() -> None:
     async def scenario() -> None:
         coalescing = Coalescing[str]()
         for expected in ("old", "new"):
@@ -71,7 +71,7 @@ def test_nothing_is_kept_once_it_is_done() -> None:
     asyncio.run(scenario())
 
 
-def test_the_work_goes_on_when_who_began_it_leaves() -> None:
+def test_the_work_goes_on_when_the_caller_that_began_it_is_cancelled() -> None:
     async def scenario() -> None:
         coalescing = Coalescing[str]()
         work = Work()
@@ -87,7 +87,7 @@ def test_the_work_goes_on_when_who_began_it_leaves() -> None:
     asyncio.run(scenario())
 
 
-def test_the_work_is_given_up_when_the_last_leaves() -> None:
+def test_the_work_is_cancelled_with_its_last_caller() -> None:
     async def scenario() -> None:
         coalescing = Coalescing[str]()
         work = Work()
@@ -103,7 +103,7 @@ def test_the_work_is_given_up_when_the_last_leaves() -> None:
     asyncio.run(scenario())
 
 
-def test_who_comes_while_work_is_being_given_up_begins_it_anew() -> None:
+def test_a_caller_that_comes_while_work_is_being_cancelled_begins_it_again() -> None:
     async def scenario() -> None:
         coalescing = Coalescing[str]()
         given_up, anew = Work(), Work()
@@ -114,7 +114,7 @@ def test_who_comes_while_work_is_being_given_up_begins_it_anew() -> None:
             await first
         second = asyncio.create_task(coalescing.run("same", anew.run))
         await let_others_run()
-        third = asyncio.create_task(coalescing.run("same", Work().run))  # joins the second, not what was given up
+        third = asyncio.create_task(coalescing.run("same", Work().run))  # joins the second, not the cancelled work
         await let_others_run()
         anew.outcome.set_result("anew")
         assert await asyncio.gather(second, third) == ["anew", "anew"]
@@ -122,7 +122,7 @@ def test_who_comes_while_work_is_being_given_up_begins_it_anew() -> None:
     asyncio.run(scenario())
 
 
-def test_everyone_gets_the_same_problem_as_an_object_of_their_own() -> None:
+def test_every_caller_gets_the_same_problem_as_an_object_of_its_own() -> None:
     async def scenario() -> None:
         coalescing = Coalescing[str]()
         work = Work()
@@ -138,7 +138,7 @@ def test_everyone_gets_the_same_problem_as_an_object_of_their_own() -> None:
     asyncio.run(scenario())
 
 
-def test_everyone_has_a_deadline_of_their_own() -> None:
+def test_every_caller_has_a_deadline_of_its_own() -> None:
     async def scenario() -> None:
         coalescing = Coalescing[str]()
         work = Work()

@@ -20,7 +20,7 @@ Stylize = Callable[..., httpx.Response]
 HOURS = 3600 * 1000
 
 
-# The block
+# The context manager
 
 
 def run(most_s: float, asked_ms: int | None, work: Callable[[], Any]) -> Any:
@@ -40,22 +40,22 @@ async def quick() -> str:
 
 
 @pytest.mark.parametrize("asked_ms", [None, 1 * HOURS, 10**400])
-def test_what_is_ready_in_time_is_answered(asked_ms: int | None) -> None:
+def test_work_that_is_done_in_time_is_answered(asked_ms: int | None) -> None:
     assert run(3600, asked_ms, quick) == "done"
 
 
 @pytest.mark.parametrize("asked_ms", [None, 1 * HOURS, 10**400])
-def test_the_server_gives_up_in_its_own_time(asked_ms: int | None) -> None:
+def test_work_that_takes_longer_than_the_server_allows_is_given_up(asked_ms: int | None) -> None:
     with pytest.raises(DeadlineExceededProblem, match=r"in 0\.01 s: send a smaller picture"):
         run(0.01, asked_ms, endless)
 
 
-def test_the_client_may_have_less_time() -> None:
+def test_the_client_may_allow_less_time_than_the_server() -> None:
     with pytest.raises(DeadlineExceededProblem, match=r"in 0\.02 s: allow more by X-Deadline-Ms"):
         run(3600, 20, endless)
 
 
-def test_what_runs_is_cancelled() -> None:
+def test_work_past_its_deadline_is_cancelled() -> None:
     log = []
 
     async def work() -> None:
@@ -86,21 +86,21 @@ def assert_exceeded(response: httpx.Response) -> None:
     assert response.json()["type"] == "urn:impasto:problem:deadline-exceeded"
 
 
-def test_what_is_queued_past_its_deadline_is_answered_and_never_computed(
+def test_a_picture_queued_past_its_deadline_is_answered_504_and_never_computed(
     serve: Serve, gated_store: Any, plain_png: PlainPng, stylize: Stylize
 ) -> None:
     with serve(Settings(device="cpu"), gated_store) as url, ThreadPoolExecutor(1) as thread:
         first = thread.submit(stylize, url, plain_png(1))
         assert gated_store.gate.entered.wait(30)
         assert_exceeded(stylize(url, plain_png(2), **{"X-Deadline-Ms": "50"}))
-        httpx.get(f"{url}/livez").raise_for_status()  # the event loop went on to take it off the queue
+        httpx.get(f"{url}/livez").raise_for_status()  # meanwhile the event loop takes the picture off the queue
         gated_store.gate.opened.set()
         assert first.result().status_code == 200
         assert stylize(url, plain_png(3)).status_code == 200
     assert gated_store.gate.seen == [1, 3]
 
 
-def test_who_is_past_the_deadline_frees_the_place(
+def test_a_request_past_its_deadline_frees_its_place(
     serve: Serve, gated_store: Any, plain_png: PlainPng, stylize: Stylize
 ) -> None:
     with serve(Settings(device="cpu", max_in_flight=1), gated_store) as url:
@@ -118,13 +118,15 @@ def test_the_server_has_a_deadline_of_its_own(
         gated_store.gate.opened.set()
 
 
-def test_waiting_for_a_model_counts(serve: Serve, slow_store: Any, photo_png: bytes, stylize: Stylize) -> None:
+def test_the_deadline_holds_while_a_model_is_loaded(
+    serve: Serve, slow_store: Any, photo_png: bytes, stylize: Stylize
+) -> None:
     with serve(Settings(device="cpu"), slow_store) as url:
         assert_exceeded(stylize(url, photo_png, **{"X-Deadline-Ms": "50"}))
         slow_store.opened.set()
 
 
-def test_waiting_for_the_upload_counts(server: str) -> None:
+def test_the_deadline_holds_while_the_upload_is_read(server: str) -> None:
     address = httpx.URL(server)
 
     async def stall() -> bytes:
@@ -138,7 +140,7 @@ def test_waiting_for_the_upload_counts(server: str) -> None:
     assert asyncio.run(stall()).startswith(b"HTTP/1.1 504 ")
 
 
-def test_an_answer_in_time_is_not_changed(http: httpx.Client, photo_png: bytes) -> None:
+def test_a_deadline_does_not_change_an_answer_in_time(http: httpx.Client, photo_png: bytes) -> None:
     hurried, calm = (
         http.post("/stylize?style=muse", content=photo_png, headers=headers)
         for headers in ({"X-Deadline-Ms": str(1 * HOURS)}, {})
@@ -148,7 +150,7 @@ def test_an_answer_in_time_is_not_changed(http: httpx.Client, photo_png: bytes) 
 
 @pytest.mark.parametrize("rubbish", ["0", "-5", "soon", "", "1.5", "1e3", "nan"])
 @pytest.mark.parametrize("path", ["/stylize?style=muse", "/super-resolve"])
-def test_a_deadline_that_is_no_number_of_milliseconds_is_refused(
+def test_a_deadline_that_is_no_positive_number_of_milliseconds_is_refused(
     http: httpx.Client, photo_png: bytes, path: str, rubbish: str
 ) -> None:
     response = http.post(path, content=photo_png, headers={"X-Deadline-Ms": rubbish})

@@ -8,7 +8,7 @@ from service.server.limits.disconnect import unless_disconnected
 
 
 def request_of_a_client(leaves_after: float) -> Request:
-    """A request whose body was read."""
+    """Return a request whose body was read, and whose client disconnects after so many seconds."""
 
     async def receive() -> Message:
         await asyncio.sleep(leaves_after)
@@ -26,13 +26,13 @@ async def work(seconds: float, log: list[str]) -> str:
     return "done"
 
 
-def test_work_is_answered_while_the_client_waits() -> None:
+def test_the_result_of_work_is_returned_while_the_client_waits() -> None:
     log: list[str] = []
     assert asyncio.run(unless_disconnected(request_of_a_client(leaves_after=60), work(0.01, log))) == "done"
     assert log == []
 
 
-def test_work_is_given_up_when_the_client_leaves() -> None:
+def test_work_is_cancelled_when_the_client_disconnects() -> None:
     log: list[str] = []
     with pytest.raises(ClientDisconnect):
         asyncio.run(unless_disconnected(request_of_a_client(leaves_after=0.01), work(60, log)))

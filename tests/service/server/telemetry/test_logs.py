@@ -32,7 +32,7 @@ SECONDS = 30
 
 
 class Lines(io.TextIOBase):
-    """Keeps what a handler writes, record by record."""
+    """A stream that keeps what a handler writes, record by record."""
 
     def __init__(self) -> None:
         self.written: queue.Queue[str] = queue.Queue()
@@ -42,7 +42,7 @@ class Lines(io.TextIOBase):
         return len(text)
 
     def __iter__(self) -> Iterator[str]:
-        """Those that were not read yet."""
+        """Yield the records that were not read yet."""
         while not self.written.empty():
             yield self.written.get()
 
@@ -50,7 +50,7 @@ class Lines(io.TextIOBase):
         return (json.loads(line) for line in self)
 
     def until(self, message: str) -> dict[str, Any]:
-        """Waits for a record by its message."""
+        """Wait for a record whose message begins with this text."""
         while True:
             document: dict[str, Any] = json.loads(self.written.get(timeout=SECONDS))
             if document["message"].startswith(message):
@@ -59,15 +59,15 @@ class Lines(io.TextIOBase):
 
 @contextmanager
 def logged(style: Literal["text", "json"] = "json", level: logs.Level = "info") -> Iterator[Lines]:
-    """What this process logs in the `with` block, as if it were `impasto serve`.
+    """Yield what this process logs during the `with` block, as if it were `impasto serve`.
 
-    A request is logged after it is answered: wait for its line, or read them when the server has stopped.
+    A request is logged after it is answered: wait for its line, or read the lines when the server has stopped.
     """
     configuration = logs.configuration(style, level)
     changed = [logging.getLogger(name) for name in ("", *configuration["loggers"], "uvicorn.error")]
     before = [(logger.level, logger.handlers[:], logger.propagate) for logger in changed]
     logging.config.dictConfig(configuration)
-    logging.getLogger("uvicorn.error").setLevel(logging.NOTSET)  # which the fixture `serve` has silenced
+    logging.getLogger("uvicorn.error").setLevel(logging.NOTSET)  # the fixture `serve` has silenced it
     lines = Lines()
     (handler,) = logging.getLogger().handlers
     assert isinstance(handler, logging.StreamHandler)
@@ -77,19 +77,19 @@ def logged(style: Literal["text", "json"] = "json", level: logs.Level = "info") 
     finally:
         for logger, (old_level, handlers, propagate) in zip(changed, before, strict=True):
             logger.level, logger.handlers, logger.propagate = old_level, handlers, propagate
-            logger.setLevel(old_level)  # forgets what is enabled
+            logger.setLevel(old_level)  # clears the cache of enabled levels
 
 
 @pytest.fixture
 def tiny(store: Store, publish: Publish) -> Store:
-    """A store with the style `tiny`."""
+    """Return a store with the style `tiny`."""
     publish("stylize", "tiny")
     return store
 
 
 @pytest.fixture
 def url(serve: Serve, tiny: Store) -> Iterator[str]:
-    """The address of a server with the style `tiny`."""
+    """Yield the address of a server with the style `tiny`."""
     with serve(CPU, tiny) as url:
         yield url
 
@@ -97,7 +97,7 @@ def url(serve: Serve, tiny: Store) -> Iterator[str]:
 # The line of a request
 
 
-def test_a_picture_leaves_a_line_with_what_was_done(url: str, photo_png: bytes) -> None:
+def test_a_picture_leaves_a_line_with_its_model_size_batch_and_stages(url: str, photo_png: bytes) -> None:
     with logged() as lines:
         headers = {"X-Request-ID": "job-7"}
         response = httpx.post(f"{url}/stylize?style=tiny", content=photo_png, headers=headers)
@@ -142,7 +142,7 @@ def test_a_request_leaves_one_line_of_text_for_people(serve: Serve, tiny: Store,
     ("level", "routes"),
     [("warning", set()), ("info", {"/models"}), ("debug", {"/livez", "/readyz", "/metrics", "/models"})],
 )
-def test_what_machines_ask_again_and_again_is_logged_for_debugging_only(
+def test_health_checks_and_scrapes_are_logged_for_debugging_only(
     serve: Serve, tiny: Store, level: logs.Level, routes: set[str]
 ) -> None:
     with logged(level=level) as lines, serve(CPU, tiny) as url:
@@ -208,7 +208,7 @@ class Broken(TransformNet):
 
 
 class BrokenStore(Store):
-    """Its nets and its list do not work."""
+    """A store whose nets and whose list of cards do not work."""
 
     def open(self, task: Task, name: str, version: int | None = None) -> Model:
         return super().open(task, name, version)._replace(net=Broken())
@@ -217,7 +217,7 @@ class BrokenStore(Store):
         raise RuntimeError("the list is broken")
 
 
-def test_what_a_codec_thread_logs_carries_the_request(url: str) -> None:
+def test_a_record_of_a_codec_thread_has_the_request_id(url: str) -> None:
     buffer = io.BytesIO()
     Image.new("RGB", (20, 20)).save(buffer, "PNG", icc_profile=b"broken")
     with logged() as lines:
@@ -226,7 +226,7 @@ def test_what_a_codec_thread_logs_carries_the_request(url: str) -> None:
     assert (line["logger"], line["request_id"]) == ("service.codec.colour", "job-7")
 
 
-def test_what_the_engine_logs_carries_the_request(serve: Serve, photo_png: bytes) -> None:
+def test_a_record_of_the_engine_has_the_request_id(serve: Serve, photo_png: bytes) -> None:
     with serve(CPU, BrokenStore(BUNDLED)) as url, logged() as lines:
         httpx.post(f"{url}/stylize?style=muse", content=photo_png, headers={"X-Request-ID": "job-7"})
         line = lines.until("a batch of 1 failed")
@@ -236,7 +236,7 @@ def test_what_the_engine_logs_carries_the_request(serve: Serve, photo_png: bytes
     assert (answered["level"], answered["problem"]) == ("warning", "internal-error")
 
 
-def test_a_mistake_of_ours_is_logged_by_the_server_with_the_request(serve: Serve) -> None:
+def test_an_internal_error_is_logged_by_uvicorn_with_the_request_id(serve: Serve) -> None:
     with serve(CPU, BrokenStore(BUNDLED)) as url, logged() as lines:
         httpx.get(f"{url}/models", headers={"X-Request-ID": "job-7"})
         answered = lines.until("answered")
@@ -246,7 +246,7 @@ def test_a_mistake_of_ours_is_logged_by_the_server_with_the_request(serve: Serve
     assert "RuntimeError: the list is broken" in line["exception"]
 
 
-def test_what_belongs_to_no_request_carries_none(url: str) -> None:
+def test_a_record_outside_of_requests_has_no_request_id(url: str) -> None:
     httpx.get(f"{url}/models")
     with logged() as lines:
         logging.getLogger("service").info("on its own")
@@ -256,7 +256,7 @@ def test_what_belongs_to_no_request_carries_none(url: str) -> None:
 # The settings
 
 
-def test_a_server_that_is_told_so_logs_nothing_but_json(tmp_path: Path) -> None:
+def test_a_server_with_the_log_format_json_logs_nothing_but_json(tmp_path: Path) -> None:
     command = [Path(sys.executable).with_name("impasto"), "serve", "--port", "0"]
     environment = os.environ | {"IMPASTO_DEVICE": "cpu", "IMPASTO_LOG_FORMAT": "json", "IMPASTO_STORE": str(tmp_path)}
     process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
@@ -280,7 +280,7 @@ def test_a_server_that_is_told_so_logs_nothing_but_json(tmp_path: Path) -> None:
     assert loggers.count("service.server.middleware.access_log") == 1
 
 
-def test_other_libraries_are_heard_only_when_they_warn() -> None:
+def test_other_libraries_are_logged_only_when_they_warn() -> None:
     with logged(level="debug") as lines:
         logging.getLogger("PIL.PngImagePlugin").debug("STREAM")
         logging.getLogger("PIL.PngImagePlugin").warning("odd")

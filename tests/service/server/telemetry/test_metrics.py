@@ -32,14 +32,14 @@ SECONDS = 30
 
 
 class Scrape:
-    """What Prometheus reads out of the text format."""
+    """The metrics of one scrape, as Prometheus reads them."""
 
     def __init__(self, text: str) -> None:
         self.text = text
         self.families = list(prometheus_client.parser.text_string_to_metric_families(text))
 
     def __call__(self, name: str, **labels: str) -> float:
-        """The sum of the series with these labels, 0 if there is none."""
+        """Return the sum of the series with these labels, 0 if there is none."""
         return sum(
             sample.value
             for family in self.families
@@ -63,7 +63,7 @@ def scrape_until(source: str | Metrics, is_there: Callable[[Scrape], bool]) -> S
 
 @pytest.fixture
 def url(serve: Serve, store: Store, publish: Publish) -> Iterator[str]:
-    """The address of a server that counts from 0, with the styles `tiny` and `other` and a net `x4-pixel`."""
+    """Yield the address of a server that counts from 0, with the styles `tiny` and `other` and a net `x4-pixel`."""
     publish("stylize", "tiny")
     publish("stylize", "other")
     publish("super-resolve", "x4-pixel", factor=4)
@@ -104,7 +104,7 @@ def test_stages_add_up_to_no_more_than_the_request(url: str, photo_png: bytes) -
     assert 0 < found("stage_duration_seconds_sum") < found("request_duration_seconds_sum", route="/stylize")
 
 
-def test_refusals_do_not_hide_how_long_answers_take(url: str, photo_png: bytes) -> None:
+def test_refusals_are_left_out_of_the_durations(url: str, photo_png: bytes) -> None:
     httpx.post(f"{url}/stylize?style=tiny", content=photo_png).raise_for_status()
     assert httpx.post(f"{url}/stylize?style=unknown", content=photo_png).status_code == 404
     found = scrape(url)
@@ -112,13 +112,13 @@ def test_refusals_do_not_hide_how_long_answers_take(url: str, photo_png: bytes) 
     assert found("request_duration_seconds_count", route="/stylize") == 1
 
 
-def test_what_may_be_counted_is_shown_before(url: str) -> None:
+def test_reasons_of_refusals_are_shown_before_the_first_refusal(url: str) -> None:
     text = httpx.get(f"{url}/metrics").text
     for reason in ("requests", "pixels", "key"):
         assert f'impasto_requests_shed_total{{reason="{reason}"}} 0.0' in text
 
 
-def test_all_blends_are_one_model(url: str, photo_png: bytes) -> None:
+def test_all_blends_are_counted_as_one_model(url: str, photo_png: bytes) -> None:
     for style in ("tiny:0.3,other:0.7", "tiny:0.6,other:0.4"):
         httpx.post(f"{url}/stylize", params={"style": style}, content=photo_png).raise_for_status()
     found = scrape(url)
@@ -126,7 +126,7 @@ def test_all_blends_are_one_model(url: str, photo_png: bytes) -> None:
     assert found("loaded_models") == 2
 
 
-# What is refused or given up
+# Refused and cancelled requests
 
 
 def test_a_bad_picture_is_counted_by_its_problem(url: str) -> None:
@@ -137,7 +137,7 @@ def test_a_bad_picture_is_counted_by_its_problem(url: str) -> None:
     assert found("pictures_total") == found("stage_duration_seconds_count") == 0
 
 
-def test_names_and_paths_that_clients_make_up_are_no_series(url: str, photo_png: bytes) -> None:
+def test_names_and_paths_that_clients_make_up_do_not_become_series(url: str, photo_png: bytes) -> None:
     for style in ("made-up", "made-up@3", "tiny:0.5,made-up:0.5"):
         httpx.post(f"{url}/stylize", params={"style": style}, content=photo_png)
     httpx.get(f"{url}/made-up")
@@ -150,7 +150,7 @@ def test_names_and_paths_that_clients_make_up_are_no_series(url: str, photo_png:
     assert found("requests_total", route="other", status="404") == 1
 
 
-def test_who_is_refused_for_want_of_room_is_counted(serve: Serve, slow_store: Any, photo_png: bytes) -> None:
+def test_a_request_refused_for_lack_of_room_is_counted(serve: Serve, slow_store: Any, photo_png: bytes) -> None:
     with serve(Settings(device="cpu", max_in_flight=1), slow_store) as url, ThreadPoolExecutor(1) as thread:
         first = thread.submit(httpx.post, f"{url}/stylize?style=muse", content=photo_png, timeout=60)
         assert slow_store.entered.wait(SECONDS)
@@ -163,7 +163,7 @@ def test_who_is_refused_for_want_of_room_is_counted(serve: Serve, slow_store: An
     assert (during("requests_in_flight"), after("requests_in_flight")) == (1, 0)
 
 
-def test_a_client_that_leaves_is_counted(serve: Serve, slow_store: Any, photo_png: bytes) -> None:
+def test_a_client_that_disconnects_is_counted(serve: Serve, slow_store: Any, photo_png: bytes) -> None:
     with serve(Settings(device="cpu"), slow_store) as url:
         address = httpx.URL(url)
         with socket.create_connection((address.host, address.port), timeout=SECONDS) as connection:
@@ -176,13 +176,13 @@ def test_a_client_that_leaves_is_counted(serve: Serve, slow_store: Any, photo_pn
     assert found("requests_in_flight") == 0
 
 
-def test_what_came_too_late_is_counted() -> None:
+def test_a_request_past_its_deadline_is_counted() -> None:
     metrics = Metrics(CPU)
     metrics.request_answered("/stylize", 504, "deadline-exceeded", 60.1)
     assert scrape(metrics)("requests_cancelled_total", reason="deadline") == 1
 
 
-def test_a_mistake_of_ours_is_counted(serve: Serve) -> None:
+def test_an_internal_error_is_counted(serve: Serve) -> None:
     class BrokenStore(Store):
         def cards(self) -> list[Card]:
             raise RuntimeError
@@ -197,7 +197,7 @@ def test_a_mistake_of_ours_is_counted(serve: Serve) -> None:
 
 
 class Gate(TransformNet):
-    """Keeps the device busy until opened."""
+    """A net that keeps the device busy until `opened`, and then raises its error, if it has one."""
 
     def __init__(self, error: Exception | None = None) -> None:
         super().__init__()
@@ -214,7 +214,7 @@ class Gate(TransformNet):
 
 @contextmanager
 def waiting(metrics: Metrics, gate: Gate, pictures: int) -> Iterator[None]:
-    """Pictures wait, while the device is busy until the end of the `with` block; then they are done or given up."""
+    """Let pictures wait while the device is busy, until the end of the `with` block; the last one is cancelled."""
     engine = Engine(CPU, max_batch=8, max_batch_pixels=1_000_000, observer=metrics)
     picture = torch.zeros(20, 30, 3, dtype=torch.uint8)
     futures = [engine.submit(gate, picture)]
@@ -269,7 +269,7 @@ def test_prometheus_gets_its_text_format(url: str) -> None:
     assert "process_resident_memory_bytes" in names
 
 
-def test_who_asks_for_openmetrics_gets_it(url: str) -> None:
+def test_a_scraper_that_asks_for_openmetrics_gets_it(url: str) -> None:
     response = httpx.get(f"{url}/metrics", headers={"Accept": "application/openmetrics-text; version=1.0.0"})
     assert response.headers["Content-Type"].startswith("application/openmetrics-text; version=1.0.0")
     parse = prometheus_client.openmetrics.parser.text_string_to_metric_families

@@ -28,7 +28,7 @@ STAGES = ["decode", "queue", "net", "encode"]
 
 @pytest.fixture(scope="module")
 def exporter() -> InMemorySpanExporter:
-    """Gets the spans of this process, from now on."""
+    """Return an exporter that collects the spans of this process from now on."""
     exporter = InMemorySpanExporter()
     provider = TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
@@ -38,7 +38,7 @@ def exporter() -> InMemorySpanExporter:
 
 @pytest.fixture
 def spans_of(serve: Serve, store: Store, publish: Publish, exporter: InMemorySpanExporter) -> Iterator[Request]:
-    """Sends a request to a server with the style `tiny`; the spans come when the server has stopped."""
+    """Yield a function that sends a request to a server with the style `tiny`, and returns its spans."""
     publish("stylize", "tiny")
 
     def spans_of(method: str, path: str, headers: dict[str, str] | None = None, **body: bytes) -> list[ReadableSpan]:
@@ -94,11 +94,11 @@ def test_a_refusal_has_a_span_without_stages(spans_of: Request) -> None:
 
 
 @pytest.mark.parametrize("path", ["/livez", "/readyz", "/metrics"])
-def test_what_machines_ask_again_and_again_is_not_traced(spans_of: Request, path: str) -> None:
+def test_health_checks_and_scrapes_are_not_traced(spans_of: Request, path: str) -> None:
     assert spans_of("GET", path) == []
 
 
-def test_a_line_of_the_log_names_its_trace(exporter: InMemorySpanExporter) -> None:
+def test_a_line_of_the_log_has_the_id_of_its_trace(exporter: InMemorySpanExporter) -> None:
     record = logging.LogRecord("service", logging.INFO, "", 0, "here", (), None)
     with trace.get_tracer("tests").start_as_current_span("a request"):
         line = json.loads(JsonFormatter().format(record))
@@ -106,7 +106,7 @@ def test_a_line_of_the_log_names_its_trace(exporter: InMemorySpanExporter) -> No
     assert "trace_id" not in json.loads(JsonFormatter().format(record))
 
 
-def test_without_the_extra_pictures_are_served_and_nothing_of_it_is_loaded() -> None:
+def test_pictures_are_served_without_the_packages_of_the_extra_tracing() -> None:
     script = """
 import io, sys
 for name in ("opentelemetry.sdk", "opentelemetry.exporter"):
