@@ -1,4 +1,4 @@
-"""From a painting to a painted photo: train a style, publish it, use it over HTTP."""
+"""The whole way from a painting to a painted photo: a style is trained, published and used over HTTP."""
 
 import os
 import re
