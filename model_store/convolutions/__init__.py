@@ -1,1 +1,1 @@
-"""Ways to compute the convolutions of nets in fewer operations, for serving and training alike."""
+"""Ways to compute the convolutions of nets in fewer operations, both for serving and for training."""

@@ -1,10 +1,12 @@
-"""Several linear layers as one convolution, exactly.
+"""Folding: the exact replacement of several linear layers by one convolution.
 
-A nearest ×2 enlargement followed by a convolution is one convolution of the small picture that makes four times the
-channels, then a pixel shuffle; convolutions and pixel shuffles without anything between them are one convolution and
-one pixel shuffle. Folding leaves large intermediate pictures out, which costs more time than multiplying does.
+A nearest ×2 enlargement followed by a convolution equals one convolution of the small picture that makes four times the
+channels, followed by a pixel shuffle. Convolutions and pixel shuffles without anything between them equal one
+convolution and one pixel shuffle. Folding avoids large intermediate pictures, whose reading and writing takes more time
+than the multiplications.
 
-Channels made for the four pixels of a cell are ordered (row, column, channel): `(2·row + column)·C + channel`.
+A cell is the square of 2×2 pixels that one pixel of the small picture becomes. The channels that are made for the four
+pixels of a cell are ordered (row, column, channel): `(2·row + column)·C + channel`.
 """
 
 from collections.abc import Sequence
@@ -14,21 +16,22 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 _READS = torch.zeros(2, 3, 3)
-"""`[row, small tap, large tap]`: which taps on the large picture read which row of the small one."""
+"""Whether, for a row of a cell, a tap on the large picture reads the row of a tap on the small one; 1 or 0, indexed by
+`[row, small tap, large tap]`."""
 _READS[0, 0, 0] = _READS[0, 1, 1] = _READS[0, 1, 2] = 1
 _READS[1, 1, 0] = _READS[1, 1, 1] = _READS[1, 2, 2] = 1
 
 
 def fold_enlargement(kernel: Tensor) -> Tensor:
-    """Folds the nearest ×2 enlargement before a convolution into it.
+    """Fold the nearest ×2 enlargement before a convolution into its kernel.
 
-    A large picture padded by reflection by 1 is its small one padded by replication by 1.
+    If the large picture is padded by reflection by 1, the small one must be padded by replication by 1.
 
     Args:
-        kernel: `(K, C, 3, 3)`.
+        kernel: The kernel of the convolution on the large picture, `(K, C, 3, 3)`.
 
     Returns:
-        `(4·K, C, 3, 3)`, for the small picture, making the four pixels of each cell.
+        The kernel of the convolution on the small picture, which makes the four pixels of each cell, `(4·K, C, 3, 3)`.
     """
     outputs, inputs = kernel.shape[:2]
     reads = _READS.to(kernel)
@@ -36,13 +39,14 @@ def fold_enlargement(kernel: Tensor) -> Tensor:
 
 
 def fold_shuffle(kernel: Tensor) -> Tensor:
-    """Folds the pixel shuffle before a convolution into it, and makes four pixels at a time.
+    """Fold the pixel shuffle before a convolution into its kernel.
 
     Args:
-        kernel: `(K, C, 4n+1, 4n+1)`, for the shuffled picture padded by `2n`.
+        kernel: The kernel of the convolution on the shuffled picture padded by `2n`, `(K, C, 4n+1, 4n+1)`.
 
     Returns:
-        `(4·K, 4·C, 2n+1, 2n+1)`, for the cells padded by `n`, making the four pixels of each cell.
+        The kernel of the convolution on the cells padded by `n`, which makes the four pixels of each cell,
+        `(4·K, 4·C, 2n+1, 2n+1)`.
     """
     outputs, inputs, side, _ = kernel.shape
     reach = side // 4
@@ -56,7 +60,14 @@ def fold_shuffle(kernel: Tensor) -> Tensor:
 
 
 def _taps(to: int, source: int, side: int, reach: int) -> tuple[Tensor, Tensor]:
-    """By which taps, of the cells and of the pixels, the pixel `to` of a cell reads the pixels `source` of cells."""
+    """Return the taps on cells, and those on pixels, by which the pixel `to` of a cell reads the pixels `source`.
+
+    Args:
+        to: The row or column, in its cell, of the pixel that is made.
+        source: The row or column, in their cells, of the pixels that are read.
+        side: The side of the kernel on pixels.
+        reach: The reach of the kernel on cells: the number of cells that it reads on each side.
+    """
     cells = torch.arange(2 * reach + 1)
     taps = 2 * (cells - reach) + source - to + side // 2
     exists = (taps >= 0) & (taps < side)
@@ -65,25 +76,25 @@ def _taps(to: int, source: int, side: int, reach: int) -> tuple[Tensor, Tensor]:
 
 @torch.no_grad()
 def fold_tail(upsample: Sequence[nn.Conv2d], last: nn.Conv2d) -> nn.Conv2d:
-    """Folds convolutions, each followed by a pixel shuffle by 2, and one last convolution, into one.
+    """Fold convolutions that are each followed by a pixel shuffle by 2, and one last convolution, into one.
 
-    Exact except in the outermost cells, where each of the layers pads with zeros of its own.
+    The result is exact except in the outermost cells, where each of the layers pads its own input with zeros.
 
     Args:
-        upsample: n convolutions of 3×3 from C to 4·C channels.
-        last: of 3×3, from C to K channels.
+        upsample: The n convolutions of 3×3 from C to 4·C channels.
+        last: The last convolution of 3×3, from C to K channels.
 
     Returns:
         A convolution of 5×5, padded by 2, from C to K·4ⁿ channels, to be followed by a pixel shuffle by 2ⁿ.
     """
     outputs, inputs = last.weight.shape[:2]
+    # The dimensions are the output channel, the row and the column of the pixel in its cell, and those of any kernel.
     kernel = F.pad(last.weight, (1, 1, 1, 1)).view(outputs, 1, 1, inputs, 5, 5)
-    """By output channel, row and column of the pixel in its cell; the rest as usual."""
     for conv in reversed(upsample):
         side = kernel.shape[1]
         flat = kernel.reshape(-1, inputs, 5, 5)
         quarters = [
-            # The transpose of conv and shuffle takes what the large picture is read by to what the small one is.
+            # The transpose of the convolution and the shuffle maps a kernel on the large picture to one on the small.
             F.conv_transpose2d(
                 F.pixel_unshuffle(F.pad(flat, (2 + column, 3 - column, 2 + row, 3 - row)), 2), conv.weight, padding=1
             )

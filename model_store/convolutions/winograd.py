@@ -1,8 +1,9 @@
 """3×3 convolution by Winograd's minimal filtering, F(4×4, 3×3) (Lavin and Gray 2016, section 4.3), with its gradient.
 
-36 products of matrices make 4×4 outputs of a tile from its 6×6 inputs, where the plain way takes 144. On a CPU that is
-up to twice as fast, where there are many channels. In float32 the result is within 1e-5 of the plain one. In bfloat16
-it errs by 0.5 % on features of pictures and by 1.5 % on white noise, where rounding the plain result errs by 0.2 %.
+It makes the 4×4 outputs of a tile from its 6×6 inputs with 36 products of matrices, for which the plain convolution
+needs 144. On a CPU it is up to twice as fast if there are many channels. In float32 the result differs from the plain
+one by at most 1e-5. In bfloat16 its error is 0.5 % on features of pictures and 1.5 % on white noise; that of rounding
+the plain result is 0.2 %.
 """
 
 import math
@@ -17,18 +18,18 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
 TILE = 4
-"""Pixels made by a tile, each way."""
+"""The side in pixels of the square that a tile makes."""
 
 _READ = 6
-"""Pixels read by a tile, each way."""
+"""The side in pixels of the square that a tile reads."""
 _BYTES_AT_ONCE = 256
-"""Bytes of one channel of the tiles that are computed at once, so that what is in work stays in a core's cache."""
+"""Bytes of one channel of the tiles that are computed at the same time: so few that they stay in a core's cache."""
 _POINTS = (0, 3 / 4, -3 / 4, 3 / 2, -3 / 2)
-"""Where polynomials are evaluated, besides at infinity; this errs half as much as the usual 0, ±1 and ±2."""
+"""The points, besides infinity, at which polynomials are evaluated. Their error is half that of the usual 0, ±1, ±2."""
 
 
 def _coefficients(roots: Sequence[float]) -> list[float]:
-    """The six coefficients of the monic polynomial with these roots, the constant first."""
+    """Return the six coefficients of the monic polynomial with these roots, the constant first."""
     coefficients = [1.0, 0, 0, 0, 0, 0]
     for root in roots:
         raised = [0, *coefficients[:-1]]
@@ -41,13 +42,13 @@ def _others(point: float) -> list[float]:
 
 
 def _twice(matrix: Sequence[Sequence[float]]) -> Tensor:
-    """The matrix that transforms rows and columns at once."""
+    """Return the matrix that transforms both rows and columns of a square."""
     once = torch.tensor(matrix, dtype=torch.float64)
     return torch.kron(once, once)
 
 
 _INPUT = _twice([*(_coefficients(_others(point)) for point in _POINTS), _coefficients(_POINTS)])
-"""`(36, 36)`: from the pixels of a tile to its transform."""
+"""The matrix from the pixels that a tile reads to their transform, `(36, 36)`."""
 _KERNEL = _twice(
     [
         *(
@@ -57,27 +58,27 @@ _KERNEL = _twice(
         [0, 0, 1],
     ]
 )
-"""`(36, 9)`: from the taps of a kernel to its transform."""
+"""The matrix from the taps of a kernel to their transform, `(36, 9)`."""
 _OUTPUT = _twice([[*(point**power for point in _POINTS), float(power == 3)] for power in range(TILE)])
-"""`(16, 36)`: from the products to the pixels."""
+"""The matrix from the products to the pixels that a tile makes, `(16, 36)`."""
 
 
 def transform_kernel(kernel: Tensor) -> Tensor:
-    """Transforms a kernel `(K, C, 3, 3)` to `(36, C, K)`; differentiable."""
+    """Transform a kernel, `(K, C, 3, 3)`, to `(36, C, K)`; this is differentiable."""
     taps = kernel.permute(2, 3, 1, 0).reshape(9, -1)
     return (_KERNEL.to(taps) @ taps).view(36, kernel.shape[1], kernel.shape[0])
 
 
 def convolve(padded: Tensor, kernel: Tensor, bias: Tensor | None = None) -> Tensor:
-    """Convolves pictures; differentiable.
+    """Convolve pictures; this is differentiable.
 
     Args:
-        padded: `(N, H+2, W+2, C)`, with a border of 1 around each picture; fastest where 4 divides H and W.
-        kernel: from `transform_kernel`, `(36, C, K)`, of the same type.
-        bias: `(K,)`, likewise.
+        padded: The pictures with a border of 1 pixel, `(N, H+2, W+2, C)`. It is fastest if 4 divides H and W.
+        kernel: The kernel from `transform_kernel`, `(36, C, K)`, of the same type.
+        bias: The bias, `(K,)`, of the same type, or None.
 
     Returns:
-        `(N, H, W, K)`.
+        The convolved pictures, `(N, H, W, K)`.
     """
     result: Tensor = _Convolution.apply(padded, kernel, bias)
     return result
@@ -103,7 +104,7 @@ class _Convolution(Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        """Every linear map of the forward pass transposed, in the opposite order."""
+        """Apply the transpose of each linear map of the forward pass, in the opposite order."""
         padded, kernel = ctx.saved_tensors
         count, height, width, outputs = gradient.shape
         inputs = kernel.shape[1]
@@ -130,14 +131,14 @@ class _Convolution(Function):
 
 
 class _Tiles(NamedTuple):
-    """Tiles that are computed at once: rows of them in one picture, or all in several."""
+    """Tiles that are computed at the same time: some rows of tiles in one picture, or all tiles of several pictures."""
 
     pictures: slice
     rows: slice
     columns: int
 
     def of(self, pixels: Tensor, side: int) -> Tensor:
-        """The pixels `(N, H, W, C)` of these tiles as a view `(side, side, pictures, rows, columns, C)`."""
+        """Return a view of the pixels, `(N, H, W, C)`, by tile: `(side, side, pictures, rows, columns, C)`."""
         by_picture, by_row, by_column, by_channel = pixels.stride()
         shape = (side, side, _length(self.pictures), _length(self.rows), self.columns, pixels.shape[3])
         strides = (by_row, by_column, by_picture, TILE * by_row, TILE * by_column, by_channel)
@@ -145,7 +146,10 @@ class _Tiles(NamedTuple):
         return pixels.as_strided(shape, strides, pixels.storage_offset() + start)
 
     def add(self, values: Tensor, pixels: Tensor) -> None:
-        """Adds values to the pixels that tiles read, which overlap: quarter by quarter, within which they do not."""
+        """Add values to the pixels that the tiles read.
+
+        The squares that tiles read overlap, but their quarters at the same place do not: each quarter is added apart.
+        """
         for row, column in product((0, TILE), repeat=2):
             target = self.of(pixels[:, row:, column:], TILE)
             part = values.view(_READ, _READ, *target.shape[2:])[row : row + TILE, column : column + TILE]
@@ -153,7 +157,7 @@ class _Tiles(NamedTuple):
 
 
 def _at_once(pixels: Tensor) -> Iterator[_Tiles]:
-    """All tiles of pixels `(N, H, W, C)`."""
+    """Yield all tiles of pixels, `(N, H, W, C)`, in groups that are computed at the same time."""
     count, rows, columns = pixels.shape[0], pixels.shape[1] // TILE, pixels.shape[2] // TILE
     most = _BYTES_AT_ONCE // pixels.itemsize
     pictures_at_once, rows_at_once = max(1, most // (rows * columns)), max(1, min(rows, most // columns))
@@ -163,7 +167,7 @@ def _at_once(pixels: Tensor) -> Iterator[_Tiles]:
 
 
 def _fill_tiles(pixels: Tensor, height: int, width: int) -> Tensor:
-    """Zeros at the right and the bottom, such that what is made, `(height, width)` without them, is whole tiles."""
+    """Pad pixels with zeros at the right and the bottom so that their tiles make all of `(height, width)`."""
     right, bottom = _whole(width) - width, _whole(height) - height
     return F.pad(pixels, (0, 0, 0, right, 0, bottom)) if right or bottom else pixels
 
@@ -173,7 +177,7 @@ def _multiply(matrix: Tensor, values: Tensor) -> Tensor:
 
 
 def _whole(side: int) -> int:
-    """Pixels of the tiles that a side needs."""
+    """Return the pixels that the tiles of a side make: the side, rounded up to whole tiles."""
     return -(-side // TILE) * TILE
 
 

@@ -20,7 +20,7 @@ from service.bench.workload import Workload
 _REPORTS_EVERY_S = 0.25
 """Seconds between the reports of a process about its progress."""
 _GO, _STOP = "go", "stop"
-"""What the parent tells a process that sends requests."""
+"""The words that the parent says to a process that sends requests."""
 
 
 class BenchError(ImpastoError):

@@ -26,7 +26,7 @@ _Parsed = TypeVar("_Parsed")
 
 
 class Call(NamedTuple):
-    """What a request consists of, so that it can be sent more than once."""
+    """The parts of a request, from which it can be sent more than once."""
 
     method: str
     path: str

@@ -23,17 +23,17 @@ class PictureOptions(TypedDict, total=False):
     quality: int
     """The quality of a JPEG, WebP or AVIF, from 1 to 100. The default is 90."""
     keep_metadata: bool
-    """Whether the answer keeps all EXIF and XMP of the upload. The default is False: it keeps the EXIF without the
-    place, the maker's notes and serial numbers."""
+    """Keep all EXIF and XMP of the upload. The default, False, keeps the EXIF without the place, the maker's notes and
+    serial numbers."""
 
 
 class StylizeOptions(PictureOptions, total=False):
     """The options of `stylize`, besides the style."""
 
     strength: float
-    """How much of the painting is mixed into the photo, from 0, the photo, to 1, the painting. The default is 1."""
+    """The share of the painting in its mix with the photo, from 0, the photo, to 1, the painting. The default is 1."""
     preserve_color: bool
-    """Whether the painting keeps the colours of the photo. The default is False."""
+    """Keep the colours of the photo, and take only light and dark from the painting. The default is False."""
     size: int | None
     """The longest side, in pixels from 16, to which the photo is resized before it is painted. A smaller one gets
     broader strokes. The default is None: the photo's own size."""
@@ -47,13 +47,13 @@ class SuperResolveOptions(PictureOptions, total=False):
     fidelity: float
     """The balance from 1, true to the picture, to 0, sharp with made-up detail. The default is 1."""
     blurred: bool
-    """Whether the picture is soft because it was blurred before it was shrunk, as photos of many cameras are. The
-    default is False."""
+    """Use the net for pictures that were blurred before they were shrunk, as photos of many cameras are. The default is
+    False."""
     self_ensemble: bool
-    """Whether to take the mean over the picture's eight turns and mirrorings, which is about 0.2 dB better and takes
-    eight times the work. The default is False."""
+    """Take the mean over the picture's eight turns and mirrorings, which is about 0.2 dB better and eight times the
+    work. The default is False."""
     match_histogram: bool
-    """Whether the answer gets the picture's distribution of colours, channel by channel. The default is False."""
+    """Give the answer the picture's distribution of colours, channel by channel. The default is False."""
 
 
 class MapOptions(StylizeOptions, SuperResolveOptions, total=False):

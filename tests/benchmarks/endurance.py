@@ -1,11 +1,12 @@
-"""What ten thousand requests leave behind in our server, some of them broken and some abandoned.
+"""Measure what a server has left over after ten thousand requests, some of them broken and some abandoned.
 
     python tests/benchmarks/endurance.py --requests 10000
 
-Small pictures in several styles and sizes; one request in twenty has a broken upload, one in twenty a client that
-leaves before its answer comes. Memory is that of the whole process tree after a tenth of the requests, when everything
-has been used, and at the end. That nothing is left in flight shows in two ways: as many requests at once as the server
-takes get in at the end as at the beginning, and SIGTERM, which finishes what is in flight, ends it at once.
+The requests are small pictures in several styles and sizes. One in twenty has a broken upload, and for one in twenty
+the client closes the connection before the answer comes. Memory is measured for the whole process tree, after a tenth
+of the requests, when everything was used once, and at the end. Two figures show that no request is left in flight: at
+the end the server still takes as many requests at the same time as at the beginning, and it ends soon after SIGTERM,
+although it first finishes the requests in flight.
 """
 
 import asyncio
@@ -27,7 +28,7 @@ BROKEN, LEAVING = 0.05, 0.05
 
 
 class Clients:
-    """Sends good, broken and abandoned requests, and counts what came back."""
+    """Clients that send good, broken and abandoned requests, and count the outcomes."""
 
     def __init__(self, session: aiohttp.ClientSession, kinds: Sequence[Kind], seed: int) -> None:
         self.outcomes: Counter[str] = Counter()
@@ -35,10 +36,10 @@ class Clients:
         self._kinds = kinds
         self._random = random.Random(seed)  # noqa: S311
         self._usual_s = 0.05
-        """What the last good answer took; who leaves does so at any moment of that time."""
+        """Seconds that the last good answer took; a request is abandoned at a random moment within that time."""
 
     async def send(self, count: int, concurrency: int) -> None:
-        """Sends so many requests, each client one after the other."""
+        """Send `count` requests by `concurrency` clients, each of which sends one after the other."""
         left = iter(range(count))
 
         async def client() -> None:
@@ -48,9 +49,9 @@ class Clients:
         await asyncio.gather(*(client() for _ in range(concurrency)))
 
     async def burst(self, count: int) -> int:
-        """Sends so many good requests at once; how many were refused."""
+        """Send so many good requests at the same time, and return how many were refused."""
         kind = self._kinds[-1]
-        # Bytes behind the picture tell them apart: equal requests would be computed once.
+        # Bytes after the end of the picture make the requests different, because equal ones would be computed once.
         bodies = [kind.bodies[0] + number.to_bytes(4, "big") for number in range(count)]
         statuses = await asyncio.gather(*(self._post(kind, body) for body in bodies))
         return sum(status != 200 for status in statuses)
@@ -84,7 +85,7 @@ class Clients:
 
 
 async def wear(server: Server, requests: int, concurrency: int, at_once: int) -> dict[str, object]:
-    """All requests, and what was seen of the server meanwhile."""
+    """Send all requests and return what was measured."""
     kinds = stylize(STYLES, [pictures.make(*size, "jpeg") for size in SIZES])
     async with aiohttp.ClientSession(
         server.url, connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=3)
@@ -107,11 +108,11 @@ async def wear(server: Server, requests: int, concurrency: int, at_once: int) ->
 
 
 def main() -> None:
-    """Measures and prints JSON."""
+    """Measure and print the results as JSON."""
     parser = options_for(__doc__)
-    parser.add_argument("--requests", type=int, default=10_000)
-    parser.add_argument("--clients", type=int, default=16)
-    parser.add_argument("--at-once", type=int, default=64, help="what the server takes (IMPASTO_MAX_IN_FLIGHT)")
+    parser.add_argument("--requests", type=int, default=10_000, help="number of requests")
+    parser.add_argument("--clients", type=int, default=16, help="number of clients")
+    parser.add_argument("--at-once", type=int, default=64, help="requests at the same time (IMPASTO_MAX_IN_FLIGHT)")
     options = parser.parse_args()
     environment = {"IMPASTO_MAX_IN_FLIGHT": str(options.at_once)} | environment_of(options)
     with running(OURS, environment) as server:

@@ -1,10 +1,11 @@
-"""How fast the command line makes many photos, against a shell loop of single calls; and whether it goes on.
+"""Measure how fast one command paints many photos, compared with a shell loop of single commands.
 
     python tests/benchmarks/many_pictures.py --pictures 200
 
-Real photos, cut out of those in `tests/pictures`. The loop is measured on some of them only, `--loop-pictures`, evenly
-spread, as each call takes the same. `cores_busy` is the time on all cores of the command and all it starts, by the time
-it took: with the 2 cores of a laptop, 2 would be all. Then the command is interrupted at about a third, and run again.
+The photos are cut out of those in `tests/pictures`. The loop is measured on only `--loop-pictures` of them, evenly
+spread, because each call takes the same time. `cores_busy` is the processor time of the command and its children
+divided by the time that it took; on a machine with 2 cores it is at most 2. At the end the command is interrupted after
+about a third of the photos and run again, which must make the others.
 """
 
 import argparse
@@ -30,19 +31,19 @@ COMMAND = str(Path(sys.executable).with_name("impasto"))
 
 
 def main() -> None:
-    """Measures and prints JSON."""
+    """Measure and print the results as JSON."""
     parser = options_for(__doc__)
-    parser.add_argument("--pictures", type=int, default=200)
-    parser.add_argument("--loop-pictures", type=int, help="all of them if not given")
-    parser.add_argument("--size", type=int, default=256)
-    parser.add_argument("--style", default="muse")
+    parser.add_argument("--pictures", type=int, default=200, help="number of photos")
+    parser.add_argument("--loop-pictures", type=int, help="number of photos for the loop; default: all")
+    parser.add_argument("--size", type=int, default=256, help="side of the photos in pixels")
+    parser.add_argument("--style", default="muse", help="style to paint in")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         publish(options, measure(options, Path(folder)))
 
 
 def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
-    """All figures; works in an empty folder."""
+    """Return all figures, working in an empty folder."""
     environment = os.environ | environment_of(options)
     photos = cut(folder / "photos", options.pictures, options.size)
     looped = photos[:: max(1, len(photos) // (options.loop_pictures or len(photos)))]
@@ -71,10 +72,10 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
 
 
 def cut(folder: Path, number: int, size: int) -> list[Path]:
-    """Squares of real photos, at random places."""
+    """Cut squares out of real photos at random places, and return their paths."""
     folder.mkdir()
     sources = [Image.open(path).convert("RGB") for path in sorted(PHOTOS.glob("*.jpg"))]
-    chance = random.Random(0)  # noqa: S311  (to be the same each time)
+    chance = random.Random(0)  # noqa: S311  (a fixed seed makes the same photos each time)
     paths = []
     for index in range(number):
         photo = sources[index % len(sources)]
@@ -85,7 +86,7 @@ def cut(folder: Path, number: int, size: int) -> list[Path]:
 
 
 def timed(command: Sequence[str], environment: dict[str, str]) -> tuple[float, float]:
-    """Seconds that a command takes, and how many cores it keeps busy."""
+    """Run a command and return the seconds that it takes and the number of cores that it keeps busy."""
     before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, check=True)
     seconds, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -94,7 +95,11 @@ def timed(command: Sequence[str], environment: dict[str, str]) -> tuple[float, f
 
 
 def interrupt(command: Sequence[str], environment: dict[str, str], at: int, out: Path) -> tuple[dict[str, Any], int]:
-    """Presses Ctrl-C when so many are made; the summary, and how many files are there, all of them whole."""
+    """Interrupt a command by SIGINT after `at` pictures, and check that every file in `out` is whole.
+
+    Returns:
+        The summary that the command printed, and the number of files.
+    """
     process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     lines = []
@@ -110,13 +115,16 @@ def interrupt(command: Sequence[str], environment: dict[str, str], at: int, out:
 
 
 def mean_difference(one: Path, other: Path) -> float:
-    """Between two pictures, of 255; sums are taken in another order on one core than on two, which changes a little."""
+    """Return the mean difference of two pictures in levels of 255.
+
+    It need not be 0, because on one core sums are taken in another order than on two.
+    """
     difference = ImageChops.difference(Image.open(one), Image.open(other))
     return max(ImageStat.Stat(difference).mean)
 
 
 def summary_of(printed: str) -> dict[str, Any]:
-    """What the command says last."""
+    """Return the summary that a command printed on its last line."""
     summary: dict[str, Any] = json.loads(printed.splitlines()[-1])["summary"]
     return summary
 

@@ -1,10 +1,11 @@
-"""What it costs our server that styles and sizes come mixed.
+"""Measure how much slower a server is if styles and sizes come in mixed order.
 
     python tests/benchmarks/mixed_traffic.py --requests 400 --rounds 3
 
-Five styles in four sizes of nearly equal area, the same requests twice: shuffled, and sorted so that all of one style
-and size come together and batches are easy to form. Both meet the same server in turns (mixed, sorted, mixed, …);
-before, each style and size is asked for, uncounted. `mixed_to_sorted` is the ratio of the median throughputs.
+The same requests, for five styles in four sizes of nearly equal area, are sent in two orders: shuffled, and sorted so
+that all of one style and size come together and batches are easy to form. The orders take turns at the same server
+(mixed, sorted, mixed, …), after a warm-up with every style and size. `mixed_to_sorted` is the ratio of the median
+throughputs.
 """
 
 import statistics
@@ -22,13 +23,13 @@ ORDERS: tuple[Order, ...] = ("mixed", "sorted")
 
 
 def main() -> None:
-    """Measures and prints JSON."""
+    """Measure and print the results as JSON."""
     parser = options_for(__doc__)
-    parser.add_argument("--size", type=int, default=256, help="square root of the area of all sizes")
-    parser.add_argument("--requests", type=int, default=400, help="of each order in each round; a multiple of 20")
-    parser.add_argument("--clients", type=int, default=32)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--processes", type=int, default=1, help="that send")
+    parser.add_argument("--size", type=int, default=256, help="square root of the area of all sizes, in pixels")
+    parser.add_argument("--requests", type=int, default=400, help="requests per order and round; a multiple of 20")
+    parser.add_argument("--clients", type=int, default=32, help="number of clients")
+    parser.add_argument("--rounds", type=int, default=3, help="number of rounds, each with both orders")
+    parser.add_argument("--processes", type=int, default=1, help="number of processes that send")
     options = parser.parse_args()
 
     kinds = stylize(STYLES, [pictures.make(*sides(options.size, *shape), "jpeg") for shape in SHAPES])
@@ -65,7 +66,7 @@ def main() -> None:
 
 
 def sides(size: int, across: int, down: int) -> tuple[int, int]:
-    """Width and height of a shape, multiples of 4, with about `size` squared pixels."""
+    """Return the width and height of a shape, both multiples of 4, with about `size` squared pixels."""
     unit = size / (across * down) ** 0.5
     return 4 * round(across * unit / 4), 4 * round(down * unit / 4)
 

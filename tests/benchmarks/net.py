@@ -1,11 +1,12 @@
-"""How long a net takes in the form that serves, against the net itself, and what each of its stages has left.
+"""Measure a net in the form that serves, compared with the net as it was trained and with the limits of the device.
 
     python tests/benchmarks/net.py --size 256 --batch 1 --batch 32
 
 The peers are the net as it was trained, in eager float32, and on CUDA also in eager bfloat16 and channels-last. All run
-in turn, on the same pictures. Then the layers of the form are timed one by one, without graphs, and set against what
-the device can do at most, as measured here too: copying, and multiplying large matrices. A layer's least time is that
-of its arithmetic, or of reading and writing its input and output once, whichever is longer.
+in turn on the same pictures. Then the layers of the serving form are timed one by one, without CUDA graphs, and
+compared with the limits of the device, which are measured by copying memory and by multiplying large matrices. The
+least time of a layer is that of its arithmetic, or of reading and writing its input and output once, whichever is
+longer.
 """
 
 import argparse
@@ -33,34 +34,35 @@ WARM_UP = 3
 
 
 class Ceilings(NamedTuple):
-    """What the device can do at most."""
+    """The limits of a device."""
 
     bytes_per_s: float
-    """Read and written."""
+    """Bytes that the device can read and write in a second."""
     flop_per_s: float
+    """Floating-point operations that the device can do in a second."""
 
 
 class Layer(NamedTuple):
-    """One call of a layer."""
+    """The measured call of one layer."""
 
     name: str
     seconds: float
     flop: float
-    """0 where it is unknown."""
+    """Floating-point operations of the call, or 0 if they are unknown."""
     bytes: int
-    """Of input, output and weights."""
+    """Bytes of the input, the output and the weights."""
 
 
 @torch.inference_mode()
 def main() -> None:
-    """Prints a line for each size and batch, and a table of stages for each; or all of it as JSON."""
+    """Print a line and a table of stages for each size and batch, or everything as JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", default="muse", help="a bundled model")
-    parser.add_argument("--size", type=int, action="append", help="of square pictures; several make several runs")
-    parser.add_argument("--batch", type=int, action="append")
-    parser.add_argument("--rounds", type=int, default=20)
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--model", default="muse", help="name of a bundled model")
+    parser.add_argument("--size", type=int, action="append", help="side of the square pictures in pixels; repeatable")
+    parser.add_argument("--batch", type=int, action="append", help="number of pictures in a batch; repeatable")
+    parser.add_argument("--rounds", type=int, default=20, help="number of rounds, of which the median counts")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="cuda or cpu")
+    parser.add_argument("--json", action="store_true", help="print everything as JSON")
     options = parser.parse_args()
     device = torch.device(options.device)
     ceilings = measure_ceilings(device)
@@ -87,7 +89,7 @@ def main() -> None:
 
 
 def read(model: str) -> TransformNet:
-    """A bundled net, in evaluation mode."""
+    """Open a bundled net, in evaluation mode."""
     store = Store(BUNDLED)
     for task in ("stylize", "super-resolve"):
         if model in store.names(task):
@@ -96,7 +98,7 @@ def read(model: str) -> TransformNet:
 
 
 def contestants(net: TransformNet, device: torch.device) -> dict[str, TransformNet]:
-    """The form first, then its peers."""
+    """Return the nets to compare by name: the serving form first, then its peers."""
     nets = {"form": inference_form(copy.deepcopy(net)), "float32": net}
     if device.type == "cuda":
         nets["bfloat16"] = Bfloat16Net(copy.deepcopy(net))
@@ -104,7 +106,7 @@ def contestants(net: TransformNet, device: torch.device) -> dict[str, TransformN
 
 
 def measure(nets: dict[str, TransformNet], pictures: Tensor, rounds: int, ceilings: Ceilings) -> dict[str, Any]:
-    """Times all nets in turn, then the layers of the form."""
+    """Time all nets in turn, then the layers of the serving form."""
     device = pictures.device
     milliseconds = interleaved([lambda net=net: net(pictures) for net in nets.values()], rounds, WARM_UP, device)
     per_picture = dict(zip(nets, (each / len(pictures) for each in milliseconds), strict=True))
@@ -123,12 +125,12 @@ def measure(nets: dict[str, TransformNet], pictures: Tensor, rounds: int, ceilin
 
 
 def inner(net: TransformNet) -> TransformNet:
-    """The net that graphs are captured of."""
+    """Return the net whose CUDA graphs a form captures, or the form itself if it captures none."""
     return net.net if isinstance(net, GraphedNet) else net
 
 
 def measure_ceilings(device: torch.device) -> Ceilings:
-    """By a large copy, and by a large product of matrices in the type that the device multiplies fastest."""
+    """Measure a large copy, and a large product of matrices in the type that the device multiplies fastest."""
     is_cuda = device.type == "cuda"
     source = torch.empty(2**28 if is_cuda else 2**25, dtype=torch.uint8, device=device)
     target = torch.empty_like(source)
@@ -139,7 +141,11 @@ def measure_ceilings(device: torch.device) -> Ceilings:
 
 
 def layers_of(net: TransformNet, pictures: Tensor, rounds: int) -> tuple[float, list[Layer]]:
-    """The median seconds of a whole run, and all calls of modules that have none within."""
+    """Time the layers of a net, which are its modules without children.
+
+    Returns:
+        The median seconds of a whole run, and the calls of all layers with their median seconds.
+    """
     clock = CudaClock() if pictures.is_cuda else Clock()
     calls: list[tuple[str, nn.Module, object, object]] = []
     hooks = []
@@ -165,7 +171,7 @@ def layers_of(net: TransformNet, pictures: Tensor, rounds: int) -> tuple[float, 
     for hook in hooks:
         hook.remove()
     medians = [statistics.median(gaps) for gaps in zip(*runs[WARM_UP:], strict=True)]
-    # The gaps between the layers are every other.
+    # Every second gap, from the second one on, is the time of a layer; the others are the times between layers.
     layers = [
         Layer(
             name,
@@ -179,57 +185,57 @@ def layers_of(net: TransformNet, pictures: Tensor, rounds: int) -> tuple[float, 
 
 
 class Clock:
-    """Takes the time at marks, on the CPU."""
+    """A stopwatch that takes the time at marks, on the CPU."""
 
     def start(self) -> None:
-        """The first mark."""
+        """Start, with the first mark."""
         self.times = [time.perf_counter()]
 
     def mark(self) -> None:
-        """One more."""
+        """Take the time once more."""
         self.times.append(time.perf_counter())
 
     def gaps(self) -> list[float]:
-        """Seconds between the marks."""
+        """Return the seconds between successive marks."""
         return [after - before for before, after in pairwise(self.times)]
 
 
 class CudaClock(Clock):
-    """Takes the time at marks of the device, and keeps that waiting until all is launched."""
+    """A stopwatch that takes the time on the device, which waits until all kernels are launched."""
 
     def start(self) -> None:
-        """The first mark."""
+        """Start, with the first mark."""
         torch.cuda.synchronize()
         torch.cuda._sleep(100_000_000)  # cycles
         self.events: list[torch.cuda.Event] = []
         self.mark()
 
     def mark(self) -> None:
-        """One more."""
+        """Take the time once more."""
         self.events.append(torch.cuda.Event(enable_timing=True))
         self.events[-1].record()
 
     def gaps(self) -> list[float]:
-        """Seconds between the marks."""
+        """Return the seconds between successive marks."""
         torch.cuda.synchronize()
         return [before.elapsed_time(after) / 1e3 for before, after in pairwise(self.events)]
 
 
 def flop_of(module: nn.Module, made: object) -> float:
-    """Of a convolution; 0 for other modules."""
+    """Return the floating-point operations of a convolution, or 0 for other modules."""
     kernels = [tensor for tensor in (*module.parameters(), *module.buffers()) if tensor.ndim == 4]
     return 2.0 * made.numel() * kernels[0][0].numel() if len(kernels) == 1 and isinstance(made, Tensor) else 0.0
 
 
 def bytes_of(values: object) -> int:
-    """Of all tensors in there."""
+    """Return the bytes of all tensors in a value."""
     if isinstance(values, Tensor):
         return values.nbytes
     return sum(map(bytes_of, values)) if isinstance(values, tuple | list) else 0
 
 
 def stages(layers: list[Layer], seconds: float, ceilings: Ceilings) -> Iterator[dict[str, Any]]:
-    """Layers of one kind together, in the order of the first; then what lies between them."""
+    """Yield the sums over the layers of each stage, in the order of their first calls, and the time between layers."""
     kinds: dict[str, list[Layer]] = {}
     for layer in layers:
         kinds.setdefault(re.sub(r"\d+", "*", layer.name), []).append(layer)
@@ -250,7 +256,7 @@ def stages(layers: list[Layer], seconds: float, ceilings: Ceilings) -> Iterator[
 
 
 def as_text(report: dict[str, Any]) -> str:
-    """For people."""
+    """Return the report as text for people."""
     lines = [f"{name}: {value}" for name, value in report.items() if name != "runs"]
     for run in report["runs"]:
         times = ", ".join(f"{name} {each} ms" for name, each in run["ms_per_picture"].items())

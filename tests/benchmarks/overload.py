@@ -1,12 +1,12 @@
-"""What our server does with four times the requests that it can answer.
+"""Measure what a server does with four times the requests that it can answer.
 
     python tests/benchmarks/overload.py --size 256 --duration 60 --rounds 3
 
-In each round first the peak: how many pictures a second clients get who wait for their answers. Then an open loop sends
-four times as many requests, at random times, whatever comes back. Rounds, because machines grow slower and faster;
-what counts is the median of each round's ratio. A good server keeps answering about as many as at its peak
-(`goodput_to_peak` near 1), refuses the rest with 429 within milliseconds, answers every request and takes no more
-memory. Where `sent_late_p99_ms` is large the sender was too slow: give it `--processes`.
+Each round first measures the peak: the pictures a second that clients get who wait for their answers. Then an open loop
+sends four times as many requests at random times, without waiting for answers. There are several rounds, because the
+speed of a machine changes; the result is the median of the rounds' ratios. A good server answers about as many pictures
+as at its peak (`goodput_to_peak` near 1), refuses the others with 429 within milliseconds, leaves no request without an
+answer and needs no more memory. If `sent_late_p99_ms` is large, the sender was too slow: give it more `--processes`.
 """
 
 import sys
@@ -23,7 +23,7 @@ from service.bench.workload import Workload, stylize
 
 
 class MemoryWatch:
-    """Samples the memory of a server while it is entered."""
+    """A context in which the memory of a server is sampled."""
 
     def __init__(self, server: Server) -> None:
         self.most_mib = 0.0
@@ -45,15 +45,15 @@ class MemoryWatch:
 
 
 def main() -> None:
-    """Measures and prints JSON."""
+    """Measure and print the results as JSON."""
     parser = options_for(__doc__)
-    parser.add_argument("--size", type=int, default=256)
-    parser.add_argument("--times", type=float, default=4.0, help="the peak")
+    parser.add_argument("--size", type=int, default=256, help="side of the pictures in pixels")
+    parser.add_argument("--times", type=float, default=4.0, help="rate of the overload, as a multiple of the peak")
     parser.add_argument("--duration", type=float, default=60.0, help="seconds of each overload")
-    parser.add_argument("--clients", type=int, default=32, help="for the peak")
+    parser.add_argument("--clients", type=int, default=32, help="number of clients for the peak")
     parser.add_argument("--peak-duration", type=float, default=20.0, help="seconds of each peak")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--processes", type=int, default=1, help="that send")
+    parser.add_argument("--rounds", type=int, default=3, help="number of rounds")
+    parser.add_argument("--processes", type=int, default=1, help="number of processes that send")
     options = parser.parse_args()
 
     kinds = stylize(["muse"], [pictures.make(options.size, options.size, "jpeg")])
@@ -93,7 +93,7 @@ def main() -> None:
 
 
 def summary(peak: float, report: LoadReport, duration: float) -> dict[str, Any]:
-    """What became of the requests of one overload."""
+    """Return the figures of one overload."""
     return {
         "peak_pictures_per_s": peak,
         "goodput_pictures_per_s": report.pictures_per_s,

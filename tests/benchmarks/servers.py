@@ -1,4 +1,4 @@
-"""Servers for benchmarks: started as users start them, on free ports, and stopped with all their processes."""
+"""The servers that benchmarks measure, started as users start them, and the options that benchmarks share."""
 
 import argparse
 import contextlib
@@ -17,19 +17,21 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 _LOAD_BEFORE = os.getloadavg()[0]
-"""Of the last minute, before the benchmark adds its own: on a machine that others use, figures mean little."""
+"""The load average of the last minute before the benchmark; if it is high, the figures mean little."""
 _PEERS = Path(__file__).parent / "peers"
 _START_S = 180
+"""Seconds that a server may take to become ready."""
 _STOP_S = 45
+"""Seconds that a server may take to end after SIGTERM."""
 
 
 class Program(NamedTuple):
-    """A server that can be started; it takes `--port`."""
+    """A server that can be started, with the option `--port`."""
 
     name: str
     command: tuple[str, ...]
     ready_path: str
-    """Answers 200 when requests are welcome."""
+    """The path that is answered with 200 when the server is ready."""
 
 
 OURS = Program("impasto", (str(Path(sys.executable).with_name("impasto")), "serve"), "/readyz")
@@ -38,20 +40,20 @@ LITSERVE = Program("litserve", (sys.executable, str(_PEERS / "litserve_peer.py")
 
 
 class Server(NamedTuple):
-    """A server that runs."""
+    """A running server."""
 
     url: str
     process: "subprocess.Popen[bytes]"
     started: float
-    """By `time.perf_counter`, just before the process was."""
+    """The time by `time.perf_counter` just before the process was started."""
     ready_s: float
-    """Seconds from then until it was ready."""
+    """Seconds from the start until the server was ready."""
 
     def resident_mib(self) -> float:
-        """Resident memory of the process and all its descendants."""
+        """Return the resident memory of the process and all its descendants, in MiB."""
         parents = {}
         for path in Path("/proc").glob("[0-9]*/stat"):
-            with contextlib.suppress(OSError):  # it ended meanwhile
+            with contextlib.suppress(OSError):  # the process may have ended since it was listed
                 parents[int(path.parent.name)] = int(path.read_text().rpartition(")")[2].split()[1])
         tree = {self.process.pid}
         while children := {pid for pid, parent in parents.items() if parent in tree} - tree:
@@ -63,10 +65,10 @@ class Server(NamedTuple):
         return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
     def stop(self) -> float:
-        """Asks it to end, as an orchestrator does; the seconds it took.
+        """End the server by SIGTERM, as an orchestrator does, and return the seconds that it took.
 
         Raises:
-            RuntimeError: it did not end, or not well.
+            RuntimeError: The server did not end in time, or ended with an error.
         """
         asked = time.perf_counter()
         self.process.send_signal(signal.SIGTERM)
@@ -81,14 +83,14 @@ class Server(NamedTuple):
 
 @contextmanager
 def running(program: Program, environment: Mapping[str, str] | None = None) -> Iterator[Server]:
-    """Starts a server, waits until it is ready, and ends it and what it started.
+    """Start a server and wait until it is ready; at the end, stop it and all its processes.
 
     Args:
-        program: which.
-        environment: beside that of this process.
+        program: The server to start.
+        environment: Environment variables to add to those of this process.
 
     Raises:
-        RuntimeError: it did not become ready; has the end of what it printed.
+        RuntimeError: The server did not become ready; the message has the end of what it printed.
     """
     port = _free_port()
     url = f"http://127.0.0.1:{port}"
@@ -118,20 +120,22 @@ def running(program: Program, environment: Mapping[str, str] | None = None) -> I
 
 
 def options_for(docstring: str | None) -> argparse.ArgumentParser:
-    """A parser with what all benchmarks of servers take."""
+    """Return a parser with the options that all benchmarks of servers have."""
     parser = argparse.ArgumentParser(description=docstring, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--env", action="append", default=[], metavar="IMPASTO_X=Y", help="for our server; repeatable")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="where to write what is printed, too")
+    parser.add_argument(
+        "--env", action="append", default=[], metavar="IMPASTO_X=Y", help="setting of Impasto's server; repeatable"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="file to write the printed JSON to as well")
     return parser
 
 
 def environment_of(options: argparse.Namespace) -> dict[str, str]:
-    """The settings of `--env`."""
+    """Return the settings of `--env` as environment variables."""
     return dict(setting.split("=", 1) for setting in options.env)
 
 
 def publish(options: argparse.Namespace, results: Mapping[str, Any]) -> None:
-    """Prints results as JSON, with the machine and the options, and writes them where the user wants them."""
+    """Print results as JSON, with the machine and the options, and write them to the file of `--json`."""
     chosen = {name: value for name, value in vars(options).items() if name != "json"}
     document = json.dumps({"machine": machine(), "load_before": _LOAD_BEFORE, "options": chosen, **results}, indent=2)
     print(document)
@@ -140,7 +144,7 @@ def publish(options: argparse.Namespace, results: Mapping[str, Any]) -> None:
 
 
 def machine() -> str:
-    """What the servers run on."""
+    """Return a description of the machine: its device and its cores."""
     try:
         import torch
     except ModuleNotFoundError:
@@ -159,7 +163,7 @@ def _is_ready(url: str) -> bool:
     try:
         with urllib.request.urlopen(url, timeout=5) as response:  # noqa: S310
             return bool(response.status == 200)
-    except OSError:  # which errors of HTTP are, too
+    except OSError:  # the base class of urllib's errors
         return False
 
 

@@ -1,12 +1,12 @@
-"""Throughput and latency of our server against two peers.
+"""Measure the throughput and latency of Impasto's server, compared with two peers.
 
     python tests/benchmarks/serving.py --size 256 --clients 1 --clients 16 --rounds 3
 
-The peers (see their files) are a FastAPI server as written by hand, and LitServe with batches of up to 16, of the same
-weights on the same device: `pip install litserve`. Each turn starts one server afresh, alone on the machine, and loads
-it by so many clients that each wait for their answer; turns go round (A B C, A B C, …), so that a machine that
-grows slower or faster meets all alike. Printed are medians over the rounds, and our server against the better peer:
-throughput more than 1 and latency less than 1 are in our favour.
+The peers (see their files) are a FastAPI server as written by hand, and LitServe with batches of up to 16, which needs
+`pip install litserve`. They have the same weights and the same device. Each turn starts one server afresh, alone on the
+machine, and loads it with clients that each wait for their answers. The servers take turns (A B C, A B C, …), so that a
+change in the machine's speed concerns all of them alike. The results are medians over the rounds, and the ratios of
+Impasto's server to the better peer: a throughput above 1 and a latency below 1 are in Impasto's favour.
 """
 
 import importlib.util
@@ -23,19 +23,19 @@ from service.bench.report import LoadReport
 from service.bench.workload import Workload, stylize
 
 Turns = dict[int, dict[str, list[LoadReport]]]
-"""Reports by clients and by server."""
+"""The reports by the number of clients and by server."""
 
 
 def main() -> None:
-    """Measures and prints JSON."""
+    """Measure and print the results as JSON."""
     parser = options_for(__doc__)
-    parser.add_argument("--size", type=int, default=256)
-    parser.add_argument("--clients", type=int, action="append", help="repeatable; default: 1 and 16")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--size", type=int, default=256, help="side of the pictures in pixels")
+    parser.add_argument("--clients", type=int, action="append", help="number of clients; repeatable; default: 1 and 16")
+    parser.add_argument("--rounds", type=int, default=3, help="number of rounds, each with all servers")
     parser.add_argument("--duration", type=float, default=10.0, help="seconds of each measurement")
-    parser.add_argument("--warm-up", type=float, default=3.0, help="seconds before each measurement")
-    parser.add_argument("--processes", type=int, default=1, help="that send, where there are as many clients")
-    parser.add_argument("--litserve-workers", type=int, default=1, help="per device")
+    parser.add_argument("--warm-up", type=float, default=3.0, help="seconds of load before each measurement")
+    parser.add_argument("--processes", type=int, default=1, help="processes that send, at most one for each client")
+    parser.add_argument("--litserve-workers", type=int, default=1, help="workers of LitServe per device")
     options = parser.parse_args()
     options.clients = options.clients or [1, 16]
     if importlib.util.find_spec("litserve") is None:
@@ -62,7 +62,7 @@ def main() -> None:
 
 
 def compare(reports: dict[str, list[LoadReport]]) -> dict[str, Any]:
-    """Medians of each server, and ours against the better peer of each figure."""
+    """Return the medians of each server, and the ratio of each figure of ours to the better peer's."""
     figures = {name: medians(each) for name, each in reports.items()}
     ours, *peers = figures.values()
     return figures | {
@@ -75,7 +75,7 @@ def compare(reports: dict[str, list[LoadReport]]) -> dict[str, Any]:
 
 
 def medians(reports: list[LoadReport]) -> dict[str, Any]:
-    """Over the rounds; beside them each round's throughput, and all that was no picture."""
+    """Return the medians over the rounds, each round's throughput, and the number of requests without a picture."""
     latencies = [report.latency_ms for report in reports if report.latency_ms]
     return {
         "pictures_per_s": statistics.median(report.pictures_per_s for report in reports),
@@ -87,7 +87,7 @@ def medians(reports: list[LoadReport]) -> dict[str, Any]:
 
 
 def ratio(ours: float, peer: float) -> float:
-    """Rounded."""
+    """Return the ratio, rounded to three decimals."""
     return round(ours / peer, 3)
 
 

@@ -1,10 +1,10 @@
-"""How long our server takes to start.
+"""Measure how long a server takes to start.
 
     python tests/benchmarks/start_up.py --starts 5
 
-Seconds from starting `impasto serve` until `/readyz` first answers 200, and until the first picture is painted that is
-sent then: medians of several starts. The first start, which finds files that the system has not read yet, is among them
-and printed like all.
+The results are the seconds from starting `impasto serve` until `/readyz` first answers 200, and until a picture that is
+sent then is painted, as medians of several starts. The first start is included, although the system may have to read
+files from disk that it later has in memory; the times of all starts are printed.
 """
 
 import statistics
@@ -18,10 +18,10 @@ from service.bench.workload import stylize
 
 
 def main() -> None:
-    """Measures and prints JSON."""
+    """Measure and print the results as JSON."""
     parser = options_for(__doc__)
-    parser.add_argument("--starts", type=int, default=5)
-    parser.add_argument("--size", type=int, default=256, help="of the first picture")
+    parser.add_argument("--starts", type=int, default=5, help="number of starts")
+    parser.add_argument("--size", type=int, default=256, help="side of the first picture in pixels")
     options = parser.parse_args()
 
     (kind,) = stylize(["muse"], [pictures.make(options.size, options.size, "jpeg")])

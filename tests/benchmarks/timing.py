@@ -1,4 +1,4 @@
-"""How long work takes on a device."""
+"""The timing of work on a device."""
 
 import statistics
 import time
@@ -8,7 +8,7 @@ import torch
 
 
 def interleaved(works: Sequence[Callable[[], object]], rounds: int, warm_up: int, device: torch.device) -> list[float]:
-    """The median milliseconds of each, done in turn; those of the first `warm_up` rounds do not count."""
+    """Do several works in turn and return the median milliseconds of each; the first `warm_up` rounds do not count."""
     seconds: list[list[float]] = [[] for _ in works]
     for number in range(warm_up + rounds):
         for times, work in zip(seconds, works, strict=True):
@@ -22,6 +22,6 @@ def interleaved(works: Sequence[Callable[[], object]], rounds: int, warm_up: int
 
 
 def synchronise(device: torch.device) -> None:
-    """Waits for the device."""
+    """Wait until the device has done all its work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)

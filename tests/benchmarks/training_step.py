@@ -1,13 +1,12 @@
-"""How long a step of style training takes, against the same step written plainly, and against another checkout's.
+"""Measure a step of style training, compared with the same step written plainly and with that of another checkout.
 
     python tests/benchmarks/training_step.py --size 256 --batch 8
     python tests/benchmarks/training_step.py --objective deep --batch 2 --threads 1 --against ../before
 
-The plain peer is what the losses say, written down: eager PyTorch in float32, torch's convolutions, all taps for photos
-and pictures, Adam.
-The other checkout's step is computed by the packages in its folder, in a process of its own that otherwise waits. All
-train the same net with the same losses on the same photos, one step of each in turn; loss networks have random weights,
-which cost what real ones do.
+The plain step is a direct translation of the losses: eager PyTorch in float32, torch's convolutions, all taps for both
+photos and pictures, Adam. The step of the other checkout is computed by the packages in its folder, in a process that
+otherwise waits. All train the same net with the same losses on the same photos, one step of each in turn. The loss
+networks have random weights, which take as much time as real ones.
 """
 
 import argparse
@@ -42,10 +41,11 @@ class Objective(NamedTuple):
     """A loss network and its taps."""
 
     layout: str
+    """The name of the loss network's layout."""
     convolutions: dict[int, tuple[int, int]]
-    """Input and output channels, by the number in the name of the layer."""
+    """The input and output channels of each convolution, by the number in the layer's name."""
     taps: dict[str, tuple[str, ...]]
-    """Fields of the recipe; empty for its defaults."""
+    """The taps, as fields of the recipe; without any, the recipe's defaults are used."""
 
 
 OBJECTIVES = {
@@ -62,16 +62,18 @@ OBJECTIVES = {
 
 
 def main() -> None:
-    """Prints the milliseconds of each and their ratios to ours, as JSON."""
+    """Print the milliseconds of each step and their ratios to ours, as JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--objective", choices=OBJECTIVES, default="default", help="deep: VGG-16 down to relu4_3")
-    parser.add_argument("--size", type=int, default=256)
-    parser.add_argument("--batch", type=int, default=8)
-    parser.add_argument("--steps", type=int, default=20)
-    parser.add_argument("--precision", choices=("auto", "float32", "bfloat16"), default="auto")
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--compile", action="store_true")
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--size", type=int, default=256, help="side of the photos in pixels")
+    parser.add_argument("--batch", type=int, default=8, help="number of photos in a step")
+    parser.add_argument("--steps", type=int, default=20, help="number of measured steps")
+    parser.add_argument(
+        "--precision", choices=("auto", "float32", "bfloat16"), default="auto", help="type of activations"
+    )
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="number of threads on a CPU")
+    parser.add_argument("--compile", action="store_true", help="compile the step")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="cuda or cpu")
     parser.add_argument("--against", type=Path, metavar="FOLDER", help="another checkout of this project")
     parser.add_argument("--on-request", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -124,7 +126,7 @@ def main() -> None:
 
 
 def step_of(checkout: Path) -> Callable[[], object]:
-    """A step by the packages in another folder, with the options of this process."""
+    """Return a step that is computed by the packages of another checkout, with the options of this process."""
     child = subprocess.Popen(
         [sys.executable, __file__, *sys.argv[1:], "--on-request"],
         env=os.environ | {"PYTHONPATH": str(checkout)},
@@ -145,7 +147,7 @@ def step_of(checkout: Path) -> Callable[[], object]:
 
 
 def step_on_request(step: Callable[[], object], device: torch.device) -> None:
-    """Does a step for each line of the input, and answers it by a line."""
+    """Do a step for each line of standard input, and answer it with a line."""
     for _ in sys.stdin:
         step()
         synchronise(device)
@@ -153,7 +155,7 @@ def step_on_request(step: Callable[[], object], device: torch.device) -> None:
 
 
 def plain_step(recipe: StyleRecipe, network: LossNetwork, style_picture: Tensor, photos: Tensor) -> Callable[[], None]:
-    """The peer."""
+    """Return the step written plainly."""
     net = build(recipe.architecture, recipe.parameters).to(photos.device).train()
     optimiser = torch.optim.Adam(net.parameters(), recipe.learning_rate)
     content_taps, style_taps = (
@@ -185,7 +187,7 @@ def plain_step(recipe: StyleRecipe, network: LossNetwork, style_picture: Tensor,
 
 
 def plain_network(network: LossNetwork) -> LossNetwork:
-    """The same with torch's own convolutions."""
+    """Return a copy of a loss network that has torch's own convolutions."""
     network = copy.deepcopy(network)
     for layers in (each.features for each in network.networks.values()):
         for name, layer in layers.items():
@@ -196,13 +198,13 @@ def plain_network(network: LossNetwork) -> LossNetwork:
 
 
 def plain_gram_matrix(features: Tensor) -> Tensor:
-    """Equation 3."""
+    """Return the Gram matrices of features (Johnson et al. 2016, equation 3), `(N, C, C)`."""
     flat = features.flatten(2)
     return flat @ flat.mT / features[0].numel()
 
 
 def made_weights(objective: Objective, folder: Path) -> Path:
-    """Random weights of a loss network."""
+    """Write random weights of a loss network to a file in a folder, and return its path."""
     weights = {"conv0.weight": torch.eye(3)[..., None, None].contiguous(), "conv0.bias": torch.zeros(3)}
     for index, (inputs, outputs) in objective.convolutions.items():
         weights[f"features.{index}.weight"] = torch.randn(outputs, inputs, 3, 3) * (2 / (9 * inputs)) ** 0.5

@@ -1,4 +1,4 @@
-"""What to train from, and containers for the tests that are given an engine."""
+"""Fixtures of the end-to-end tests: data to train from, and containers if the environment names an engine."""
 
 import json
 import os
@@ -24,28 +24,28 @@ BUILD_ARGUMENTS = ("BASE", "TORCH_CPU_INDEX", "TORCH_VERSION")
 
 
 class Container(NamedTuple):
-    """One that runs, and where its server is."""
+    """A running container of the server, with the address of the server."""
 
     engine: str
     name: str
     url: str
 
     def execute(self, *command: str) -> "subprocess.CompletedProcess[str]":
-        """Runs a command in it."""
+        """Run a command in the container."""
         return subprocess.run([self.engine, "exec", self.name, *command], capture_output=True, text=True, check=False)
 
     def stop(self, seconds: int) -> int:
-        """Sends SIGTERM, and SIGKILL after so many seconds; its exit status."""
+        """Send SIGTERM, and SIGKILL after so many seconds, and return the exit status."""
         subprocess.run([self.engine, "stop", "-t", str(seconds), self.name], capture_output=True, check=True)
         return int(self.inspect("{{.State.ExitCode}}"))
 
     def inspect(self, template: str) -> str:
-        """What the engine knows of it."""
+        """Return a fact that the engine knows about the container, by a Go template."""
         command = [self.engine, "inspect", "--format", template, self.name]
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
     def log(self) -> list[dict[str, Any]]:
-        """The lines of its log, of which each is JSON."""
+        """Return the lines of the container's log, each parsed from JSON."""
         done = subprocess.run([self.engine, "logs", self.name], capture_output=True, text=True, check=True)
         return [json.loads(line) for line in (done.stdout + done.stderr).splitlines()]
 
@@ -55,7 +55,7 @@ Run = Callable[..., AbstractContextManager[Container]]
 
 @pytest.fixture
 def training_data(tmp_path: Path, photo: Path) -> Path:
-    """A folder with `painting.jpg`, `photos/`, and random weights of a loss network, `vgg19.safetensors`."""
+    """Make a folder with `painting.jpg`, `photos/`, and random weights of a loss network, `vgg19.safetensors`."""
     folder = tmp_path / "data"
     (folder / "photos").mkdir(parents=True)
     shutil.copy(photo, folder / "painting.jpg")
@@ -68,13 +68,14 @@ def training_data(tmp_path: Path, photo: Path) -> Path:
     for index, inputs, outputs in ((0, 3, 64), (2, 64, 64), (5, 64, 128), (7, 128, 128), (10, 128, 256)):
         weights[f"features.{index}.weight"] = torch.randn(outputs, inputs, 3, 3) * (2 / (9 * inputs)) ** 0.5
         weights[f"features.{index}.bias"] = torch.zeros(outputs)
-    (folder / "vgg19.safetensors").write_bytes(safetensors.torch.save(weights))  # which everybody may read
+    # Unlike `save_file`, `write_bytes` makes a file that the user of a container may read.
+    (folder / "vgg19.safetensors").write_bytes(safetensors.torch.save(weights))
     return folder
 
 
 @pytest.fixture(scope="session")
 def engine() -> str:
-    """`docker` or `podman`, as IMPASTO_TEST_ENGINE says."""
+    """Return the container engine that IMPASTO_TEST_ENGINE names, `docker` or `podman`."""
     name = os.environ.get("IMPASTO_TEST_ENGINE")
     if name is None:
         pytest.skip("needs IMPASTO_TEST_ENGINE, docker or podman")
@@ -84,10 +85,10 @@ def engine() -> str:
 
 @pytest.fixture(scope="session")
 def image(engine: str) -> str:
-    """The `cpu` image, built with the arguments of docker/Dockerfile that the environment has."""
+    """Build the `cpu` image, with the arguments of docker/Dockerfile that the environment sets; return its name."""
     arguments = [f"--build-arg={name}={os.environ[name]}" for name in BUILD_ARGUMENTS if name in os.environ]
     command = [engine, "build", "--network", "host", "-f", "docker/Dockerfile", "--target", "cpu", *arguments]
-    environment = os.environ | {"BUILDAH_FORMAT": "docker"}  # Podman's own has no health checks
+    environment = os.environ | {"BUILDAH_FORMAT": "docker"}  # the default format of Podman has no health checks
     subprocess.run(
         [*command, "-t", "impasto-test:cpu", "."], cwd=PROJECT, env=environment, check=True, stdout=subprocess.DEVNULL
     )
@@ -96,7 +97,7 @@ def image(engine: str) -> str:
 
 @pytest.fixture(scope="session")
 def free_port() -> Callable[[], int]:
-    """Finds a port that nobody listens on."""
+    """Return a function that finds a port on which nothing listens."""
 
     def free_port() -> int:
         with socket.create_server(("127.0.0.1", 0)) as listening:
@@ -107,7 +108,7 @@ def free_port() -> Callable[[], int]:
 
 @pytest.fixture(scope="session")
 def wait_until_ready() -> Callable[[str], None]:
-    """Asks a server until it is ready."""
+    """Return a function that waits until a server is ready."""
 
     def wait_until_ready(url: str) -> None:
         deadline = time.monotonic() + 120
@@ -126,7 +127,7 @@ def wait_until_ready() -> Callable[[str], None]:
 def run(
     engine: str, image: str, free_port: Callable[[], int], wait_until_ready: Callable[[str], None]
 ) -> Callable[..., AbstractContextManager[Container]]:
-    """Runs the image as compose.yaml does, with some options of the engine more, as long as the `with` block."""
+    """Return a context manager that runs the image as compose.yaml does, with more options of the engine."""
 
     @contextmanager
     def run(*options: str) -> Iterator[Container]:

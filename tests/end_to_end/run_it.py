@@ -1,10 +1,10 @@
-"""Runs every command of README's "Run it" as a newcomer would: in a fresh clone, one after the other.
+"""Run every command of the README's section "Run it" as a newcomer would: in a fresh clone, one after the other.
 
     python tests/end_to_end/run_it.py
     python tests/end_to_end/run_it.py --compose podman-compose
 
-What serves must paint a photo over HTTP and end well; what ends by itself must succeed. A command that needs a GPU is
-left out where there is none, and that is said.
+A command that starts a server must paint a photo over HTTP and end with status 0; a command that ends by itself must
+succeed. Commands that need a GPU are left out if there is none, which is printed.
 """
 
 import argparse
@@ -27,16 +27,16 @@ import httpx
 PROJECT = Path(__file__).parents[2]
 PHOTO = PROJECT / "tests/pictures/coffee.jpg"
 LONGEST_START_S = 3600
-"""Images are built then."""
+"""Seconds that a server may take to start, during which images may be built."""
 ENDS_BY_ITSELF = ("make test",)
 NEEDS_GPU = ("docker compose up", "docker compose --profile cuda")
 
 
 def main() -> None:
-    """Prints what became of each command; the exit status is 1 if one failed."""
+    """Run the commands and print the outcome of each; the exit status is 1 if one failed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--compose", default="docker compose", help="what to call instead of docker compose")
-    parser.add_argument("--only", help="commands that have this in them")
+    parser.add_argument("--compose", default="docker compose", help="command to run instead of docker compose")
+    parser.add_argument("--only", help="run only the commands that contain this text")
     options = parser.parse_args()
     readme = (PROJECT / "README.md").read_text()
     failed = False
@@ -47,7 +47,7 @@ def main() -> None:
             if options.only and options.only not in command:
                 continue
             if command.startswith(NEEDS_GPU) and shutil.which("nvidia-smi") is None:
-                print(f"left out, for want of a GPU: {command}", flush=True)
+                print(f"left out, because there is no GPU: {command}", flush=True)
                 continue
             started = time.monotonic()
             try:
@@ -60,16 +60,17 @@ def main() -> None:
 
 
 def commands(readme: str, section: str) -> list[str]:
-    """The indented lines of a section."""
+    """Return the commands of a section, which are its indented lines."""
     text = readme.partition(f"\n## {section}\n")[2].partition("\n## ")[0]
     return re.findall(r"^    (.+)$", text, re.MULTILINE)
 
 
 def run(command: str, words: list[str], clone: Path) -> str:
-    """What was seen.
+    """Run a command and return what was seen.
 
     Raises:
-        AssertionError, subprocess.CalledProcessError: it is not what a user would want.
+        AssertionError: The server does not do what a user expects.
+        subprocess.CalledProcessError: The command failed.
     """
     if command in ENDS_BY_ITSELF:
         subprocess.run(words, cwd=clone, check=True, stdout=sys.stderr)
@@ -78,7 +79,7 @@ def run(command: str, words: list[str], clone: Path) -> str:
         port = str(listening.getsockname()[1])
     environment = os.environ | {"PORT": port}
     if "--profile" in words:
-        environment["COMPOSE_PROFILES"] = ""  # which podman-compose would add to them
+        environment["COMPOSE_PROFILES"] = ""  # podman-compose would start these profiles, too
     with running(words, clone, environment) as process:
         seen = paint(f"http://127.0.0.1:{port}", process)
         if "monitoring" in command:
@@ -88,7 +89,7 @@ def run(command: str, words: list[str], clone: Path) -> str:
 
 @contextmanager
 def running(words: list[str], clone: Path, environment: dict[str, str]) -> "Iterator[subprocess.Popen[bytes]]":
-    """A process until Ctrl-C; then what compose left is taken away."""
+    """Run a process, end it by Ctrl-C, and remove what compose made."""
     process = subprocess.Popen(words, cwd=clone, env=environment, start_new_session=True, stdout=sys.stderr)
     try:
         yield process
@@ -102,7 +103,7 @@ def running(words: list[str], clone: Path, environment: dict[str, str]) -> "Iter
 
 
 def paint(url: str, process: "subprocess.Popen[bytes]") -> str:
-    """Waits for a server and has it paint."""
+    """Wait for a server, have it paint a photo, and return what it answered."""
     deadline = time.monotonic() + LONGEST_START_S
     while time.monotonic() < deadline:
         assert process.poll() is None, f"it ended with exit status {process.returncode}"
@@ -117,7 +118,7 @@ def paint(url: str, process: "subprocess.Popen[bytes]") -> str:
 
 
 def target_health(prometheus: str) -> str:
-    """Of the server, once it was scraped."""
+    """Wait until Prometheus has scraped the server, and return the health of the target."""
     health: list[str] = []
     deadline = time.monotonic() + 60
     while health != ["up"] and time.monotonic() < deadline:

@@ -1,4 +1,4 @@
-"""The benchmarks run, on small work; what they measure is looked at elsewhere."""
+"""The benchmarks on little work: they must run and print their figures, whose values are not tested here."""
 
 import json
 import os
@@ -13,7 +13,7 @@ BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
 
 def run(name: str, *options: str) -> dict[str, Any]:
-    """What a benchmark printed."""
+    """Run a benchmark and return the results that it printed."""
     command = [sys.executable, BENCHMARKS / f"{name}.py", *options]
     environment = os.environ | {"IMPASTO_STORE": "nothing-here", "IMPASTO_DEVICE": "cpu"}
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
@@ -46,7 +46,7 @@ def test_mixed_traffic_is_measured() -> None:
     assert results["mixed_to_sorted"] > 0
 
 
-def test_many_pictures_are_measured_and_all_are_there_after_an_interruption() -> None:
+def test_many_pictures_are_measured_and_an_interrupted_run_is_completed() -> None:
     results = run("many_pictures", "--pictures", "9", "--loop-pictures", "1", "--size", "64")
     assert results["largest_mean_difference"] < 1
     assert results["batch_to_loop"] > 0
@@ -69,7 +69,7 @@ def test_serving_is_measured_against_both_peers() -> None:
     assert all(each["not_good"] == 0 for each in results["by_clients"]["2"].values() if "not_good" in each)
 
 
-def test_a_net_is_measured_against_itself_and_by_stages() -> None:
+def test_a_net_is_measured_in_its_serving_form_and_by_stages() -> None:
     results = run("net", "--size", "32", "--batch", "1", "--batch", "2", "--rounds", "1", "--device", "cpu", "--json")
     assert [(each["size"], each["batch"]) for each in results["runs"]] == [(32, 1), (32, 2)]
     for each in results["runs"]:

@@ -1,4 +1,4 @@
-"""compose.yaml on a machine without a GPU."""
+"""The services of compose.yaml, on a machine without a GPU."""
 
 import os
 import subprocess
@@ -23,7 +23,7 @@ TINY = (
 
 
 class Compose(NamedTuple):
-    """The services of this test, and where they are."""
+    """The compose command with the services of a test, and their addresses."""
 
     command: list[str]
     environment: dict[str, str]
@@ -33,18 +33,18 @@ class Compose(NamedTuple):
 
     @property
     def url(self) -> str:
-        """Of the server."""
+        """The address of the server."""
         return f"http://127.0.0.1:{self.environment['PORT']}"
 
     @property
     def prometheus(self) -> str:
-        """Of Prometheus."""
+        """The address of Prometheus."""
         return f"http://127.0.0.1:{self.environment['PROMETHEUS_PORT']}"
 
 
 @pytest.fixture
 def compose(engine: str, free_port: Callable[[], int], training_data: Path) -> Iterator[Compose]:
-    """Runs compose commands, and takes everything away in the end."""
+    """Return a function that runs compose commands; what they made is removed at the end of the test."""
     program = ["podman-compose"] if engine == "podman" else ["docker", "compose"]
     own = {
         "BUILDAH_FORMAT": "docker",
@@ -60,7 +60,7 @@ def compose(engine: str, free_port: Callable[[], int], training_data: Path) -> I
         compose("--profile cpu --profile monitoring --profile train-cpu down -v")
 
 
-def can_be_had(engine: str, image: str) -> bool:
+def can_be_pulled(engine: str, image: str) -> bool:
     tries = ([engine, "image", "inspect", image], [engine, "pull", image])
     return any(subprocess.run(words, capture_output=True, check=False).returncode == 0 for words in tries)
 
@@ -79,11 +79,11 @@ def test_the_profile_cpu_serves(
         assert client.super_resolve(small, factor=4).to_pil().size == (240, 160)
 
 
-def test_the_profile_monitoring_watches_the_server(
+def test_prometheus_of_the_profile_monitoring_scrapes_the_server(
     compose: Compose, wait_until_ready: Callable[[str], None], engine: str
 ) -> None:
-    if not can_be_had(engine, SERVICES["prometheus"]["image"]):
-        pytest.skip("Prometheus' image cannot be had")
+    if not can_be_pulled(engine, SERVICES["prometheus"]["image"]):
+        pytest.skip("needs Prometheus' image, which cannot be pulled")
     compose("--profile cpu --profile monitoring up -d cpu prometheus")
     wait_until_ready(compose.url)
     deadline = time.monotonic() + 60
@@ -92,7 +92,7 @@ def test_the_profile_monitoring_watches_the_server(
         time.sleep(1)
         try:
             targets = httpx.get(f"{compose.prometheus}/api/v1/targets").json()["data"]["activeTargets"]
-        except httpx.TransportError:  # it starts
+        except httpx.TransportError:  # Prometheus is still starting
             continue
         health = [target["health"] for target in targets]
     assert health == ["up"]
@@ -100,7 +100,7 @@ def test_the_profile_monitoring_watches_the_server(
     assert {rule["name"] for group in groups for rule in group["rules"]} >= {"ImpastoDown", "ImpastoDeviceLost"}
 
 
-def test_what_the_trainer_makes_is_served_without_a_restart(
+def test_a_model_of_the_trainer_is_served_without_a_restart(
     compose: Compose, wait_until_ready: Callable[[str], None], photo: Path
 ) -> None:
     compose("--profile cpu up -d")

@@ -1,4 +1,4 @@
-"""The `cpu` image, run with nothing that it does not need."""
+"""The `cpu` image, run read-only and without any capabilities, as compose.yaml runs it."""
 
 import json
 import subprocess
@@ -16,11 +16,11 @@ from PIL import Image, ImageChops
 from service.client import Client
 
 Run = Callable[..., Any]
-"""See conftest."""
+"""The type of the fixture `run`; see conftest.py."""
 CLIENTS = 8
 
 
-def test_it_paints_and_enlarges(run: Run, photo: Path, tmp_path: Path) -> None:
+def test_the_container_paints_and_enlarges(run: Run, photo: Path, tmp_path: Path) -> None:
     small = tmp_path / "small.png"
     Image.open(photo).resize((60, 40)).save(small)
     with run() as container, Client(container.url) as client:
@@ -31,7 +31,7 @@ def test_it_paints_and_enlarges(run: Run, photo: Path, tmp_path: Path) -> None:
     assert large.size == (240, 160)
 
 
-def test_it_is_nobody_and_can_write_to_its_volumes_only(run: Run, photo: Path) -> None:
+def test_the_container_has_no_privileges_and_writes_to_its_volumes_only(run: Run, photo: Path) -> None:
     with run() as container, Client(container.url) as client:
         client.stylize(photo, style="muse")
         assert int(container.execute("id", "-u").stdout) >= 1000
@@ -42,7 +42,7 @@ def test_it_is_nobody_and_can_write_to_its_volumes_only(run: Run, photo: Path) -
             assert container.execute("touch", f"{folder}/something").returncode == 0, folder
 
 
-def test_it_has_an_init_that_reaps(run: Run) -> None:
+def test_the_container_has_an_init_that_reaps_zombies(run: Run) -> None:
     with run() as container:
         container.execute("sh", "-c", "(sleep 0.2; echo gone > /tmp/orphan) & exit")
         container.execute("sh", "-c", "while ! test -e /tmp/orphan; do sleep 0.1; done; sleep 0.5")
@@ -51,7 +51,7 @@ def test_it_has_an_init_that_reaps(run: Run) -> None:
         assert "State" in states
 
 
-def test_its_health_check_asks_the_server(run: Run, engine: str, image: str) -> None:
+def test_the_health_check_asks_the_server(run: Run, engine: str, image: str) -> None:
     with run("-e", "http_proxy=http://127.0.0.1:9") as container:
         kind, *command = json.loads(container.inspect("{{json .Config.Healthcheck.Test}}"))
         assert kind == "CMD"
@@ -60,7 +60,7 @@ def test_its_health_check_asks_the_server(run: Run, engine: str, image: str) -> 
     assert subprocess.run(without_server, capture_output=True, check=False).returncode != 0
 
 
-def test_it_has_nothing_of_cuda(engine: str, image: str) -> None:
+def test_the_image_has_no_cuda_libraries(engine: str, image: str) -> None:
     words = ["find", "/", "-xdev", "(", "-name", "libcud*", "-o", "-name", "libnv*", "-o", "-name", "torchvision", ")"]
     command = [engine, "run", "--rm", "--entrypoint", words[0], image, *words[1:]]
     assert subprocess.run(command, capture_output=True, text=True, check=False).stdout == ""
@@ -77,7 +77,7 @@ def test_sigterm_under_load_loses_no_accepted_request(
         while True:
             request_id = uuid4().hex
             try:
-                # A connection for each request: an idle one may be closed at any time, which says nothing.
+                # Each request gets its own connection, because the server may close an idle one at any time.
                 response = httpx.post(
                     f"{url}/stylize?style=muse&size={256 + len(answered) % 64}",
                     content=photo.read_bytes(),

@@ -1,4 +1,4 @@
-"""What a plain `pip install impasto` gives."""
+"""The wheel, and an installation of it without extras, as by `pip install impasto`."""
 
 import subprocess
 import sys
@@ -13,7 +13,7 @@ PROJECT = Path(__file__).parents[2]
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The project's wheel."""
+    """Build the project's wheel and return its path."""
     folder = tmp_path_factory.mktemp("wheel")
     subprocess.run([sys.executable, "-m", "build", "--wheel", "--outdir", folder, PROJECT], check=True)
     return next(folder.glob("impasto-*.whl"))
@@ -21,14 +21,14 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def plain_python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Python of an environment where the wheel was installed without extras."""
+    """Install the wheel without extras in an environment and return the path of its Python."""
     folder = tmp_path_factory.mktemp("plain")
     venv.create(folder, with_pip=True)
     subprocess.run([folder / "bin/python", "-m", "pip", "install", "--quiet", wheel], check=True)
     return folder / "bin/python"
 
 
-def test_the_wheel_ships_the_bundled_nets_types_and_the_playground_and_not_the_page_of_nets(wheel: Path) -> None:
+def test_the_wheel_has_the_bundled_models_the_playground_and_types_but_not_the_gallery_page(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     for model in ("stylize/muse/1", "super-resolve/x4-pixel/1"):
         for file in ("model.safetensors", "card.json", "preview.jpg"):
@@ -58,7 +58,9 @@ def test_the_client_needs_neither_torch_nor_fastapi(plain_python: Path) -> None:
         (("train", "style", __file__, "--photos", ".", "--name", "muse"), "impasto[train]"),
     ],
 )
-def test_a_command_that_needs_an_extra_says_which(plain_python: Path, words: tuple[str, ...], extra: str) -> None:
+def test_a_command_without_its_extra_says_how_to_install_it(
+    plain_python: Path, words: tuple[str, ...], extra: str
+) -> None:
     result = subprocess.run(
         [plain_python.with_name("impasto"), *words], capture_output=True, text=True, check=False, cwd=PROJECT
     )
@@ -67,7 +69,7 @@ def test_a_command_that_needs_an_extra_says_which(plain_python: Path, words: tup
     assert "Traceback" not in result.stderr
 
 
-def test_the_doctor_tells_what_a_plain_installation_lacks(plain_python: Path) -> None:
+def test_the_doctor_lists_what_a_plain_installation_lacks(plain_python: Path) -> None:
     result = subprocess.run(
         [plain_python.with_name("impasto"), "doctor"], capture_output=True, text=True, check=False, cwd=PROJECT
     )

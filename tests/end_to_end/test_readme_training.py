@@ -1,4 +1,4 @@
-"""Every command of the README's training section, as typed there, on tiny data."""
+"""Every command of the README's section on training, as typed there, on tiny data."""
 
 import os
 import re
@@ -40,7 +40,7 @@ SMALLER = {
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Everything that the commands name."""
+    """Make a folder with all the files that the commands name."""
     generator = np.random.default_rng(0)
     for name in ("photos/{}.png", "Set5/{}.png", "Set14/{}.png"):
         (tmp_path / name).parent.mkdir()
@@ -54,7 +54,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
-    """Its own store, and random weights where torchvision keeps what it has downloaded."""
+    """Return an environment with an empty store, and random weights in torchvision's folder of downloads."""
     checkpoints = tmp_path / "torch/hub/checkpoints"
     checkpoints.mkdir(parents=True)
     for name in ("vgg16", "vgg19"):
@@ -67,12 +67,12 @@ def environment(tmp_path: Path) -> dict[str, str]:
 
 
 def smaller(command: str) -> str:
-    """The options that make a command tiny."""
+    """Return the options that make a command's work tiny."""
     kind = next(kind for kind in SMALLER if command.startswith(f"impasto {kind}"))
     return SMALLER.get(f"{kind} --from" if "--from" in command else kind, SMALLER[kind])
 
 
-def test_the_section_has_every_experiment() -> None:
+def test_the_section_has_every_command_of_training_and_evaluation() -> None:
     kinds = {kind for kind in SMALLER if any(line.startswith(f"impasto {kind}") for line in COMMANDS)}
     assert kinds == {kind for kind in SMALLER if "--from" not in kind}
 

@@ -1,4 +1,4 @@
-"""From a painting to a painted photo: train a style, publish it, use it over HTTP."""
+"""The whole way from a painting to a painted photo: a style is trained, published and used over HTTP."""
 
 import os
 import re
@@ -25,7 +25,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
 
 @pytest.fixture
 def server(environment: dict[str, str], tmp_path: Path) -> Iterator[str]:
-    """The address of a real server with a store of its own."""
+    """Start a server with an empty store and return its address."""
     with (tmp_path / "server.log").open("w") as log:
         process = subprocess.Popen([IMPASTO, "serve", "--port", "0"], env=environment, stderr=log)
     try:

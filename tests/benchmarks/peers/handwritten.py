@@ -1,11 +1,12 @@
-"""A peer: style transfer behind FastAPI as one writes it by hand in an afternoon, and well.
+"""A peer of the benchmarks: style transfer behind FastAPI, as a good engineer writes it by hand in an afternoon.
 
     python tests/benchmarks/peers/handwritten.py --port 8001
     curl --data-binary @photo.jpg -H 'Content-Type: image/jpeg' 'localhost:8001/stylize?style=muse' -o painting.jpg
 
-It has the weights that `impasto serve` has, on the same device with all cores, and answers the same JPEGs. Requests are
-decoded and encoded in FastAPI's thread pool, side by side, without the GIL; a lock lets one picture at a time to the
-net, in eager float32, as pictures of any size may come. It neither batches nor limits nor checks anything.
+It uses the weights of `impasto serve`, on the same device with all cores, and answers the same JPEGs. Pictures are
+decoded and encoded in parallel in FastAPI's thread pool, where Pillow releases the GIL. A lock lets one picture at a
+time to the net, which runs in eager float32, because pictures may have any size. The server forms no batches, sets no
+limits and checks nothing.
 """
 
 import argparse
@@ -31,18 +32,18 @@ lock = threading.Lock()
 
 @functools.cache
 def load(style: str) -> TransformNet:
-    """The net of a style, in evaluation mode, on the device."""
+    """Return the net of a style, in evaluation mode, on the device."""
     return store.open("stylize", style).net.to(device)
 
 
 async def upload(request: Request) -> bytes:
-    """The raw body."""
+    """Return the raw body."""
     return await request.body()
 
 
 @app.post("/stylize")
 def stylize(data: Annotated[bytes, Depends(upload)], style: str = "muse") -> Response:
-    """Paints the picture of the body; runs in the thread pool."""
+    """Paint the picture in the body; FastAPI runs this in its thread pool."""
     pixels = torch.from_numpy(np.array(Image.open(io.BytesIO(data)).convert("RGB")))
     with lock, torch.inference_mode():
         picture = pixels.to(device).permute(2, 0, 1)[None].float() / 255
@@ -54,7 +55,7 @@ def stylize(data: Annotated[bytes, Depends(upload)], style: str = "muse") -> Res
 
 @app.get("/health")
 async def health() -> str:
-    """Whether it listens."""
+    """Answer that the server listens."""
     return "ok"
 
 

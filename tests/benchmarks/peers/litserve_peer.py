@@ -1,13 +1,13 @@
-"""A peer: style transfer behind LitServe, which batches.
+"""A peer of the benchmarks: style transfer behind LitServe, which forms batches.
 
     pip install litserve
     python tests/benchmarks/peers/litserve_peer.py --port 8002
     curl --data-binary @photo.jpg -H 'Content-Type: image/jpeg' 'localhost:8002/stylize?style=muse' -o painting.jpg
 
-It has the weights that `impasto serve` has, on the same device with all cores, and answers the same JPEGs. LitServe
-gathers up to 16 requests for up to `--batch-timeout` seconds; those of one style and size go through the net together,
-in eager float32. Its queue between processes is the fast one. Its documentation proposes several `--workers` a device,
-each with its own copy of the nets: try what is best where you measure.
+It uses the weights of `impasto serve`, on the same device with all cores, and answers the same JPEGs. LitServe gathers
+up to 16 requests for up to `--batch-timeout` seconds; those of one style and size go through the net together, in eager
+float32. LitServe's fast queue between processes is on. Its documentation proposes several `--workers` per device, each
+with its own copy of the nets: try which number is best on your machine.
 """
 
 import argparse
@@ -30,42 +30,43 @@ MAX_BATCH_SIZE = 16
 
 
 class Upload(NamedTuple):
-    """What goes to a worker process."""
+    """An upload, as it is sent to a worker process."""
 
     style: str
     data: bytes
 
 
 class Picture(NamedTuple):
-    """uint8 RGB, `(H, W, 3)`, and what to paint it in."""
+    """A decoded picture with the style to paint it in."""
 
     style: str
     pixels: Tensor
+    """RGB, uint8 `(H, W, 3)`."""
 
 
 async def upload(request: Request, style: str = "muse") -> Upload:
-    """Reads the raw body, in the process that speaks HTTP."""
+    """Read the raw body, in the process that speaks HTTP."""
     return Upload(style, await request.body())
 
 
 class Painter(litserve.LitAPI):
-    """The life of a batch in a worker process."""
+    """The work on batches in a worker process."""
 
     def setup(self, device: str) -> None:
-        """Before the first request."""
+        """Load a net, before the first request."""
         self.place = torch.device(device)
         self.store = StoreSettings().open()
         self.load = functools.cache(self._load)
         self.load("muse")
 
     def decode_request(self, request: Annotated[Upload, Depends(upload)]) -> Picture:
-        """One upload's pixels."""
+        """Decode one upload."""
         pixels = np.array(Image.open(io.BytesIO(request.data)).convert("RGB"))
         return Picture(request.style, torch.from_numpy(pixels))
 
     @torch.inference_mode()
     def predict(self, pictures: list[Picture]) -> list[Tensor]:
-        """Paints the pictures of a batch, those of one style and size at once."""
+        """Paint the pictures of a batch, those of one style and size together."""
         alike = defaultdict(list)
         for index, picture in enumerate(pictures):
             alike[picture.style, picture.pixels.shape].append(index)
@@ -77,7 +78,7 @@ class Painter(litserve.LitAPI):
         return [paintings[index] for index in range(len(pictures))]
 
     def encode_response(self, output: Tensor) -> Response:
-        """One answer."""
+        """Encode one painting."""
         buffer = io.BytesIO()
         Image.fromarray(output.numpy()).save(buffer, "JPEG", quality=90, subsampling="4:4:4")
         return Response(buffer.getvalue(), media_type="image/jpeg")
@@ -90,7 +91,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--port", type=int, default=8002)
     parser.add_argument("--batch-timeout", type=float, default=0.005)
-    parser.add_argument("--workers", type=int, default=1, help="per device")
+    parser.add_argument("--workers", type=int, default=1, help="workers per device")
     options = parser.parse_args()
     api = Painter(max_batch_size=MAX_BATCH_SIZE, batch_timeout=options.batch_timeout, api_path="/stylize")
     server = litserve.LitServer(api, workers_per_device=options.workers, timeout=False, fast_queue=True)

@@ -1,3 +1,5 @@
+"""Winograd's convolution and its gradient, against torch's."""
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -17,7 +19,9 @@ def _seed() -> None:
 
 @pytest.mark.parametrize(("height", "width"), [(4, 4), (8, 64), (36, 20), (5, 7), (1, 3), (12, 300)])
 @pytest.mark.parametrize(("count", "inputs", "outputs"), [(1, 3, 5), (3, 32, 16)])
-def test_it_is_a_convolution(count: int, height: int, width: int, inputs: int, outputs: int) -> None:
+def test_the_result_is_that_of_a_plain_convolution(
+    count: int, height: int, width: int, inputs: int, outputs: int
+) -> None:
     kernel, bias = torch.randn(outputs, inputs, 3, 3) / (9 * inputs) ** 0.5, torch.randn(outputs)
     padded = torch.randn(count, height + 2, width + 2, inputs)
     made = winograd.convolve(padded, winograd.transform_kernel(kernel), bias)
@@ -25,7 +29,7 @@ def test_it_is_a_convolution(count: int, height: int, width: int, inputs: int, o
 
 
 @pytest.mark.parametrize(("height", "width"), [(4, 4), (5, 7), (36, 20), (8, 300)])
-def test_its_gradient_is_that_of_a_convolution(height: int, width: int) -> None:
+def test_the_gradient_is_that_of_a_plain_convolution(height: int, width: int) -> None:
     padded = torch.randn(3, height + 2, width + 2, 4, dtype=torch.float64, requires_grad=True)
     kernel = torch.randn(5, 4, 3, 3, dtype=torch.float64, requires_grad=True)
     bias = torch.randn(5, dtype=torch.float64, requires_grad=True)
@@ -39,7 +43,7 @@ def test_its_gradient_is_that_of_a_convolution(height: int, width: int) -> None:
         torch.testing.assert_close(found, expected)
 
 
-def test_a_kernel_that_never_changes_passes_gradients_on() -> None:
+def test_the_gradient_of_pictures_passes_a_kernel_without_gradient() -> None:
     padded = torch.randn(1, 10, 10, 4, requires_grad=True)
     kernel = torch.randn(5, 4, 3, 3)
     (found,) = torch.autograd.grad(winograd.convolve(padded, winograd.transform_kernel(kernel)).sum(), padded)
@@ -47,7 +51,7 @@ def test_a_kernel_that_never_changes_passes_gradients_on() -> None:
     torch.testing.assert_close(found, expected, atol=1e-4, rtol=0)
 
 
-def test_in_bfloat16_it_errs_by_a_few_roundings() -> None:
+def test_the_error_in_bfloat16_is_a_few_roundings() -> None:
     kernel, padded = torch.randn(64, 64, 3, 3) / 24, torch.rand(1, 34, 34, 64).bfloat16()
     expected = plain(padded.double(), kernel.double())
     made = winograd.convolve(padded, winograd.transform_kernel(kernel).bfloat16())
@@ -61,7 +65,7 @@ def test_rows_of_a_larger_picture_can_be_convolved() -> None:
     torch.testing.assert_close(winograd.convolve(padded[:, 4:14], kernel), whole[:, 4:12])
 
 
-def test_what_it_is_given_stays_as_it_was() -> None:
+def test_the_input_is_not_changed() -> None:
     padded = torch.randn(1, 9, 9, 4)
     before = padded.clone()
     winograd.convolve(padded, winograd.transform_kernel(torch.randn(4, 4, 3, 3)))
