@@ -29,6 +29,7 @@ SMALLER = {
     "train style --from": SMALL_STYLE,
     "train super-resolution": "--steps 2 --batch 2 --tile 64 --patch 64 --held-out 1 --channels 4 --residual-blocks 1",
     "train super-resolution --from": "--steps 2 --batch 2 --tile 128 --patch 128 --held-out 1",
+    "train gallery": "--held-out 1",
     "train sparse-coding": "--atoms 16 --tile 64 --held-out 1",
     "optimize": "--iterations 2 --size 32",
     "reconstruct": "--iterations 2 --size 32",
@@ -49,6 +50,8 @@ def folder(tmp_path: Path) -> Path:
             blocks.resize((160, 144)).save(tmp_path / name.format(number))
     for name in ("painting.jpg", "photo.jpg"):
         Image.open(tmp_path / "photos/0.png").save(tmp_path / name)
+    style = "steps = 2\nbatch = 2\nsize = 32\nstyle_size = 32\nwidth = 4"
+    (tmp_path / "gallery.toml").write_text(f'[defaults]\n{style}\n[my-style]\npicture = "painting.jpg"\n')
     return tmp_path
 
 
@@ -85,6 +88,8 @@ def test_the_command_works_as_typed(command: str, folder: Path, environment: dic
     assert result.returncode == 0, result.stderr
     if command.startswith(("impasto train style", "impasto train super-resolution")):
         assert "published" in result.stdout
+    if command.startswith("impasto train gallery"):
+        assert (folder / "runs/gallery/sheet.jpg").exists()
     if " -o " in command:
         assert (folder / command.rpartition(" ")[2]).exists()
     elif "evaluate" in command:

@@ -53,7 +53,7 @@ class GalleryProgress:
             case Measuring(style):
                 self._states[style] = "is measured"
             case Published(style, label):
-                self._states[style] = label
+                self._states[style] = f"{label}{_compared(event)}"
                 self._say(f"{style}: published {label}{_compared(event)}")
             case Failed(style, reason):
                 self._states[style] = "failed"

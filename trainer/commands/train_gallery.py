@@ -62,11 +62,11 @@ def train_gallery(
     from model_store.settings import StoreSettings
     from trainer.commands.gallery_progress import GalleryProgress
     from trainer.errors import Stopped, Unfinished
-    from trainer.evaluation.reports import prepare
     from trainer.galleries.gallery import draw_sheet
     from trainer.galleries.gallery import train_gallery as train
     from trainer.galleries.gallery_file import choose, find_gallery, read_gallery
     from trainer.galleries.lane import Workshop
+    from trainer.training.checkpoint import prepare_folder
 
     path = find_gallery(file)
     styles = choose(read_gallery(path, pictures or path.parent, loss_network), style)
@@ -85,7 +85,7 @@ def train_gallery(
         compiled=compiled,
     )
     workshop.store.check_writable()
-    prepare(workshop.folder)
+    prepare_folder(workshop.folder, resume=False)
     try:
         with GalleryProgress([each.name for each in styles]) as progress:
             train(styles, workshop, progress.show, jobs=jobs, minutes=minutes)

@@ -51,7 +51,7 @@ def measurements(studies: Sequence[Study], data: str, command: str) -> list[Meas
         Measurement(
             name=name,
             value=round(value, 4),
-            data=f"{count} photos of {data}, {study.size}×{study.size}",
+            data=f"{count} photo{'s' if count > 1 else ''} of {data}, {study.size}×{study.size}",
             command=command,
         )
         for study in studies

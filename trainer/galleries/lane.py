@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple, Self
 
@@ -20,13 +21,14 @@ from trainer.evaluation.style_report import measurements
 from trainer.evaluation.tap_errors import Measured
 from trainer.galleries.gallery_file import Style
 from trainer.galleries.pace import seconds_a_step, steps_within
-from trainer.galleries.plan import Plan, with_steps
+from trainer.galleries.plan import Plan, check_steps, with_steps
 from trainer.galleries.run_lock import locked
 from trainer.training.checkpoint import has_checkpoint, read_saved
 from trainer.training.drafts import Origin
 from trainer.training.loop import Progress
 from trainer.training.processes import Processes
 from trainer.training.run import Keeping, carry_out, load_shown, publish
+from trainer.training.run_log import Shown
 from trainer.training.start import Start, open_start
 from trainer.training.style_run import StyleRun, open_style_run
 
@@ -158,8 +160,11 @@ class _Bench:
     def __init__(self, workshop: Workshop, report: Callable[[Event], None]) -> None:
         self._workshop, self._report = workshop, report
         self._crops = Crops(workshop.photos, workshop.held_out)
-        self._shown = load_shown(workshop.previews)
         self._paces: dict[str, Mapping[int, float]] = {}
+
+    @cached_property
+    def _shown(self) -> list[Shown]:
+        return load_shown(self._workshop.previews)
 
     def train(self, style: Style, remaining: int) -> Published:
         """Trains a style to its end and publishes it.
@@ -172,7 +177,7 @@ class _Bench:
         folder.mkdir(parents=True, exist_ok=True)
         with locked(folder):
             plan = Plan.read(folder) or self._plan(style, folder, remaining)
-            run = self._open(style, plan.start, plan.steps)
+            run = self._open(style, plan)
             keeping = Keeping(folder, self._shown, self._workshop.preview_every, self._workshop.save_every)
             net = carry_out(
                 run.training,
@@ -191,21 +196,23 @@ class _Bench:
         versions = store.versions("stylize", style.name)
         old = f"{style.name}@{versions[-1]}" if versions else label
         steps = style.recipe(start.settings if start else None).steps
+        plan = Plan(start=label, old=old, steps=steps, recipe_steps=steps)
         if self._workshop.deadline is not None:
-            run = self._open(style, label, steps)
+            run = self._open(style, plan)
             step_seconds = self._pace(run)
             left = self._workshop.deadline - time.time()
             if left <= 0:
                 raise Unfinished("there was no time left to begin it: give more --minutes")
-            steps = steps_within(left / remaining, run.recipe, step_seconds)
-        plan = Plan(start=label, old=old, steps=steps)
+            plan = plan.model_copy(update={"steps": steps_within(left / remaining, run.recipe, step_seconds)})
         plan.write(folder)
         return plan
 
-    def _open(self, style: Style, start_label: str | None, steps: int) -> StyleRun:
-        start = self._start(start_label)
+    def _open(self, style: Style, plan: Plan) -> StyleRun:
+        start = self._start(plan.start)
+        recipe = style.recipe(start.settings if start else None)
+        check_steps(style, recipe, plan)
         return open_style_run(
-            with_steps(style.recipe(start.settings if start else None), steps),
+            with_steps(recipe, plan.steps),
             style.picture,
             self._crops,
             Processes(self._workshop.device),

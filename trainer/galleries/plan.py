@@ -21,7 +21,8 @@ class Plan(BaseModel):
 
     start: str | None = Field(description="The net that it starts from, as in muse@1.")
     old: str | None = Field(description="The net that it is compared with, likewise.")
-    steps: int = Field(ge=1)
+    steps: int = Field(ge=1, description="How many it is trained for.")
+    recipe_steps: int = Field(ge=1, description="How many its recipe had, where only some fit into the time.")
 
     @classmethod
     def read(cls, folder: Path) -> Self | None:
@@ -63,15 +64,26 @@ def published_before(style: Style, folder: Path) -> str | None:
     return label
 
 
+def check_steps(style: Style, recipe: StyleRecipe, plan: Plan) -> None:
+    """Makes sure that the steps of a style's recipe are still those that it began with.
+
+    Raises:
+        BadRun: they are not.
+    """
+    if plan.recipe_steps != recipe.steps:
+        raise BadRun(_other(style, "begun", "steps", plan.recipe_steps, recipe.steps))
+
+
 def _require_same(style: Style, plan: Plan, saved: Saved, label: str) -> None:
-    of_the_net = {key: saved.identity.get(key) for key in _OF_THE_NET} if plan.start else None
-    recipe = with_steps(style.recipe(of_the_net), plan.steps)
-    for key, value in recipe.model_dump(mode="json", exclude={"loss_networks", "precision"}).items():
+    recipe = style.recipe({key: saved.identity.get(key) for key in _OF_THE_NET} if plan.start else None)
+    check_steps(style, recipe, plan)
+    for key, value in recipe.model_dump(mode="json", exclude={"steps", "loss_networks", "precision"}).items():
         if saved.identity.get(key) != value:
-            raise BadRun(
-                f"{style.name} was published as {label} with a {key} of {saved.identity.get(key)}, not {value}: give "
-                "another folder with --run to train it anew"
-            )
+            raise BadRun(_other(style, f"published as {label}", key, saved.identity.get(key), value))
+
+
+def _other(style: Style, what: str, key: str, before: object, now: object) -> str:
+    return f"{style.name} was {what} with {key} of {before}, not {now}: give another folder with --run to train it anew"
 
 
 def with_steps(recipe: StyleRecipe, steps: int) -> StyleRecipe:

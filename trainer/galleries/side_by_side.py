@@ -37,10 +37,11 @@ def train_side_by_side(styles: Sequence[Style], workshop: Workshop, jobs: int, r
     Raises:
         Stopped: asked to; what was trained is saved.
     """
-    threads = max(1, torch.get_num_threads() // jobs)
+    jobs = min(jobs, len(styles))
+    threads = max(1, torch.get_num_threads() // max(1, jobs))
     lanes: dict[Connection, _Lane] = {}
     with _passing_on_signals(lanes) as stop:
-        for first in range(min(jobs, len(styles))):
+        for first in range(jobs):
             if stop.is_set():
                 break
             lane = _start(styles[first::jobs], workshop, threads)

@@ -76,7 +76,7 @@ def test_cards_say_what_optimising_pictures_gives(
     (style,) = read('[stripes]\npicture = "stripes.png"\nsize = 32\nsteps = 1')
     train_gallery([style], dataclasses.replace(workshop, gatys_photos=1), ignore)
     figures = workshop.store.card("stylize", "stripes").measurements
-    assert {figure.data for figure in figures} == {"1 photos of photos, held out, 32×32"}
+    assert {figure.data for figure in figures} == {"1 photo of photos, held out, 32×32"}
     assert figures[0].name == "objective"
 
 
@@ -89,10 +89,19 @@ def test_a_style_that_is_published_is_not_trained_again(read: Read, workshop: Wo
     assert workshop.store.versions("stylize", "warm") == [1]
 
 
-def test_a_published_style_with_other_settings_is_refused(read: Read, workshop: Workshop) -> None:
+@pytest.mark.parametrize(
+    ("setting", "sentence"),
+    [
+        ("style_weight = 9", "warm was published as stylize/warm@1 with style_weight of 28.0, not 9.0"),
+        ("steps = 5", "warm was begun with steps of 4, not 5"),
+    ],
+)
+def test_a_published_style_with_other_settings_is_refused(
+    read: Read, workshop: Workshop, setting: str, sentence: str
+) -> None:
     train_gallery(read(TWO)[:1], workshop, ignore)
-    changed = read(TWO.replace("title =", "style_weight = 9\ntitle ="))
-    with pytest.raises(BadRun, match=r"warm was published as stylize/warm@1 with a style_weight of 28.0, not 9.0"):
+    changed = read(TWO.replace("title =", f"{setting}\ntitle ="))
+    with pytest.raises(BadRun, match=f"{sentence}: give another folder"):
         train_gallery(changed, workshop, ignore)
 
 
