@@ -73,7 +73,7 @@ def evaluate_style(
         Path | None, typer.Option("--output", "-o", help="Folder for the report; evaluation/NAME if not given.")
     ] = None,
 ) -> None:
-    """A style net's objective, terms and speed beside those of optimising each picture (Gatys et al. 2016).
+    """Return a style net's objective, terms and speed beside those of optimising each picture (Gatys et al. 2016).
 
     The objective is that of the net's card; options replace parts of it. With a VGG-16 among the loss networks, which
     no tap of the objective needs to be on, the errors at the paper's own taps of it are measured, too.
@@ -82,7 +82,7 @@ def evaluate_style(
     from model_store.settings import StoreSettings
     from trainer.commands.iterations import shown
     from trainer.data.photos import load_picture
-    from trainer.evaluation.reports import Report, prepare
+    from trainer.evaluation.reports import EvaluationReport, prepare
     from trainer.evaluation.style_report import draw, measurements, scores, tables, write_curves
     from trainer.evaluation.style_study import study
     from trainer.evaluation.tap_errors import load_deep_measure
@@ -123,7 +123,7 @@ def evaluate_style(
         for side in dict.fromkeys(size)
     ]
     figures = measurements(studies, ", ".join(Path(source).name for source in photos), command_line())
-    report = Report(
+    report = EvaluationReport(
         f"stylize/{card.label} against optimising each picture",
         shlex.join(["impasto", *sys.argv[1:]]),
         target,
@@ -144,10 +144,10 @@ def evaluate_style(
 
 
 def _objective_of(card: "Mapping[str, JsonValue]", options: Mapping[str, object]) -> "StyleRecipe":
-    """What a net was trained for; what its card does not say is as in `StyleRecipe`.
+    """Return what a net was trained for; what its card does not say is as in `StyleRecipe`.
 
     Raises:
-        BadRecipe: the card says what cannot be.
+        BadRecipe: The card says what cannot be.
     """
     from pydantic import ValidationError
 
@@ -163,7 +163,7 @@ def _objective_of(card: "Mapping[str, JsonValue]", options: Mapping[str, object]
 
 
 def _tapped(recipe: "StyleRecipe", *, has_deep: bool) -> tuple[str, ...]:
-    """The loss networks of the objective: without a VGG-16 that only the deep errors are measured with."""
+    """Return the loss networks of the objective: without a VGG-16 that only the deep errors are measured with."""
     from trainer.evaluation.tap_errors import DEEP_LAYOUTS
     from trainer.objectives.loss_networks import parse_taps
 

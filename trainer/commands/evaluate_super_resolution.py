@@ -57,7 +57,7 @@ def evaluate_super_resolution(
 ) -> None:
     """PSNR and SSIM of nets, bicubic and sparse coding: Y channel, FACTOR pixels of border cropped."""
     from trainer.data.photos import list_pictures
-    from trainer.evaluation.reports import Report, prepare
+    from trainer.evaluation.reports import EvaluationReport, prepare
     from trainer.evaluation.super_resolution_report import draw_contact_sheet, draw_plots, means, tables
     from trainer.evaluation.super_resolution_study import measure
 
@@ -79,7 +79,7 @@ def evaluate_super_resolution(
     console = Console()
     measured = track(measure(enlargers, data_sets, target, distances), total=count, console=Console(stderr=True))
     study = means(measured)
-    report = Report(
+    report = EvaluationReport(
         f"Super-resolution of {', '.join(data_sets)}",
         command_line(),
         target,
@@ -98,7 +98,7 @@ def evaluate_super_resolution(
 def _load_distances(
     feature_source: str | None, device: "torch.device", notes: list[str], *, lpips: bool
 ) -> "dict[str, PerceptualDistance]":
-    """What was asked for, and notes: what the features are, and why there is no LPIPS if its weights cannot be had."""
+    """Return what was asked for, and notes: what the features are, and why there is no LPIPS if its weights cannot be had."""
     from trainer.errors import BadLossNetwork
     from trainer.evaluation import perceptual_distance
 
@@ -144,7 +144,7 @@ def _sparse_codings(files: list[Path]) -> "list[Enlarger]":
 
 
 def _by_setting(candidates: "list[Enlarger]", *, blur: bool | None) -> "dict[Setting, list[Enlarger]]":
-    """Those of each factor, after bicubic interpolation, with each blur that was asked for."""
+    """Return those of each factor, after bicubic interpolation, with each blur that was asked for."""
     from trainer.data.degradation import PAPER_SIGMA
     from trainer.evaluation.super_resolution_study import Enlarger, Setting
 

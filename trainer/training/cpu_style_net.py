@@ -1,7 +1,7 @@
-"""The style net as a CPU trains it fastest.
+"""The form of the style net that a CPU trains fastest.
 
-Convolutions at the quarter size and the enlarging ones are Winograd's, enlargements are folded into them, and the last
-convolution makes cells of 2×2 pixels. Features are laid out channels-last.
+Convolutions at a quarter of the size and those that enlarge use Winograd's algorithm, enlargements are folded into
+them, and the last convolution makes cells of 2×2 pixels. Features are laid out channels-last.
 """
 
 from collections.abc import Iterator
@@ -17,10 +17,10 @@ from model_store.nets import StyleNet, TransformNet
 
 
 class CpuStyleNet(TransformNet):
-    """Does what a `StyleNet` does, to rounding, and passes gradients on to its weights.
+    """A net that computes the same as a `StyleNet`, up to rounding, and passes gradients on to its weights.
 
     Args:
-        net: on the CPU; its weights are shared, not copied.
+        net: Net on the CPU, whose weights are shared, not copied.
     """
 
     multiple = StyleNet.multiple
@@ -31,7 +31,7 @@ class CpuStyleNet(TransformNet):
         self.train(net.training)
 
     def transform(self, pictures: Tensor) -> Tensor:
-        """`(N, 3, H, W)` with H and W multiples of 4, to the same shape; in autocast's precision, if that is on."""
+        """Paint pictures, `(N, 3, H, W)` with H and W multiples of 4, in the precision of autocast, if that is on."""
         dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else pictures.dtype
         with torch.autocast("cpu", enabled=False):
             features = (pictures * 2 - 1).to(dtype, memory_format=torch.channels_last)
@@ -48,14 +48,14 @@ class CpuStyleNet(TransformNet):
 
 
 def _convs_with_norms(layers: nn.Sequential) -> Iterator[tuple[nn.Conv2d, nn.InstanceNorm2d]]:
-    """The convolutions that a normalisation follows, with it."""
+    """Return the convolutions that are followed by a normalisation, each with its normalisation."""
     convs = [layer for layer in layers if isinstance(layer, nn.Conv2d)]
     norms = [layer for layer in layers if isinstance(layer, nn.InstanceNorm2d)]
     return zip(convs, norms, strict=False)  # the last convolution has no normalisation
 
 
 def _normalise(features: Tensor, norm: nn.InstanceNorm2d) -> Tensor:
-    """Normalises each picture as a batch of its own, which is fast channels-last, unlike instance normalisation."""
+    """Normalise each picture as a batch of its own, because instance normalisation is slow in channels-last."""
 
     def normalise(picture: Tensor) -> Tensor:
         return F.batch_norm(picture[None], None, None, norm.weight, norm.bias, training=True, eps=norm.eps)
@@ -72,14 +72,14 @@ def _convolve(features: Tensor, conv: nn.Conv2d) -> Tensor:
 
 
 def _enlarge(features: Tensor, conv: nn.Conv2d) -> Tensor:
-    """Convolves the features enlarged by 2."""
+    """Enlarge features by 2 and convolve them, in one."""
     padded = F.pad(features, (1, 1, 1, 1), mode="replicate")
     bias = cast("Tensor", conv.bias).to(features).repeat(4)
     return _shuffle(_convolve_by_winograd(padded, fold_enlargement(conv.weight), bias))
 
 
 def _finish(features: Tensor, conv: nn.Conv2d) -> Tensor:
-    """The last convolution, of cells to cells."""
+    """Apply the last convolution to cells of 2×2 pixels, which gives cells of 2×2 pixels."""
     padded = F.pad(features, (4, 4, 4, 4), mode="reflect")
     count, channels, height, width = padded.shape
     cells = padded.permute(0, 2, 3, 1).reshape(count, height // 2, 2, width // 2, 2, channels)
@@ -94,7 +94,7 @@ def _convolve_by_winograd(padded: Tensor, weight: Tensor, bias: Tensor) -> Tenso
 
 
 def _shuffle(cells: Tensor) -> Tensor:
-    """The pixels of cells: `(N, 4·C, H, W)` to `(N, C, 2·H, 2·W)`."""
+    """Spread the pixels of cells, `(N, 4·C, H, W)` to `(N, C, 2·H, 2·W)`."""
     count, channels, height, width = cells.shape
     pixels = cells.permute(0, 2, 3, 1).reshape(count, height, width, 2, 2, channels // 4).transpose(2, 3)
     return pixels.reshape(count, 2 * height, 2 * width, channels // 4).permute(0, 3, 1, 2)

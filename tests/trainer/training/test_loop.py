@@ -15,7 +15,7 @@ from trainer.data.squares import load_tiles
 from trainer.errors import BadRun, Diverged, Stopped
 from trainer.recipes import SuperResolutionRecipe
 from trainer.training.checkpoint import has_checkpoint, mark_published, prepare_folder, restore, save
-from trainer.training.loop import Progress, train
+from trainer.training.loop import TrainingProgress, train
 from trainer.training.processes import Processes
 from trainer.training.training import Training
 
@@ -68,7 +68,7 @@ def batches(photos: Path) -> Batches:
     return Batches(tiles, Views(len(tiles), 32, 2, seed=0, smallest=16, ways=range(8)), lambda _: 16, CPU)
 
 
-def ignore(_progress: Progress) -> None:
+def ignore(_progress: TrainingProgress) -> None:
     pass
 
 
@@ -96,7 +96,7 @@ def test_without_a_moving_average_the_net_itself_comes_out(batches: Batches, tmp
 
 
 def test_the_last_step_is_reported(batches: Batches, tmp_path: Path) -> None:
-    reports: list[Progress] = []
+    reports: list[TrainingProgress] = []
     train(begin(5), batches, tmp_path, reports.append)
     assert reports[-1].step == 5
     assert reports[-1].losses.keys() == {"darkness", "objective", "gradient"}
