@@ -1,4 +1,4 @@
-"""How long a step takes, and how many fit into some seconds."""
+"""The pace of training: the seconds that a step takes, and the number of steps that fit into some seconds."""
 
 import time
 from collections.abc import Mapping
@@ -7,14 +7,14 @@ from trainer.recipes import StyleRecipe
 from trainer.training.style_run import StyleRun
 
 _WARM_UPS, _TIMED = {"cpu": 1, "cuda": 5}, {"cpu": 2, "cuda": 10}
-"""Steps of a size before those that are timed, and those; on CUDA the fourth is captured as a graph."""
+"""Numbers of steps of a size before those that are timed, and of those; on CUDA the fourth is captured as a graph."""
 
 
 def seconds_a_step(run: StyleRun) -> dict[int, float]:
-    """Measures a step with photos of each size that a run sees; the run is of no use afterwards.
+    """Measure a step with photos of each size that a run sees; afterwards the run cannot be trained any more.
 
     Returns:
-        Seconds by the side of the photos, in pixels.
+        Seconds that a step takes, keyed by the side of the photos, in pixels.
     """
     device = run.training.device.type
     seconds = {}
@@ -30,12 +30,12 @@ def seconds_a_step(run: StyleRun) -> dict[int, float]:
 
 
 def steps_within(seconds: float, recipe: StyleRecipe, step_seconds: Mapping[int, float]) -> int:
-    """How many steps to train for so that they take some seconds: at most those of the recipe, and at least one.
+    """Return the number of steps that fit into some seconds, which is at most that of the recipe and at least one.
 
     Args:
-        seconds: that there are.
-        recipe: with the share of the steps that each size has.
-        step_seconds: of a step, by size.
+        seconds: Seconds for all steps.
+        recipe: Recipe, which says the share of the steps that each size has.
+        step_seconds: Seconds that a step takes, keyed by the side of the photos, in pixels.
     """
     mean = sum(share * step_seconds.get(size, 0.0) for size, share in recipe.sizes.items())
     return max(1, min(recipe.steps, int(seconds / mean)))
