@@ -1,4 +1,4 @@
-"""`impasto train` and `impasto evaluate`, as typed."""
+"""The commands of `impasto train`, run in processes of their own."""
 
 import csv
 import json
@@ -130,7 +130,7 @@ def test_an_interrupted_style_says_how_to_go_on_and_does(
     assert resumed.returncode == 1
 
 
-def test_a_killed_training_ends_bit_for_bit_like_one_that_was_not(
+def test_a_killed_and_resumed_run_ends_bit_for_bit_like_one_that_was_not_killed(
     impasto: Command, environment: dict[str, str], tmp_path: Path, style_words: list[str]
 ) -> None:
     words = [*style_words, "--steps", "60", "--save-every", "0"]
@@ -250,7 +250,7 @@ def test_srcnn_is_trained(impasto: Command, tmp_path: Path, photos: Path) -> Non
         (("--learning-rate", "-1"), "learning_rate: Input should be greater than 0"),
     ],
 )
-def test_bad_input_is_said_in_one_sentence_before_training(
+def test_bad_input_is_refused_in_one_sentence_before_training(
     impasto: Command, tmp_path: Path, style_words: list[str], options: tuple[str, ...], sentence: str
 ) -> None:
     result = impasto(*style_words, "--steps", "2", *options)

@@ -1,4 +1,4 @@
-"""`impasto train gallery`, as typed."""
+"""The command `impasto train gallery`, run in processes of its own."""
 
 import os
 import signal
@@ -120,7 +120,7 @@ def test_ctrl_c_stops_all_processes_with_one_sentence(
     assert "Traceback" not in errors
 
 
-def test_the_exit_code_tells_of_a_style_that_failed_and_the_others_are_published(
+def test_the_exit_code_reports_a_style_that_failed_and_the_others_are_published(
     words: list[str], environment: dict[str, str], tmp_path: Path
 ) -> None:
     path = tmp_path / "gallery.toml"
@@ -140,7 +140,7 @@ def test_the_exit_code_tells_of_a_style_that_failed_and_the_others_are_published
         (["--pictures", "nowhere"], "--pictures"),
     ],
 )
-def test_bad_options_are_said_in_one_sentence_before_training(
+def test_bad_options_are_refused_in_one_sentence_before_training(
     words: list[str], environment: dict[str, str], tmp_path: Path, options: list[str], sentence: str
 ) -> None:
     result = run([*words, *options], environment, tmp_path)

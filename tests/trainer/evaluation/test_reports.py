@@ -1,4 +1,4 @@
-"""What evaluations write."""
+"""The reports of evaluations: tables, files and plots."""
 
 import json
 from pathlib import Path
@@ -83,14 +83,14 @@ def test_machines_read_the_figures_unrounded(report: EvaluationReport, tmp_path:
     assert written["tables"][0]["rows"][1] == {"method": "net | sharp", "PSNR": 31.514, "error": 0.25, "seconds": 1.25}
 
 
-def test_figures_that_are_no_numbers_are_null(tmp_path: Path) -> None:
+def test_figures_that_are_not_finite_are_null(tmp_path: Path) -> None:
     table = Table("Set5", (Column("method"), Column("PSNR", best="highest")), [("net", float("nan"))])
     EvaluationReport("t", "c", CPU, [table]).write(tmp_path)
     assert json.loads((tmp_path / "report.json").read_text())["tables"][0]["rows"] == [{"method": "net", "PSNR": None}]
     assert "| net | – |" in table.markdown()
 
 
-def test_the_folder_is_made(tmp_path: Path) -> None:
+def test_the_folder_of_a_report_is_made(tmp_path: Path) -> None:
     prepare(tmp_path / "evaluation" / "style")
     assert list((tmp_path / "evaluation" / "style").iterdir()) == []
 
@@ -101,7 +101,7 @@ def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
         prepare(tmp_path / "file" / "folder")
 
 
-def test_a_report_that_cannot_be_written_is_said(report: EvaluationReport, tmp_path: Path) -> None:
+def test_a_report_that_cannot_be_written_is_refused(report: EvaluationReport, tmp_path: Path) -> None:
     with pytest.raises(BadOutput, match="cannot write the report into"):
         report.write(tmp_path / "nowhere")
 
@@ -119,6 +119,6 @@ def test_curves_are_drawn(tmp_path: Path) -> None:
         assert picture.format == "PNG"
 
 
-def test_a_plot_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+def test_a_plot_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadOutput, match="cannot write the plot"):
         curves(tmp_path / "nowhere" / "curves.png", "Loss", {"net": []}, ("step", "loss"))

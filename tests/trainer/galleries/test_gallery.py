@@ -1,4 +1,4 @@
-"""Training the styles of a gallery."""
+"""The training of all styles of a gallery."""
 
 import dataclasses
 import signal
@@ -35,11 +35,11 @@ TWO = """
 
 
 def ignore(_event: Event) -> None:
-    """For those who do not watch."""
+    """Ignore an event."""
 
 
 def stopping(events: list[Event]) -> Callable[[Event], None]:
-    """Keeps events, and asks to stop at the first of them."""
+    """Return a function that keeps events and asks the training to stop at the first of them."""
 
     def note(event: Event) -> None:
         events.append(event)
@@ -69,7 +69,7 @@ def test_styles_are_trained_and_published_with_their_cards_and_can_be_blended(re
     assert torch.isfinite(half(torch.rand(1, 3, 64, 64))).all()
 
 
-def test_cards_say_what_optimising_pictures_gives(
+def test_cards_compare_the_net_with_the_optimisation_of_pictures(
     read: Read, workshop: Workshop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lane, "_GATYS_ITERATIONS", 2)
@@ -105,7 +105,7 @@ def test_a_published_style_with_other_settings_is_refused(
         train_gallery(changed, workshop, ignore)
 
 
-def test_a_stopped_gallery_goes_on_and_ends_like_one_that_was_not(read: Read, workshop: Workshop) -> None:
+def test_a_resumed_gallery_ends_like_one_that_was_not_stopped(read: Read, workshop: Workshop) -> None:
     styles = read(TWO)
     thorough = dataclasses.replace(workshop, save_every=0)
     elsewhere = dataclasses.replace(workshop, folder=workshop.folder / "whole")
@@ -224,7 +224,7 @@ def test_a_step_is_timed_with_photos_of_each_size(
     assert min(found[0].values()) > 0
 
 
-def test_a_style_that_no_time_is_left_for_is_said(read: Read, workshop: Workshop) -> None:
+def test_a_style_that_no_time_is_left_for_fails_with_a_reason(read: Read, workshop: Workshop) -> None:
     events: list[Event] = []
     train_gallery(read(TWO)[:1], workshop.until(time.time() - 1), events.append)
     (end,) = ends(events)

@@ -1,4 +1,4 @@
-"""Loss networks against torchvision's VGG, and what files and taps they take."""
+"""Loss networks: their activations compared with torchvision's VGG, and their files and taps."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from trainer.objectives.losses import gram_matrix
 
 
 def truncated(model: str, convolutions: int) -> dict[str, Tensor]:
-    """The first convolutions of a randomly initialised VGG of torchvision."""
+    """Return the first convolutions of a randomly initialised VGG of torchvision."""
     torch.manual_seed(0)
     features = getattr(torchvision.models, f"{model}")(weights=None, num_classes=1).features.state_dict()
     return {f"features.{key}": value for key, value in list(features.items())[: 2 * convolutions]}
@@ -113,7 +113,9 @@ def test_a_loss_network_never_learns_but_passes_gradients_on(vgg19_weights: Path
         ("vgg19-normalised:{weights}", "relu3_1=0", "the weight of a tap is a number above 0"),
     ],
 )
-def test_what_does_not_fit_is_said(vgg19_weights: Path, source: str, tap: str, sentence: str) -> None:
+def test_a_source_or_tap_that_does_not_fit_is_refused(
+    vgg19_weights: Path, source: str, tap: str, sentence: str
+) -> None:
     with pytest.raises(BadLossNetwork, match=sentence):
         load_loss_network([source.format(weights=vgg19_weights)], tap.split())
 
@@ -173,7 +175,7 @@ def test_only_the_taps_asked_for_are_computed(vgg19_weights: Path) -> None:
         ),
     ],
 )
-def test_genuine_weights_give_what_arithmetic_in_double_precision_gives(
+def test_genuine_weights_give_the_same_as_arithmetic_in_double_precision(
     research_data: Path, photo: Path, layout: str, file: str, layers: dict[str, tuple[str, ...]]
 ) -> None:
     path = research_data / f"loss_networks/{file}.safetensors"
@@ -208,7 +210,7 @@ def test_normalised_activations_have_mean_1_on_photos(research_data: Path) -> No
     np.testing.assert_allclose(means, 1, atol=0.25)
 
 
-def test_distilled_activations_stand_in_for_the_whole_networks(research_data: Path) -> None:
+def test_distilled_activations_approximate_those_of_the_whole_network(research_data: Path) -> None:
     folder = research_data / "loss_networks"
     layers = ["relu1_1", "relu2_1", "relu3_1"]
     network = load_loss_network(

@@ -1,4 +1,4 @@
-"""What a style net is trained for."""
+"""The objective of a style net."""
 
 from pathlib import Path
 
@@ -22,14 +22,14 @@ CPU = torch.device("cpu")
 
 
 class Identity(TransformNet):
-    """Leaves pictures as they are."""
+    """A net that returns pictures as they are."""
 
     def transform(self, pictures: Tensor) -> Tensor:
         return pictures
 
 
 class Constant(TransformNet):
-    """Answers with one picture, whatever it sees."""
+    """A net that returns the same picture for every input."""
 
     def __init__(self, picture: Tensor) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""What a super-resolution net is trained for."""
+"""The objective of a super-resolution net."""
 
 from pathlib import Path
 
@@ -23,7 +23,7 @@ CPU = torch.device("cpu")
 
 
 class Recorder(TransformNet):
-    """Remembers what it was shown; answers grey."""
+    """A net that remembers its input and returns grey."""
 
     def __init__(self, factor: int) -> None:
         super().__init__()
