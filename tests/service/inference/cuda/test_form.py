@@ -1,3 +1,4 @@
+import copy
 import sys
 from collections.abc import Callable
 
@@ -8,6 +9,7 @@ from torch import Tensor, nn
 from model_store.nets import SRCNN, StyleNet, SuperResolutionNet, TransformNet
 from service.inference.cuda.bfloat16_net import Bfloat16Net
 from service.inference.cuda.form import checked, rearranged
+from service.inference.super_resolution_net import FoldedSuperResolutionNet
 
 
 def a_net(make: Callable[[], TransformNet] = lambda: StyleNet(8, 1)) -> TransformNet:
@@ -39,14 +41,27 @@ def test_srcnn_stays_in_float32() -> None:
     assert {parameter.dtype for parameter in form.parameters()} == {torch.float32}
 
 
-def test_bfloat16_does_not_round_what_detail_is_added_to() -> None:
+@pytest.mark.parametrize("form_of", [lambda net: net, FoldedSuperResolutionNet], ids=["unfolded", "folded"])
+def test_bfloat16_does_not_round_what_detail_is_added_to(
+    form_of: Callable[[SuperResolutionNet], TransformNet],
+) -> None:
     net = a_net(lambda: SuperResolutionNet(4, 8, 1))
     nn.init.zeros_(net.last.weight)
     nn.init.zeros_(net.last.bias)
     pictures = torch.rand(1, 3, 16, 16)
     bicubic = net(pictures)
 
-    assert torch.equal(Bfloat16Net(net)(pictures), bicubic)
+    assert torch.equal(Bfloat16Net(form_of(net))(pictures), bicubic)
+
+
+@pytest.mark.parametrize("factor", [2, 4, 8])
+def test_in_bfloat16_an_enlargement_differs_from_the_nets_by_far_less_than_a_level(factor: int) -> None:
+    net = a_net(lambda: SuperResolutionNet(factor, 16, 2))
+    pictures = torch.rand(2, 3, 33, 40)
+
+    found = rearranged(copy.deepcopy(net), is_exact=False)(pictures)
+
+    assert 255 * (found - net(pictures)).abs().mean() < 0.05
 
 
 @pytest.mark.parametrize(
