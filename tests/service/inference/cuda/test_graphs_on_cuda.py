@@ -176,7 +176,7 @@ def test_a_lane_captures_while_models_are_loaded_and_memory_is_freed(caplog: pyt
 
 def test_a_net_that_cannot_be_captured_still_runs_and_others_are_captured(caplog: pytest.LogCaptureFixture) -> None:
     lane, net = Lane(CUDA), on_cuda(Brighter())
-    waiting = on_cuda(Brighter(while_captured=lambda: net.by.item()))  # waits for the device, which a graph cannot
+    waiting = on_cuda(Brighter(while_captured=net.by.item))  # waits for the device, which a graph cannot
     captured: list[int] = []
     other = on_cuda(Brighter(while_captured=lambda: captured.append(1)))
 
