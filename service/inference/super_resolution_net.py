@@ -33,7 +33,8 @@ class FoldedSuperResolutionNet(TransformNet):
         detail = F.pixel_shuffle(self.folded(features), self.factor)
         self._correct_border(detail, features)
         del features
-        return detail.add_(bicubic.enlarge(pictures, self.factor))
+        # In float32 also where the detail is in half precision, which would round the picture itself.
+        return detail.float().add_(bicubic.enlarge(pictures, self.factor))
 
     def _correct_border(self, detail: Tensor, features: Tensor) -> None:
         """Computes the outermost cells as the net does."""

@@ -46,6 +46,18 @@ def store(tmp_path: Path) -> Store:
     return Store(tmp_path)
 
 
+@pytest.fixture(scope="session")
+def cuda_error() -> Callable[[str, int], torch.AcceleratorError]:
+    """Make the error that torch raises where a call of CUDA fails."""
+
+    def cuda_error(message: str, code: int) -> torch.AcceleratorError:
+        error = torch.AcceleratorError(message)
+        error.error_code = code  # type: ignore[attr-defined]
+        return error
+
+    return cuda_error
+
+
 class SlowStore(Store):
     """A store of the bundled models, which sets `entered` when it opens one, and waits for `opened` before it does."""
 

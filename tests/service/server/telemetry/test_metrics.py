@@ -250,7 +250,7 @@ def test_a_lost_device_is_shown_and_its_queue_is_empty() -> None:
     assert found("queued_pictures") == found("batch_pictures_count") == 0
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+@pytest.mark.cuda
 def test_the_memory_of_the_device_is_shown() -> None:
     metrics = Metrics(torch.device("cuda"))
     held = torch.zeros(64 * 1024**2, dtype=torch.uint8, device="cuda")
