@@ -22,6 +22,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from trainer.errors import BadLossNetwork
+from trainer.objectives.frozen_convolution import FrozenConvolution
 
 _CAFFE_MEAN = (103.939, 116.779, 123.68)
 _IMAGENET_MEAN, _IMAGENET_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -129,7 +130,7 @@ class VGG(nn.Module):
                 self.features[str(index)] = nn.MaxPool2d(2)
                 index += 1
             width = min(64 * 2 ** (block - 1), 512)
-            self.features[str(index)] = nn.Conv2d(channels, width, 3, padding=1)
+            self.features[str(index)] = FrozenConvolution(channels, width)
             self.features[str(index + 1)] = nn.ReLU()
             self._names[str(index + 1)] = name
             index, channels = index + 2, width
