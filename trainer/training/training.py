@@ -9,11 +9,12 @@ import torch
 from pydantic import JsonValue
 from torch import Tensor, nn
 
-from model_store.nets import TransformNet, build
+from model_store.nets import StyleNet, TransformNet, build
 from trainer.data.batches import Batch
 from trainer.objectives.losses import weighted_sum
 from trainer.recipes import Recipe
 from trainer.training.captured_step import CapturedStep, Step
+from trainer.training.cpu_style_net import CpuStyleNet
 from trainer.training.processes import Processes
 
 _PICTURES_WORTH_COMPILING = 24_000
@@ -74,7 +75,7 @@ class Training:
         self._rate, self._decay = (torch.zeros((), device=self.device) for _ in range(2))
         on_cuda = self.device.type == "cuda"
         self._optimiser = torch.optim.Adam(self._parameters, self._rate, fused=True, capturable=on_cuda)
-        self._shared_net = processes.share(self.net)
+        self._shared_net = processes.share(_fastest_form(self.net, self.device))
         self._objective = objective
         is_alone = processes.count == 1
         pays = on_cuda and is_alone and recipe.steps * recipe.batch >= _PICTURES_WORTH_COMPILING
@@ -142,6 +143,10 @@ class Training:
             average.lerp_(parameter, 1 - self._decay)
         for averaged_buffer, buffer in zip(self.average.buffers(), self.net.buffers(), strict=True):
             averaged_buffer.copy_(buffer)
+
+
+def _fastest_form(net: TransformNet, device: torch.device) -> TransformNet:
+    return CpuStyleNet(net) if device.type == "cpu" and isinstance(net, StyleNet) else net
 
 
 def _precision(choice: str, device: torch.device) -> str:
