@@ -49,7 +49,9 @@ def test_verify_names_a_damaged_model_and_fails(impasto: Impasto, tmp_path: Path
         (("models", "show", "paint/muse"), "there is no task 'paint'"),
     ],
 )
-def test_a_model_that_does_not_exist_is_refused_in_one_sentence(impasto: Impasto, words: tuple[str, ...], sentence: str) -> None:
+def test_a_model_that_does_not_exist_is_refused_in_one_sentence(
+    impasto: Impasto, words: tuple[str, ...], sentence: str
+) -> None:
     result = impasto(*words)
     assert result.returncode != 0
     assert sentence in " ".join(result.stderr.split())

@@ -169,7 +169,9 @@ def test_an_interrupted_command_says_what_is_left_and_the_next_one_makes_it(
 
 
 @pytest.mark.process
-def test_the_progress_bar_is_shown_only_on_a_terminal(impasto: Impasto, photos: Path, tmp_path: Path, server: str) -> None:
+def test_the_progress_bar_is_shown_only_on_a_terminal(
+    impasto: Impasto, photos: Path, tmp_path: Path, server: str
+) -> None:
     ours, theirs = os.openpty()
     command = [COMMAND, "stylize", photos, "-o", tmp_path / "out", "--style", "muse", "--server", server]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=theirs, env=ENVIRONMENT | {"TERM": "xterm"})
@@ -206,9 +208,7 @@ def test_completion_needs_no_torch() -> None:
 
 
 @pytest.mark.parametrize(("typed", "meant"), [(("stylise",), "stylize"), (("stylize", "--styel", "x"), "--style")])
-def test_a_mistyped_command_or_option_gets_a_suggestion(
-    impasto: Impasto, typed: tuple[str, ...], meant: str
-) -> None:
+def test_a_mistyped_command_or_option_gets_a_suggestion(impasto: Impasto, typed: tuple[str, ...], meant: str) -> None:
     done = impasto(*typed)
     assert done.returncode == 2
     assert meant in done.stderr

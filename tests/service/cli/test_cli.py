@@ -106,7 +106,9 @@ def test_an_unknown_factor_is_refused_with_the_known_factors(impasto: Impasto, p
     assert_refused(impasto("super-resolve", picture, "--factor", "3", "-o", tmp_path / "large.png"), "factors: 4")
 
 
-def test_a_suffix_of_a_format_that_cannot_be_written_is_refused(impasto: Impasto, picture: Path, tmp_path: Path) -> None:
+def test_a_suffix_of_a_format_that_cannot_be_written_is_refused(
+    impasto: Impasto, picture: Path, tmp_path: Path
+) -> None:
     done = impasto("stylize", picture, "--style", "muse", "-o", tmp_path / "painted.gif")
     assert_refused(done, "painted.gif", ".jpg, .png, .webp or .avif")
 
