@@ -15,7 +15,7 @@ from model_store.command import main
 
 
 class Done(NamedTuple):
-    """What a command that has ended leaves."""
+    """The exit code and the output of a command."""
 
     returncode: int
     stdout: str
@@ -23,13 +23,13 @@ class Done(NamedTuple):
 
 
 class Impasto(Protocol):
-    """Runs `impasto` with these words, and more environment variables."""
+    """A function that runs `impasto` with words and further environment variables."""
 
     def __call__(self, *words: str | Path, **environment: str) -> Done: ...
 
 
 def run(*words: str | Path, folder: Path, environment: dict[str, str]) -> Done:
-    """Runs `impasto` as a shell would in a folder, and leaves everything of this process as it was.
+    """Run `impasto` in a folder as a shell would, and leave everything else of this process as it was.
 
     Args:
         words: after `impasto`.
@@ -63,7 +63,7 @@ def _exit_code(err: io.TextIOWrapper) -> int:
 
 @contextlib.contextmanager
 def _state_kept() -> Iterator[None]:
-    """Gives the log and signals the handlers of a new process, and afterwards again those that they had."""
+    """Give the log and signals the handlers of a new process, and afterwards those that they had before."""
     import torch  # not before the tests have said how many threads it gets
 
     root, numbers = logging.getLogger(), (signal.SIGINT, signal.SIGTERM)

@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 from collections.abc import Generator
 from pathlib import Path
 from typing import Never
@@ -20,7 +21,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    """Sees to it that a test which starts a process is marked so: `make test-fast` runs the others."""
+    """Let only tests that are marked start a process: `make test-fast` runs the others."""
     if any(item.get_closest_marker(mark) for mark in ("process", "browser")):
         return (yield)
     with mock.patch.object(subprocess.Popen, "__init__", _refuse):
@@ -29,6 +30,13 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
 
 def _refuse(_self: object, command: object, *_args: object, **_options: object) -> Never:
     pytest.fail(f"mark this test with pytest.mark.process: it starts {command}")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """Let every test draw the same random numbers, whichever tests ran before it."""
+    if "torch" in sys.modules:
+        sys.modules["torch"].manual_seed(0)
 
 
 @pytest.fixture
@@ -47,7 +55,7 @@ def research_data() -> Path:
 
 @pytest.fixture
 def impasto(tmp_path: Path) -> Impasto:
-    """Runs the command in `tmp_path` on the CPU, with the bundled models and a store in `store`."""
+    """Return a function that runs `impasto` in `tmp_path` on the CPU, with an empty store and the bundled models."""
     own = {"IMPASTO_STORE": str(tmp_path / "store"), "IMPASTO_DEVICE": "cpu", "COLUMNS": "120"}
 
     def impasto(*words: str | Path, **environment: str) -> Done:

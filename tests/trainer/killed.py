@@ -25,7 +25,7 @@ pathlib.Path.replace = replace_or_kill
 def killed_at_checkpoint(
     number: int, words: Sequence[str | Path], environment: Mapping[str, str], folder: Path
 ) -> "subprocess.CompletedProcess[str]":
-    """Runs `impasto` until it is killed, while it or a process of its own replaces a checkpoint; waits for all of them.
+    """Run `impasto` until it is killed when it, or a process that it started, replaces a checkpoint; wait for them all.
 
     Args:
         number: of the checkpoint, from 1, counted in each process; it is written, and not yet at its place.

@@ -1,4 +1,4 @@
-"""What codecs decode while they are tested."""
+"""A record of what Pillow decodes."""
 
 import pytest
 from PIL import ImageFile
@@ -6,7 +6,7 @@ from PIL import ImageFile
 
 @pytest.fixture
 def decoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The number of the frame, from 0, at each time that pixels are decoded."""
+    """Return a list that gets the number of a frame, from 0, whenever its pixels are decoded."""
     frames: list[int] = []
     load = ImageFile.ImageFile.load
 

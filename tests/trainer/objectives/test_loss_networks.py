@@ -19,14 +19,14 @@ from trainer.objectives.losses import gram_matrix
 
 
 def layers(model: str, count: int) -> nn.Sequential:
-    """The first layers of a VGG of torchvision, without the rest, whose 100 million weights take seconds to draw."""
+    """Return the first layers of a VGG of torchvision without the others, whose 100 million weights take seconds."""
     with torch.device("meta"):
         vgg = getattr(torchvision.models, model)(weights=None)
     return vgg.features[:count].to_empty(device="cpu").eval()
 
 
 def truncated(model: str, count: int) -> dict[str, Tensor]:
-    """Random weights of the first layers of a VGG."""
+    """Return random weights of the first layers of a VGG."""
     torch.manual_seed(0)
     weights = {}
     for name, value in layers(model, count).state_dict().items():
@@ -36,7 +36,7 @@ def truncated(model: str, count: int) -> dict[str, Tensor]:
 
 
 def torchvision_activation(model: str, weights: dict[str, Tensor], pictures: Tensor) -> Tensor:
-    """What the last of the layers with these weights, and the ReLU behind it, make of pictures."""
+    """Return the activations behind the last layer with weights, and its ReLU."""
     features = layers(model, 2 + max(int(key.split(".")[1]) for key in weights))
     features.load_state_dict({key.removeprefix("features."): value for key, value in weights.items()})
     with torch.inference_mode():
