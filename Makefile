@@ -1,17 +1,22 @@
-# The commands of this project: `make serve`, `make test`, `make lint`, `make check-gpu` (see docs/gpu.md), and `make lock`
-# to pin the images' packages.
+# The commands of this project: `make serve`, `make test`, `make test-fast`, `make lint`, `make check-gpu` (see
+# docs/gpu.md), and `make lock` to pin the images' packages.
 PYTHON ?= python3
 VENV ?= .venv
 PORT ?= 8000
 BIN := $(VENV)/bin
+PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
 
-.PHONY: serve test lint check-gpu gpu-kit lock
+.PHONY: serve test test-fast lint check-gpu gpu-kit lock
 
 serve: $(VENV)/serve.stamp
 	$(BIN)/impasto serve --port $(PORT)
 
 test: $(VENV)/dev.stamp
-	$(BIN)/python -m pytest
+	$(PYTEST)
+
+# While working: without what starts a browser, commands or servers as processes, or trains.
+test-fast: $(VENV)/dev.stamp
+	$(PYTEST) -m 'not browser and not process and not training'
 
 lint: $(VENV)/dev.stamp
 	$(BIN)/ruff check .

@@ -192,10 +192,10 @@ def http(server: str) -> Iterator[httpx.Client]:
 
 @pytest.fixture(scope="session")
 def until() -> Callable[[Callable[[], bool]], bool]:
-    """Return a function that waits up to 20 seconds for a condition, and returns whether it came true."""
+    """Return a function that waits up to a minute for a condition, and returns whether it came true."""
 
     def until(is_so: Callable[[], bool]) -> bool:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while not is_so() and time.monotonic() < deadline:
             time.sleep(0.01)
         return is_so()

@@ -5,6 +5,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.process
+
 _MEASURE = r"""
 import re, sys
 from pathlib import Path

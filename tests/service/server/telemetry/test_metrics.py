@@ -286,6 +286,7 @@ def test_two_apps_in_a_process_count_apart(serve: Serve, store: Store, publish: 
 # Several processes
 
 
+@pytest.mark.process
 def test_processes_count_together_and_the_dead_are_left_out_of_gauges(tmp_path: Path) -> None:
     script = """
 import os, sys, torch
