@@ -17,6 +17,7 @@ PACKAGES = {"service": {"model_store"}, "trainer": {"model_store"}, "model_store
 """Each package, and the packages that it may import."""
 ROOMS = (
     "service.cli",
+    "service.server.processes",
     "service.server.app",
     "service.server.routes",
     "service.server.error_handlers",
@@ -32,7 +33,6 @@ ROOMS = (
     "service.server.etag",
     "service.server.cache_control",
     "service.server.settings",
-    "service.server.processes",
     "service.batch",
     "service.pipeline",
     "service.models",
