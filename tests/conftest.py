@@ -1,11 +1,53 @@
 """What tests of all packages share."""
 
+import os
+import subprocess
+import sys
+from collections.abc import Generator
 from pathlib import Path
+from typing import Never
+from unittest import mock
 
 import pytest
 
+from .command import Done, Impasto, run
+
 PICTURES = Path(__file__).parent / "pictures"
 RESEARCH_DATA = Path(__file__).parents[2] / "shared" / "data"
+
+# Tests run beside each other, a core for each. Torch reads this when it is imported, which is later.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Let only tests that are marked start a process: `make test-fast` runs the others."""
+    if any(item.get_closest_marker(mark) for mark in ("process", "browser")):
+        return (yield)
+    with mock.patch.object(subprocess.Popen, "__init__", _refuse):
+        return (yield)
+
+
+def _refuse(_self: object, command: object, *_args: object, **_options: object) -> Never:
+    pytest.fail(f"mark this test with pytest.mark.process: it starts {command}")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """Let every test draw the same random numbers, whichever tests ran before it."""
+    if "torch" in sys.modules:
+        sys.modules["torch"].manual_seed(0)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what is marked `cuda` where there is no such device."""
+    marked = [item for item in items if item.get_closest_marker("cuda")]
+    if marked:
+        import torch
+
+        if not torch.cuda.is_available():
+            for item in marked:
+                item.add_marker(pytest.mark.skip(reason="needs a CUDA device"))
 
 
 @pytest.fixture
@@ -20,3 +62,14 @@ def research_data() -> Path:
     if not RESEARCH_DATA.is_dir():
         pytest.skip("needs the research data")
     return RESEARCH_DATA
+
+
+@pytest.fixture
+def impasto(tmp_path: Path) -> Impasto:
+    """Return a function that runs `impasto` in `tmp_path` on the CPU, with an empty store and the bundled models."""
+    own = {"IMPASTO_STORE": str(tmp_path / "store"), "IMPASTO_DEVICE": "cpu", "COLUMNS": "120"}
+
+    def impasto(*words: str | Path, **environment: str) -> Done:
+        return run(*words, folder=tmp_path, environment=os.environ | own | environment)
+
+    return impasto

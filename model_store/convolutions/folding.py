@@ -49,29 +49,13 @@ def fold_shuffle(kernel: Tensor) -> Tensor:
         `(4·K, 4·C, 2n+1, 2n+1)`.
     """
     outputs, inputs, side, _ = kernel.shape
-    reach = side // 4
-    folded = kernel.new_zeros(2, 2, outputs, 2, 2, inputs, 2 * reach + 1, 2 * reach + 1)
-    for row, column, from_row, from_column in torch.cartesian_prod(*[torch.arange(2)] * 4).tolist():
-        rows, taps_of_rows = _taps(row, from_row, side, reach)
-        columns, taps_of_columns = _taps(column, from_column, side, reach)
-        part = folded[row, column, :, from_row, from_column]
-        part[:, :, rows[:, None], columns] = kernel[:, :, taps_of_rows[:, None], taps_of_columns]
-    return folded.reshape(4 * outputs, 4 * inputs, 2 * reach + 1, 2 * reach + 1)
-
-
-def _taps(to: int, source: int, side: int, reach: int) -> tuple[Tensor, Tensor]:
-    """Return the taps on cells, and those on pixels, by which the pixel `to` of a cell reads the pixels `source`.
-
-    Args:
-        to: The row or column, in its cell, of the pixel that is made.
-        source: The row or column, in their cells, of the pixels that are read.
-        side: The side of the kernel on pixels.
-        reach: The reach of the kernel on cells: the number of cells that it reads on each side.
-    """
-    cells = torch.arange(2 * reach + 1)
-    taps = 2 * (cells - reach) + source - to + side // 2
-    exists = (taps >= 0) & (taps < side)
-    return cells[exists], taps[exists]
+    cells = (side + 1) // 2
+    padded = F.pad(kernel, (1, 1, 1, 1))
+    quarters = [
+        padded[..., 1 - row : side + 2 - row, 1 - column : side + 2 - column] for row in range(2) for column in range(2)
+    ]
+    taps = torch.stack(quarters).view(4, outputs, inputs, cells, 2, cells, 2)
+    return taps.permute(0, 1, 4, 6, 2, 3, 5).reshape(4 * outputs, 4 * inputs, cells, cells)
 
 
 @torch.no_grad()

@@ -41,7 +41,7 @@ def serve(
         os.environ["IMPASTO_WORKERS"] = str(workers)
     # Made here for several workers, too: an error in the settings is reported once, before any worker starts.
     settings = Settings()
-    app = create_app(settings)
+    app = create_app(settings, on_device_lost=serving.end_for_lost_device)
     configure = partial(
         uvicorn.Config,
         host=host,
@@ -56,7 +56,7 @@ def serve(
     with tempfile.TemporaryDirectory(prefix="impasto-metrics-") as folder:
         os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", folder)
         config = configure(
-            "service.server.app:create_app",
+            "service.server.processes:create_worker_app",
             factory=True,
             workers=settings.workers,
             timeout_worker_healthcheck=_LONGEST_PAUSE_S,

@@ -51,11 +51,10 @@ def capacity_of(device: torch.device, processes: int = 1, cgroups: Path = CGROUP
         processes: that compute beside each other.
         cgroups: where Linux tells the limit.
     """
-    memory = memory_of(device, cgroups)
+    memory = memory_of(device, cgroups) // processes
     pixels_in_flight = _MOST_PIXELS_IN_FLIGHT // processes
     if device.type == "cuda":
         return Capacity(2, 32, _batch_pixels(memory, 2), int(memory * _MODEL_SHARE), None, max(1, pixels_in_flight))
-    memory //= processes
     lanes = min(torch.get_num_threads(), _MOST_CPU_LANES)
     model_bytes = int(memory * _MODEL_SHARE)
     spare = max(0, memory - model_bytes - _PROCESS_BYTES)

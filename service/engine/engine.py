@@ -16,11 +16,15 @@ from model_store.nets import TransformNet
 from service.contract import request_id
 from service.contract.observer import Observer
 from service.contract.problems import DeviceLost, InternalError, Problem, Unavailable
+from service.device.failures import first_line, is_out_of_memory
 from service.engine.lane import Lane
 from service.engine.queue import Buckets, Job, Output
 from service.inference.cuda.graphs import free_memory
 
 _log = logging.getLogger(__name__)
+
+_RESTART_S = 10
+"""Seconds after which a server that lost its device may have been started again."""
 
 
 class Engine:
@@ -32,7 +36,7 @@ class Engine:
         max_batch_pixels: output pixels in one batch; a single picture may have more.
         lanes: batches computed at the same time.
         max_bytes: of memory that all lanes compute in together, where a CPU is to keep within it (see
-            `inference.bytes_per_pixel`). A picture that does not fit beside the others waits, and all behind it; one
+            `TransformNet.bytes_per_pixel`). A picture that does not fit beside the others waits, and all behind it; one
             that needs more is computed alone.
         relieve: frees memory of the device, if it can; called when that ran out.
         observer: is told of the queue, the batches and the loss of the device.
@@ -61,6 +65,9 @@ class Engine:
         self._changed = threading.Condition()
         self._busy = 0
         self._is_lost = False
+        self.lost: Future[None] = Future()
+        """Resolves when the device is lost, and all who waited for it were told."""
+        self._lanes: list[Lane] = []
         self._refuse: Callable[[], Problem] | None = None
         """Makes the error for what is refused, once something is; each future has one of its own."""
         self._threads = [
@@ -103,12 +110,14 @@ class Engine:
             self._changed.notify_all()
         for thread in self._threads:
             thread.join()
+        self._lanes.clear()
 
     def _run(self, device: torch.device) -> None:
         """The life of one lane."""
         batch: list[Job] = []
         try:
             lane = Lane(device)
+            self._lanes.append(lane)
             while True:
                 with self._changed:
                     while not self._has_next() and (self._buckets or self._refuse is None):
@@ -153,44 +162,54 @@ class Engine:
         self._tell_dequeued(taken)
         return [job for job in taken if job.future.set_running_or_notify_cancel()]
 
-    def _serve(self, lane: Lane, batch: list[Job]) -> None:
-        """Computes a batch and resolves its futures, in smaller batches where the whole one fails."""
-        started = time.perf_counter()
-        request_id.current.set(",".join(job.request_id for job in batch if job.request_id))
-        failure: Exception | None = None
-        try:
-            pictures = lane.compute(batch[0].net, [job.pixels for job in batch])
-        except torch.AcceleratorError as error:
-            _log.exception("the device failed")
-            self._lose_device(f"the device failed ({error})", batch)
-            return
-        except Exception as error:
-            _log.exception("a batch of %d failed", len(batch))
-            failure = error.with_traceback(None)  # its frames hold the batch's memory
+    def _serve(self, lane: Lane, batch: list[Job], attempts: int = 2) -> None:
+        """Compute a batch and resolve its futures, in smaller batches where the whole one fails.
+
+        Where memory ran out for a single picture, it is tried once more after memory was freed.
+        """
+        failure = self._attempt(lane, batch)
         if failure is None:
-            seconds = time.perf_counter() - started
-            self._observer.batch_computed(len(batch), sum(pixels.shape[0] * pixels.shape[1] for pixels in pictures))
-            for job, pixels in zip(batch, pictures, strict=True):
-                job.future.set_result(Output(pixels, started - job.submitted, seconds, len(batch)))
             return
-        if _is_out_of_memory(failure):
+        ran_out = is_out_of_memory(failure)
+        if ran_out:
             self._relieve()
             free_memory()
+        elif lane.is_lost():
+            self._lose_device(f"the device failed ({first_line(failure)})", batch)
+            return
         if len(batch) > 1:
             middle = len(batch) // 2
             self._serve(lane, batch[:middle])
             self._serve(lane, batch[middle:])
+        elif ran_out and attempts > 1:
+            self._serve(lane, batch, attempts - 1)
         else:
             batch[0].future.set_exception(_explain(failure, batch[0].pixels))
 
+    def _attempt(self, lane: Lane, batch: list[Job]) -> Exception | None:
+        """Compute a batch and resolve its futures; where that fails, return the error without what it held."""
+        started = time.perf_counter()
+        request_id.current.set(",".join(job.request_id for job in batch if job.request_id))
+        try:
+            pictures = lane.compute(batch[0].net, [job.pixels for job in batch])
+        except Exception as error:
+            _log.exception("a batch of %d failed", len(batch))
+            return _without_frames(error)
+        seconds = time.perf_counter() - started
+        self._observer.batch_computed(len(batch), sum(pixels.shape[0] * pixels.shape[1] for pixels in pictures))
+        for job, pixels in zip(batch, pictures, strict=True):
+            job.future.set_result(Output(pixels, started - job.submitted, seconds, len(batch)))
+        return None
+
     def _lose_device(self, reason: str, batch: list[Job]) -> None:
-        """Fails the batch, everything queued and everything to come."""
+        """Fail the batch, everything queued and everything to come."""
 
         def lost() -> Problem:
-            return DeviceLost(f"{reason}: restart the server")
+            return DeviceLost(f"{reason}: restart the server", _RESTART_S)
 
         with self._changed:
-            self._is_lost, self._refuse = True, lost
+            is_first, self._is_lost = not self._is_lost, True
+            self._refuse = lost
             self._observer.device_lost()
             waiting = self._buckets.take_all()
             self._changed.notify_all()
@@ -199,18 +218,28 @@ class Engine:
         for job in (*batch, *queued):
             if not job.future.done():
                 job.future.set_exception(lost())
+        if is_first:
+            _log.error("%s: nothing is computed any more", reason)
+            for lane in self._lanes:
+                lane.abandon()
+            self.lost.set_result(None)
 
     def _tell_dequeued(self, jobs: Sequence[Job]) -> None:
         for job in jobs:
             self._observer.picture_dequeued(time.perf_counter() - job.submitted)
 
 
-def _is_out_of_memory(error: Exception) -> bool:
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
+def _without_frames(error: Exception) -> Exception:
+    """Let go of the frames that an error came through, and those that led to it, which hold the batch's memory."""
+    link: BaseException | None = error
+    while link is not None:
+        link.__traceback__ = None
+        link = link.__context__
+    return error
 
 
 def _explain(error: Exception, pixels: Tensor) -> Problem:
-    if _is_out_of_memory(error):
+    if is_out_of_memory(error):
         height, width, _ = pixels.shape
         return Unavailable(f"there is not enough memory for {width}×{height} pixels now: try later or smaller", 10)
     return InternalError("the net failed on this picture; the server's log says more")

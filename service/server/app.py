@@ -1,6 +1,6 @@
 """The FastAPI application of the server."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 from typing import Any
@@ -35,12 +35,18 @@ _HEADERS_OUT = ("ETag", "Retry-After", "Server-Timing", "X-Frames", "X-Model", "
 """Headers that a page of another origin may read, beyond those that CORS always allows."""
 
 
-def create_app(settings: Settings | None = None, store: Store | None = None) -> FastAPI:
+def create_app(
+    settings: Settings | None = None,
+    store: Store | None = None,
+    *,
+    on_device_lost: Callable[[], None] = lambda: None,
+) -> FastAPI:
     """Make the app of the server.
 
     Args:
         settings: Settings of all workers together; if not given, from the environment.
         store: Store of the models; if not given, the one that the environment names.
+        on_device_lost: Called on a thread of the engine once nothing will be computed any more.
 
     Raises:
         ImpastoError: The settings name a device or a model to preload that does not exist, or API keys that cannot be
@@ -57,6 +63,7 @@ def create_app(settings: Settings | None = None, store: Store | None = None) -> 
         share_cores(settings.workers)
         metrics = Metrics(device)
         runtime = Runtime(store, device, settings, settings.workers, metrics)
+        runtime.engine.lost.add_done_callback(lambda _: on_device_lost())
         upkeep = Upkeep(runtime.models, preload, settings.store_refresh_s)
         max_pixels = settings.max_pixels_in_flight or runtime.capacity.pixels_in_flight
         app.state.server = State(

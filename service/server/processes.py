@@ -1,13 +1,15 @@
 """The processes of a server: one alone, or several workers below a parent.
 
 Told to stop, by SIGTERM or SIGINT, uvicorn accepts no more connections, finishes the accepted requests, and cancels
-those that are not done when the grace is over. This file adds three things: threads that still compute for cancelled
+those that are not done when the grace is over. This file adds four things: threads that still compute for cancelled
 requests do not keep the process alive; with workers, a new client is refused instead of kept waiting for the end of the
-parent; and a server that cannot start says so by its exit code.
+parent; a server that cannot start says so by its exit code; and a process whose device is lost ends by itself, for
+whoever started it to start it again, because nobody does that for one that only answers that it is ill.
 """
 
 import logging
 import os
+import signal
 import socket
 import sys
 import threading
@@ -15,12 +17,39 @@ import time
 from contextlib import suppress
 
 import uvicorn
+from fastapi import FastAPI
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
+from service.server.app import create_app
+
+DEVICE_LOST = 4
+"""The exit code of a server that ended because its device is lost."""
 _MARGIN_S = 2.0
 """Seconds after the grace in which cancelled requests are answered and resources released."""
+_MOST_FAREWELL_S = 60.0
+"""Seconds in which a worker that lost its device answers what it accepted."""
+_device_is_lost = threading.Event()
 _log = logging.getLogger(__name__)
+
+
+def end_for_lost_device() -> None:
+    """Have this process end as on SIGTERM, for an app whose device is lost; any thread may call it.
+
+    What was accepted is answered first. `serve_alone` then leaves by `DEVICE_LOST`; a worker dies of the signal, and is
+    replaced by its parent.
+    """
+    _log.error("the device is lost: this process ends, to be started again")
+    _device_is_lost.set()
+    farewell = threading.Timer(_MOST_FAREWELL_S, os._exit, [DEVICE_LOST])
+    farewell.daemon = True
+    farewell.start()
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def create_worker_app() -> FastAPI:
+    """Make the app of a worker process."""
+    return create_app(on_device_lost=end_for_lost_device)
 
 
 def serve_alone(config: uvicorn.Config, grace: int) -> None:
@@ -32,6 +61,8 @@ def serve_alone(config: uvicorn.Config, grace: int) -> None:
 
     Raises:
         SystemExit: The server could not start.
+
+    The process ends by `DEVICE_LOST` where the device was lost.
     """
     server = _Server(config, grace)
     with suppress(KeyboardInterrupt):  # uvicorn raises it again once it has stopped
@@ -66,11 +97,13 @@ class _Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._exit_timer.start()
         await super().shutdown(sockets)
+        if _device_is_lost.is_set():
+            os._exit(DEVICE_LOST)  # at once: torch cannot release what it has on a lost device
 
 
 def _exit() -> None:
     _log.warning("the grace is over: what is still computed is given up")
-    os._exit(0)
+    os._exit(DEVICE_LOST if _device_is_lost.is_set() else 0)
 
 
 class _Workers(Multiprocess):

@@ -1,10 +1,7 @@
 """Every command of the README's section on training, as typed there, on tiny data."""
 
-import os
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +10,11 @@ import torch
 import torchvision
 from PIL import Image
 
+from ..command import Done, Impasto
+
+pytestmark = pytest.mark.training
+
 README = Path(__file__).parents[2] / "README.md"
-IMPASTO = Path(sys.executable).with_name("impasto")
 
 COMMANDS = [
     line.partition("#")[0].strip()
@@ -43,11 +43,11 @@ SMALLER = {
 def folder(tmp_path: Path) -> Path:
     """Make a folder with all the files that the commands name."""
     generator = np.random.default_rng(0)
-    for name in ("photos/{}.png", "Set5/{}.png", "Set14/{}.png"):
-        (tmp_path / name).parent.mkdir()
-        for number in range(4):
+    for name, count, size in (("photos", 4, (160, 144)), ("Set5", 2, (128, 128)), ("Set14", 2, (128, 128))):
+        (tmp_path / name).mkdir()
+        for number in range(count):
             blocks = Image.fromarray(generator.integers(0, 256, (4, 4, 3), dtype=np.uint8))
-            blocks.resize((160, 144)).save(tmp_path / name.format(number))
+            blocks.resize(size).save(tmp_path / name / f"{number}.png")
     for name in ("painting.jpg", "photo.jpg"):
         Image.open(tmp_path / "photos/0.png").save(tmp_path / name)
     style = "steps = 2\nbatch = 2\nsize = 32\nstyle_size = 32\nwidth = 4"
@@ -55,18 +55,19 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.fixture
-def environment(tmp_path: Path) -> dict[str, str]:
-    """Return an environment with an empty store, and random weights in torchvision's folder of downloads."""
-    checkpoints = tmp_path / "torch/hub/checkpoints"
+@pytest.fixture(scope="module")
+def torch_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with random weights where torchvision keeps what it has downloaded."""
+    home = tmp_path_factory.mktemp("torch")
+    checkpoints = home / "hub/checkpoints"
     checkpoints.mkdir(parents=True)
     for name in ("vgg16", "vgg19"):
         weights = torchvision.models.get_model_weights(name).DEFAULT
-        features = getattr(torchvision.models, name)(weights=None, num_classes=1).features.state_dict()
-        file = checkpoints / weights.url.rsplit("/", 1)[-1]
-        torch.save({f"features.{key}": value for key, value in features.items()}, file)
-    own = {"TORCH_HOME": str(tmp_path / "torch"), "IMPASTO_STORE": str(tmp_path / "store"), "COLUMNS": "120"}
-    return {**os.environ, **own}
+        with torch.device("meta"):
+            shapes = getattr(torchvision.models, name)(weights=None).features.state_dict()
+        drawn = {f"features.{key}": 0.02 * torch.randn(like.shape) for key, like in shapes.items()}
+        torch.save(drawn, checkpoints / weights.url.rsplit("/", 1)[-1])
+    return home
 
 
 def smaller(command: str) -> str:
@@ -81,10 +82,14 @@ def test_the_section_has_every_command_of_training_and_evaluation() -> None:
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_the_command_works_as_typed(command: str, folder: Path, environment: dict[str, str]) -> None:
+def test_the_command_works_as_typed(impasto: Impasto, command: str, folder: Path, torch_home: Path) -> None:
+    def run(command: str) -> Done:
+        words = [*shlex.split(command)[1:], *shlex.split(smaller(command))]
+        return impasto(*words, TORCH_HOME=str(torch_home))
+
     if command.startswith("impasto evaluate style"):
-        assert run(COMMANDS[0], folder, environment).returncode == 0
-    result = run(command, folder, environment)
+        assert run(COMMANDS[0]).returncode == 0
+    result = run(command)
     assert result.returncode == 0, result.stderr
     if command.startswith(("impasto train style", "impasto train super-resolution")):
         assert "published" in result.stdout
@@ -94,8 +99,3 @@ def test_the_command_works_as_typed(command: str, folder: Path, environment: dic
         assert (folder / command.rpartition(" ")[2]).exists()
     elif "evaluate" in command:
         assert list((folder / "evaluation").rglob("report.md"))
-
-
-def run(command: str, folder: Path, environment: dict[str, str]) -> "subprocess.CompletedProcess[str]":
-    words = [*shlex.split(command)[1:], *shlex.split(smaller(command))]
-    return subprocess.run([IMPASTO, *words], env=environment, cwd=folder, capture_output=True, text=True, check=False)

@@ -46,6 +46,18 @@ def store(tmp_path: Path) -> Store:
     return Store(tmp_path)
 
 
+@pytest.fixture(scope="session")
+def cuda_error() -> Callable[[str, int], torch.AcceleratorError]:
+    """Make the error that torch raises where a call of CUDA fails."""
+
+    def cuda_error(message: str, code: int) -> torch.AcceleratorError:
+        error = torch.AcceleratorError(message)
+        error.error_code = code  # type: ignore[attr-defined]
+        return error
+
+    return cuda_error
+
+
 class SlowStore(Store):
     """A store of the bundled models, which sets `entered` when it opens one, and waits for `opened` before it does."""
 
@@ -180,10 +192,10 @@ def http(server: str) -> Iterator[httpx.Client]:
 
 @pytest.fixture(scope="session")
 def until() -> Callable[[Callable[[], bool]], bool]:
-    """Return a function that waits up to 20 seconds for a condition, and returns whether it came true."""
+    """Return a function that waits up to a minute for a condition, and returns whether it came true."""
 
     def until(is_so: Callable[[], bool]) -> bool:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while not is_so() and time.monotonic() < deadline:
             time.sleep(0.01)
         return is_so()

@@ -2,7 +2,7 @@
 
 Pictures are float RGB in [0, 1], `(N, 3, H, W)`; features are activations of a loss network, `(N, C, H, W)`. Every
 loss is a scalar: the mean over the batch. Half precision is converted to float32 first, because sums of squares
-overflow in it.
+overflow in float16 and lose their last summands in bfloat16.
 
 The published losses depend on the scale of the loss network's activations, so their weights must be found again for
 every network. The relative losses divide that scale out: features that are all zero have an error of 1, whatever the
@@ -20,6 +20,8 @@ from torch.autograd.function import once_differentiable
 
 _GRID_WINDOW = 4
 """Side of the windows in which differences are averaged before they count, in pixels of the small picture."""
+_PART = 512
+"""Number of positions whose products are summed in bfloat16, if features are in it; such sums are added in float32."""
 
 
 def feature_reconstruction(features: Tensor, target: Tensor) -> Tensor:
@@ -36,7 +38,7 @@ def gram_matrix(features: Tensor) -> Tensor:
     channels, height, width = features.shape[1:]
     with torch.autocast(features.device.type, enabled=False):
         if features.device.type == "cpu":
-            products: Tensor = _Products.apply(features)
+            products: Tensor = _Products.apply(features.flatten(2).mT)
         else:
             flat = _full(features).flatten(2)
             products = flat @ flat.mT
@@ -124,21 +126,29 @@ def weighted_sum(terms: Mapping[str, Tensor], weights: Mapping[str, float]) -> T
 
 
 class _Products(Function):
-    """Products of channels summed over all positions, whose symmetry halves the work of the gradient."""
+    """The products of channels summed over all positions, `(N, H·W, C)` to `(N, C, C)`.
+
+    Because they are symmetric, the gradient is one product of matrices instead of two.
+    """
 
     @staticmethod
     def forward(ctx: Any, features: Tensor) -> Tensor:
         ctx.save_for_backward(features)
-        flat = _full(features).permute(0, 2, 3, 1).flatten(1, 2)
-        return flat.mT @ flat
+        if features.dtype != torch.bfloat16:
+            full = _full(features)
+            return full.mT @ full
+        count, positions, channels = features.shape
+        in_parts = positions // _PART * _PART
+        parts, rest = features[:, :in_parts].reshape(-1, _PART, channels), features[:, in_parts:]
+        sums = (parts.mT @ parts).view(count, -1, channels, channels).sum(1, dtype=torch.float32)
+        return sums + rest.mT @ rest
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
         (features,) = ctx.saved_tensors
-        flat = _full(features).permute(0, 2, 3, 1).flatten(1, 2)
-        channels, height, width = features.shape[1:]
-        return (flat @ (gradient + gradient.mT)).view(-1, height, width, channels).permute(0, 3, 1, 2)
+        result: Tensor = features @ (gradient + gradient.mT).to(features)
+        return result
 
 
 def _neighbour_differences(pictures: Tensor) -> tuple[Tensor, Tensor]:

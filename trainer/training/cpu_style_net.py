@@ -5,15 +5,19 @@ them, and the last convolution makes cells of 2×2 pixels. Features are laid out
 """
 
 from collections.abc import Iterator
-from typing import cast
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd import Function
 
 from model_store.convolutions import winograd
 from model_store.convolutions.folding import fold_enlargement, fold_shuffle
 from model_store.nets import StyleNet, TransformNet
+
+_QUARTERS = ((0, 0), (0, 1), (1, 0), (1, 1))
+"""Row and column of each pixel of a cell."""
 
 
 class CpuStyleNet(TransformNet):
@@ -58,9 +62,9 @@ def _normalise(features: Tensor, norm: nn.InstanceNorm2d) -> Tensor:
     """Normalise each picture as a batch of its own, because instance normalisation is slow in channels-last."""
 
     def normalise(picture: Tensor) -> Tensor:
-        return F.batch_norm(picture[None], None, None, norm.weight, norm.bias, training=True, eps=norm.eps)
+        return F.batch_norm(picture, None, None, norm.weight, norm.bias, training=True, eps=norm.eps)
 
-    return torch.cat([normalise(picture) for picture in features])
+    return torch.cat([normalise(picture) for picture in torch.split(features, 1)])
 
 
 def _convolve(features: Tensor, conv: nn.Conv2d) -> Tensor:
@@ -74,8 +78,13 @@ def _convolve(features: Tensor, conv: nn.Conv2d) -> Tensor:
 def _enlarge(features: Tensor, conv: nn.Conv2d) -> Tensor:
     """Enlarge features by 2 and convolve them, in one."""
     padded = F.pad(features, (1, 1, 1, 1), mode="replicate")
+    outputs, inputs = conv.weight.shape[:2]
+    folded = fold_enlargement(conv.weight).view(2, 2, outputs, inputs, 3, 3)
+    corners = [folded[row, column, ..., row : row + 2, column : column + 2] for row, column in _QUARTERS]
     bias = cast("Tensor", conv.bias).to(features).repeat(4)
-    return _shuffle(_convolve_by_winograd(padded, fold_enlargement(conv.weight), bias))
+    quarters = F.conv2d(padded, torch.cat(corners).to(features), bias)
+    result: Tensor = _Interleaved.apply(quarters.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+    return result
 
 
 def _finish(features: Tensor, conv: nn.Conv2d) -> Tensor:
@@ -86,6 +95,35 @@ def _finish(features: Tensor, conv: nn.Conv2d) -> Tensor:
     cells = cells.transpose(2, 3).reshape(count, height // 2, width // 2, 4 * channels).permute(0, 3, 1, 2)
     bias = cast("Tensor", conv.bias).to(features).repeat(4)
     return _shuffle(F.conv2d(cells, fold_shuffle(conv.weight).to(features), bias))
+
+
+class _Interleaved(Function):
+    """The spreading of quarters to the pixels of an enlarged picture, `(N, H+1, W+1, 4·K)` to `(N, 2·H, 2·W, K)`.
+
+    Each pixel reads 2×2 pixels of the small picture; those of the second row or column begin one pixel later.
+    """
+
+    @staticmethod
+    def forward(_ctx: Any, quarters: Tensor) -> Tensor:
+        count, height, width, channels = quarters.shape
+        return _interleaved(quarters.contiguous()).reshape(count, 2 * height - 2, 2 * width - 2, channels // 4)
+
+    @staticmethod
+    def backward(_ctx: Any, gradient: Tensor) -> Tensor:
+        count, height, width, channels = gradient.shape
+        result = gradient.new_zeros(count, height // 2 + 1, width // 2 + 1, 4 * channels)
+        place = _interleaved(result)
+        place.copy_(gradient.reshape(place.shape))
+        return result
+
+
+def _interleaved(quarters: Tensor) -> Tensor:
+    """Return a view of quarters, `(N, H+1, W+1, 4·K)`, as `(N, H, 2, W, 2, K)`."""
+    count, height, width, channels = quarters.shape
+    by_picture, by_row, by_column, _ = quarters.stride()
+    channels //= 4
+    shape = (count, height - 1, 2, width - 1, 2, channels)
+    return quarters.as_strided(shape, (by_picture, by_row, by_row + 2 * channels, by_column, by_column + channels, 1))
 
 
 def _convolve_by_winograd(padded: Tensor, weight: Tensor, bias: Tensor) -> Tensor:

@@ -9,96 +9,139 @@ import torch
 from torch import Tensor
 
 from model_store.nets import SRCNN, StyleNet, SuperResolutionNet, TransformNet
+from service.device.failures import answers, first_line, is_out_of_memory
+from service.inference.cuda.awaited_form import AwaitedForm
 from service.inference.cuda.bfloat16_net import Bfloat16Net
 from service.inference.cuda.graphs import GraphedNet
 from service.inference.super_resolution_net import FoldedSuperResolutionNet
 
 _log = logging.getLogger(__name__)
 
+_VOLTA, _AMPERE = (7, 0), (8, 0)
+"""The first devices that compute faster in float16, and those that know bfloat16."""
 _MOST_ROUNDING = (0.5, 8.0)
 """Of the mean and of the largest difference in half precision, in 255ths. Those of the bundled nets are a quarter of it
 at most; where something is broken they are many times as large."""
-_MOST_EXACT_ROUNDING = (0.25, 4.0)
-"""The same in float32, of which CUDA rounds the factors of convolutions."""
+_MOST_FLOAT32_ROUNDING = (0.25, 4.0)
+"""The same in float32, of which CUDA may round the factors of convolutions."""
+
+
+class WrongForm(Exception):
+    """A form makes something else of a picture than its net, and always will."""
 
 
 def form_for_cuda(net: TransformNet, device: torch.device, *, is_exact: bool) -> TransformNet:
-    """A net as this device should run it: folded, fused, in half precision, as CUDA graphs.
+    """Return a net as a device should run it: folded, fused, in half precision, as CUDA graphs.
 
-    Where a form cannot be made, or makes something else of a small picture, the log says why and the net runs as it is.
+    Where a form cannot be made, or makes something else of a small picture, the log says why and the net runs as it is:
+    for ever where the form is wrong or there is no triton, else until it can be made.
 
     Args:
-        net: on the device, in float32; may be changed.
-        device: of CUDA.
-        is_exact: whether to compute in float32, as is done anyway on devices before Ampere.
+        net: On the device, in float32; may be changed.
+        device: Of CUDA.
+        is_exact: Whether to compute in float32, of which no convolution of this process then rounds the factors (TF32).
 
     Raises:
-        torch.OutOfMemoryError: there is not enough memory on the device.
+        Exception: There is not enough memory, or the device is lost; see `service.device.failures`.
     """
-    is_exact = is_exact or torch.cuda.get_device_capability(device) < (8, 0)
+    if is_exact:
+        torch.backends.cudnn.allow_tf32 = False
+    dtype = torch.float32 if is_exact else fastest_dtype(net, torch.cuda.get_device_capability(device))
+    limits = _MOST_FLOAT32_ROUNDING if dtype == torch.float32 else _MOST_ROUNDING
 
-    def make(net: TransformNet) -> TransformNet:
-        # On the CPU, because what CUDA folds with is rounded.
-        return rearranged(copy.deepcopy(net).cpu(), is_exact=is_exact).to(device)
+    def make() -> TransformNet:
+        # Folded on the CPU, because what CUDA folds with is rounded.
+        form = checked(net, lambda net: rearranged(copy.deepcopy(net).cpu(), dtype).to(device), *limits)
+        torch.cuda.current_stream(device).synchronize()  # lanes have streams of their own
+        return GraphedNet(form)
 
-    form = checked(net, make, *(_MOST_EXACT_ROUNDING if is_exact else _MOST_ROUNDING))
-    torch.cuda.current_stream(device).synchronize()  # lanes have streams of their own
-    return GraphedNet(form)
+    return form_or_net(net, make)
 
 
-def rearranged(net: TransformNet, *, is_exact: bool) -> TransformNet:
-    """The form itself.
+def fastest_dtype(net: TransformNet, capability: tuple[int, int]) -> torch.dtype:
+    """Return the type of features and kernels that a net is computed in fastest, of those that are sound for it.
 
     Args:
-        net: in float32; may be changed.
-        is_exact: whether to compute in float32; else in float16 or bfloat16, where that is sound.
+        net: Of any architecture.
+        capability: Of the device, as in (8, 6).
+    """
+    if isinstance(net, StyleNet):  # whose form keeps statistics and the flat colour in float32
+        return torch.float16 if capability >= _VOLTA else torch.float32
+    if isinstance(net, SRCNN):  # which computes the picture itself, not what is added to one
+        return torch.float32
+    return torch.bfloat16 if capability >= _AMPERE else torch.float32
+
+
+def rearranged(net: TransformNet, dtype: torch.dtype) -> TransformNet:
+    """Return the form itself.
+
+    Args:
+        net: In float32; may be changed.
+        dtype: Of `fastest_dtype`, or float32.
 
     Raises:
-        ImportError: triton is missing.
+        ImportError: Triton is missing.
     """
     if isinstance(net, StyleNet):
         from service.inference.cuda.style_net import CudaStyleNet  # noqa: PLC0415  (needs triton)
 
-        return CudaStyleNet(net, torch.float32 if is_exact else torch.float16)
+        return CudaStyleNet(net, dtype)
     if isinstance(net, SuperResolutionNet):
         net = FoldedSuperResolutionNet(net)
-    # What SRCNN computes is the picture itself, not what is added to one.
-    return net if is_exact or isinstance(net, SRCNN) else Bfloat16Net(net)
+    return net if dtype == torch.float32 else Bfloat16Net(net)
+
+
+def form_or_net(net: TransformNet, make: Callable[[], TransformNet]) -> TransformNet:
+    """Return what `make` makes, or the net as it is where that fails, which goes to the log.
+
+    Args:
+        net: On a device, in float32; may be changed.
+        make: Makes the form of the net; leaves the net as it was.
+
+    Raises:
+        Exception: There is not enough memory, or the device is lost.
+    """
+    try:
+        return make()
+    except (WrongForm, ImportError) as error:
+        reason, passes = str(error), False
+    except Exception as error:
+        if is_out_of_memory(error) or not answers(_device_of(net)):
+            raise
+        reason, passes = f"{type(error).__name__}: {first_line(error)}", True
+    _log.warning(
+        "%s runs in float32 as it is, which takes longer, because its fast form fails: %s", type(net).__name__, reason
+    )
+    plain = GraphedNet(net.to(memory_format=torch.channels_last))
+    return AwaitedForm(plain, make) if passes else plain
 
 
 def checked(
     net: TransformNet, make: Callable[[TransformNet], TransformNet], most_mean: float, most: float
 ) -> TransformNet:
-    """A form of a net, or the net itself where that cannot be made or does something else.
+    """Return the form of a net, if it does what the net does.
 
     Args:
-        net: in float32; should be as it was after `make`.
-        make: makes the form, on the device of the net.
-        most_mean: how far the form may differ from the net in the mean, in 255ths.
-        most: and at most.
+        net: In float32; should be as it was after `make`.
+        make: Makes the form, on the device of the net.
+        most_mean: How far the form may differ from the net in the mean, in 255ths.
+        most: And at most.
 
     Raises:
-        torch.OutOfMemoryError: there is not enough memory on the device.
+        WrongForm: It does something else.
+        Exception: Whatever `make` and the nets raise.
     """
-    try:
-        form = make(net)
-        reason = _difference(net, form, most_mean, most)
-    except torch.OutOfMemoryError:
-        raise
-    except Exception as error:
-        reason = f"{type(error).__name__}: {error}"
-    if reason is None:
-        return form
-    _log.warning(
-        "%s runs in float32 as it is, which takes longer, because its fast form fails: %s", type(net).__name__, reason
-    )
-    return net.to(memory_format=torch.channels_last)
+    form = make(net)
+    reason = _difference(net, form, most_mean, most)
+    if reason is not None:
+        raise WrongForm(reason)
+    return form
 
 
 @torch.inference_mode()
 def _difference(net: TransformNet, form: TransformNet, most_mean: float, most: float) -> str | None:
-    """What the form does wrong with small pictures, if anything."""
-    pictures = _waves(next(net.parameters()).device)
+    """Return what the form does wrong with small pictures, if anything."""
+    pictures = _waves(_device_of(net))
     wanted, found = net(pictures), form(pictures)
     if found.shape != wanted.shape:
         return f"it makes {tuple(found.shape)} of {tuple(pictures.shape)}, not {tuple(wanted.shape)}"
@@ -109,8 +152,12 @@ def _difference(net: TransformNet, form: TransformNet, most_mean: float, most: f
     return f"it differs by {mean:.3g}/255 in the mean and by {largest:.3g}/255 at most"
 
 
+def _device_of(net: TransformNet) -> torch.device:
+    return next(net.parameters()).device
+
+
 def _waves(device: torch.device) -> Tensor:
-    """Two pictures of smooth waves, `(2, 3, 48, 64)` in [0, 1]."""
+    """Return two pictures of smooth waves, `(2, 3, 48, 64)` in [0, 1]."""
     rows, columns = torch.meshgrid(
         *(torch.linspace(0, math.tau, side, device=device) for side in (48, 64)), indexing="ij"
     )

@@ -3,51 +3,64 @@
 import logging
 import threading
 import weakref
-from collections import OrderedDict, defaultdict
-from collections.abc import Callable
-from contextlib import suppress
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from model_store.nets import TransformNet
+from service.device.failures import first_line, is_out_of_memory
+from service.inference.cuda.graph_pool import GraphPool, Transform, give_back_unused_memory
 
 _log = logging.getLogger(__name__)
 
 _MOST_PIXELS = 2**21
-"""In a batch, read or made. More keep the device busy for longer than Python takes to launch what comes next, and the
-memory that a graph works in is not given back."""
+"""Pixels of a batch that is captured, read or made. More keep the device busy for longer than Python takes to launch
+what comes next, and the memory that a graph works in is not given back."""
 _MOST_GRAPHS = 32
 _MOST_BYTES = 512 * 1024**2
-"""Of what the graphs of a lane read from and write to; what they work in they share."""
+"""Bytes that the graphs of a lane read from and write to; what they work in they share."""
+_MOST_POOL_BYTES = 2 * 1024**3
+"""Bytes that the graphs of a lane take from the device in all. They need a few hundred megabytes; pools grow beyond
+where each shape is a little larger than the last, whose memory then fits nothing."""
 _MOST_SEEN = 1024
 _MOST_DIFFERENCE = 1 / 255
 """Between what a graph makes and what the net made, where a convolution should be computed in another way."""
-
-Transform = Callable[[Tensor], Tensor]
 
 
 class Graph(Protocol):
     """A transform of pictures of one shape, captured."""
 
     nbytes: int
-    """Of memory that it does not share."""
+    """Bytes that it does not share."""
 
     def __call__(self, pictures: Tensor) -> Tensor:
-        """What the transform makes of pictures, in memory that the next call overwrites."""
+        """Return what the transform makes of pictures, in memory that the next call overwrites."""
         ...
 
 
-Capture = Callable[[Transform, Tensor, Graph | None], Graph]
-"""Captures a transform for pictures like these, to work in the same memory as another graph of the lane."""
+class Pool(Protocol):
+    """Memory that the graphs of a lane share."""
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that are taken from the device."""
+        ...
+
+    def capture(self, transform: Transform, pictures: Tensor) -> Graph:
+        """Capture a transform for pictures like these."""
+        ...
 
 
 class GraphedNet(TransformNet):
     """Does what a net does, by CUDA graphs where it runs on a lane.
 
     Args:
-        net: on CUDA, in evaluation mode; must never change, and do the same for all pictures of one shape.
+        net: On CUDA, in evaluation mode; must never change, and do the same for all pictures of one shape.
     """
 
     def __init__(self, net: TransformNet) -> None:
@@ -58,16 +71,14 @@ class GraphedNet(TransformNet):
 
     @torch.inference_mode()
     def transform(self, pictures: Tensor) -> Tensor:
-        """As the net's.
+        """Return what the net makes.
 
         The result may be overwritten by the next on this lane. Whoever calls the net itself, as lanes do, need not
         care: that clamps, which makes a copy, and what is copied from there to the host is copied on the same stream,
         in order.
         """
-        stream = torch.cuda.current_stream()
-        if stream == torch.cuda.default_stream():  # it cannot be captured, and is no lane's
-            return self.net.transform(pictures)
-        return _lanes.graphs[stream].run(self.net, pictures)
+        graphs = _of_this_lane.get()
+        return self.net.transform(pictures) if graphs is None else graphs.run(self.net, pictures)
 
 
 class LaneGraphs:
@@ -77,131 +88,158 @@ class LaneGraphs:
     captured that has not run before. It is used once it has been seen to give the same.
 
     Args:
-        capture: captures a graph.
-        most_pixels: in a batch, read or made; larger ones are not captured.
-        most_graphs: that are kept; the least recently used are dropped.
-        most_bytes: likewise, of memory that they do not share.
+        make_pool: Makes the memory that the graphs share.
+        most_pixels: Pixels of a batch, read or made; larger ones are not captured.
+        most_graphs: Number of graphs that are kept; the least recently used are dropped.
+        most_bytes: The same limit in bytes that they do not share.
+        most_pool_bytes: Bytes of the shared memory, above which all are dropped, because it goes back as a whole.
     """
 
     def __init__(
         self,
-        capture: Capture,
+        make_pool: Callable[[], Pool] = GraphPool,
         most_pixels: int = _MOST_PIXELS,
         most_graphs: int = _MOST_GRAPHS,
         most_bytes: int = _MOST_BYTES,
+        most_pool_bytes: int = _MOST_POOL_BYTES,
     ) -> None:
-        self._capture: Capture | None = capture
-        self._most_pixels, self._most_graphs, self._most_bytes = most_pixels, most_graphs, most_bytes
+        self._make_pool = make_pool
+        self._most_pixels, self._most_graphs = most_pixels, most_graphs
+        self._most_bytes, self._most_pool_bytes = most_bytes, most_pool_bytes
+        self._lock = threading.Lock()
+        """Of the graphs, which other lanes may drop."""
         self._graphs: OrderedDict[_Key, Graph] = OrderedDict()
+        self._pool: Pool | None = None
         self._seen: OrderedDict[_Key, None] = OrderedDict()
+        self._refused: weakref.WeakSet[TransformNet] = weakref.WeakSet()
+        """Nets that run without graphs, because one failed."""
+        with _registering:
+            _everywhere.add(self)
+
+    @contextmanager
+    def in_use(self) -> Iterator[None]:
+        """Have nets of this thread run by these graphs as long as the block lasts."""
+        token = _of_this_lane.set(self)
+        try:
+            yield
+        finally:
+            _of_this_lane.reset(token)
 
     def run(self, net: TransformNet, pictures: Tensor) -> Tensor:
-        """What a net makes of pictures, in memory that the next run may overwrite.
+        """Return what a net makes of pictures, in memory that the next run may overwrite.
 
         Raises:
-            Exception: whatever the net raises.
+            Exception: Whatever the net raises, and what says that there is no memory for the launch of a graph.
         """
         key = (weakref.ref(net), pictures.shape)
-        try:
-            if key in self._graphs:
-                self._graphs.move_to_end(key)
-                return self._graphs[key](pictures)
-            result = net.transform(pictures)
-        except torch.OutOfMemoryError:
-            self._graphs.clear()
-            raise
-        count, _, height, width = pictures.shape
-        if self._capture is None or count * height * width * net.factor**2 > self._most_pixels:
-            return result
-        if key in self._seen:
-            del self._seen[key]
-            graph = self._try(self._capture, net, pictures, result)
-            if graph is not None:
-                self._graphs[key] = graph
-                self._drop_excess()
-        else:
-            self._seen[key] = None
-            if len(self._seen) > _MOST_SEEN:
-                self._seen.popitem(last=False)
+        graph = self._find(key)
+        if graph is not None:
+            try:
+                return graph(pictures)
+            except Exception as error:
+                if is_out_of_memory(error):
+                    raise
+                self._refuse(net, error)
+        self._drop_where(lambda key: key[0]() is None)
+        result = net.transform(pictures)
+        if self._is_worthwhile(net, pictures):
+            if key in self._seen:
+                del self._seen[key]
+                self._capture(key, net, pictures, result)
+            else:
+                self._seen[key] = None
+                if len(self._seen) > _MOST_SEEN:
+                    self._seen.popitem(last=False)
         return result
 
-    def _try(self, capture: Capture, net: TransformNet, pictures: Tensor, expected: Tensor) -> Graph | None:
-        """A graph that gives what is expected, if there can be one."""
-        try:
-            graph = capture(net.transform, pictures, next(iter(self._graphs.values()), None))
-            if torch.allclose(graph(pictures), expected, atol=_MOST_DIFFERENCE):
-                return graph
-            reason = "a graph does not give what the net gives"
-        except torch.OutOfMemoryError:
-            self._graphs.clear()
-            return None
-        except Exception as error:
-            reason = f"{type(error).__name__}: {error}"
-        _log.warning("nets run without CUDA graphs from now on, and small batches take longer: %s", reason)
-        self._capture = None
-        self._graphs.clear()
-        return None
+    def drop(self) -> None:
+        """Let all graphs and their memory go; any thread may call it. What runs meanwhile ends as if nothing was."""
+        self._drop_where(lambda _key: True)
 
-    def _drop_excess(self) -> None:
-        """Drops graphs of nets that are gone, and the least recently used, but never the newest.
+    def _drop_where(self, is_dropped: "Callable[[_Key], bool]") -> None:
+        with self._lock:
+            gone: list[object] = [self._graphs.pop(key) for key in list(self._graphs) if is_dropped(key)]
+            if not self._graphs:  # torch captures nothing more into a pool whose graphs are gone
+                gone.append(self._pool)
+                self._pool = None
+        del gone  # after the lock is open again: to free them takes a while
+
+    def _find(self, key: "_Key") -> Graph | None:
+        """Return the graph of a net for a shape, if there is one."""
+        with self._lock:
+            graph = self._graphs.get(key)
+            if graph is not None:
+                self._graphs.move_to_end(key)
+            return graph
+
+    def _is_worthwhile(self, net: TransformNet, pictures: Tensor) -> bool:
+        count, _, height, width = pictures.shape
+        return count * height * width * net.factor**2 <= self._most_pixels and net not in self._refused
+
+    def _capture(self, key: "_Key", net: TransformNet, pictures: Tensor, expected: Tensor) -> None:
+        """Capture a graph, and keep it if it gives what is expected."""
+        with self._lock:
+            pool = self._pool = self._pool or self._make_pool()
+        try:
+            graph = pool.capture(net.transform, pictures)
+            # What is no number in both is no difference.
+            if not torch.allclose(graph(pictures), expected, atol=_MOST_DIFFERENCE, equal_nan=True):
+                raise _WrongGraph("a graph does not give what the net gives")
+        except Exception as error:
+            self.drop()  # torch captures nothing more into a pool where it failed to
+            if not is_out_of_memory(error):
+                self._refuse(net, error)
+            return
+        with self._lock:
+            if self._pool is not pool:  # all was dropped meanwhile
+                return
+            self._graphs[key] = graph
+            gone = self._excess()
+            is_too_large = len(self._graphs) > 1 and pool.nbytes > self._most_pool_bytes
+        del gone
+        if is_too_large:
+            self.drop()
+
+    def _excess(self) -> list[Graph]:
+        """Take out the least recently used graphs, but never the newest.
 
         None of them runs: the newest was waited for, after them on the same stream.
         """
-        for key in [key for key in self._graphs if key[0]() is None]:
-            del self._graphs[key]
+        gone = []
         while len(self._graphs) > 1 and (
             len(self._graphs) > self._most_graphs
             or sum(graph.nbytes for graph in self._graphs.values()) > self._most_bytes
         ):
-            self._graphs.popitem(last=False)
+            gone.append(self._graphs.popitem(last=False)[1])
+        return gone
+
+    def _refuse(self, net: TransformNet, error: Exception) -> None:
+        """Run a net without graphs from now on, and say why."""
+        _log.warning(
+            "a net runs without CUDA graphs from now on, and small batches of it take longer: %s: %s",
+            type(error).__name__,
+            first_line(error),
+        )
+        self._refused.add(net)
+        self._drop_where(lambda key: key[0]() is net)
+
+
+class _WrongGraph(Exception):
+    """A graph makes something else than its net."""
 
 
 _Key = tuple["weakref.ref[TransformNet]", torch.Size]
 """The net and the shape of its input."""
 
-
-class _CudaGraph:
-    """A graph of the current stream; see `Capture`."""
-
-    def __init__(self, transform: Transform, pictures: Tensor, beside: Graph | None) -> None:
-        self._pictures = torch.empty_like(pictures)
-        self._graph = torch.cuda.CUDAGraph()
-        pool = beside._graph.pool() if isinstance(beside, _CudaGraph) else None
-        try:
-            # Not by `torch.cuda.graph`: it would wait for the other lanes and give their memory back.
-            with _capturing:
-                # Other lanes go on meanwhile, and models are loaded.
-                self._graph.capture_begin(pool, capture_error_mode="thread_local")
-                try:
-                    self._result = transform(self._pictures)
-                finally:
-                    self._graph.capture_end()
-        except BaseException:
-            _broken.append(self._graph)
-            raise
-        self.nbytes = self._pictures.nbytes + self._result.nbytes
-
-    def __call__(self, pictures: Tensor) -> Tensor:
-        self._pictures.copy_(pictures)
-        self._graph.replay()
-        return self._result
-
-
-class _Lanes(threading.local):
-    """The lanes of a thread."""
-
-    def __init__(self) -> None:
-        self.graphs: defaultdict[torch.cuda.Stream, LaneGraphs] = defaultdict(lambda: LaneGraphs(_CudaGraph))
-
-
-_lanes = _Lanes()
-_capturing = threading.Lock()
-"""Torch captures one graph at a time."""
-_broken: list[torch.cuda.CUDAGraph] = []
-"""What could not be captured: torch's allocator may still ask it about later allocations, so that it must not go."""
+_of_this_lane: ContextVar[LaneGraphs | None] = ContextVar("graphs of this lane", default=None)
+_everywhere: weakref.WeakSet[LaneGraphs] = weakref.WeakSet()
+_registering = threading.Lock()
 
 
 def free_memory() -> None:
-    """Gives memory of CUDA that nothing uses back to the device, but not while a graph is captured."""
-    with _capturing, suppress(RuntimeError):  # torch refuses it after a capture that failed
-        torch.cuda.empty_cache()
+    """Drop the graphs of all lanes, and give back all memory of CUDA that nothing uses then."""
+    with _registering:
+        lanes = list(_everywhere)
+    for graphs in lanes:
+        graphs.drop()
+    give_back_unused_memory()

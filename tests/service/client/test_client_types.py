@@ -4,6 +4,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+pytestmark = pytest.mark.process
+
 EXAMPLE = Path(__file__).with_name("client_example.py")
 CONFIGURATION = Path(__file__).parents[3] / "pyproject.toml"
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from model_store.errors import ImpastoError
-from service.device.device import capacity_of, choose_device, memory_of
+from service.device.device import Capacity, capacity_of, choose_device, memory_of
 
 MACHINE = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
@@ -28,7 +28,7 @@ def test_the_cpu_has_the_machines_memory_or_less_in_a_container(
     assert memory_of(torch.device("cpu"), tmp_path) == expected
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.cuda
 def test_cuda_has_the_memory_that_is_free() -> None:
     assert 0 < memory_of(torch.device("cuda")) <= torch.cuda.get_device_properties(0).total_memory
 
@@ -63,6 +63,15 @@ def test_on_a_cpu_nets_models_and_the_process_keep_within_the_container(tmp_path
 def test_workers_share_the_memory(tmp_path: Path) -> None:
     alone = capacity_of(torch.device("cpu"), cgroups=_limited(tmp_path, 4 * GIB))
     assert capacity_of(torch.device("cpu"), 2, _limited(tmp_path, 8 * GIB)) == alone
+
+
+def test_workers_share_the_memory_of_a_cuda_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    def capacity(free: int, processes: int) -> Capacity:
+        monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _device: (free, 80 * GIB))
+        return capacity_of(torch.device("cuda"), processes)
+
+    alone, one_of_four = capacity(20 * GIB, 1), capacity(80 * GIB, 4)
+    assert one_of_four._replace(pixels_in_flight=alone.pixels_in_flight) == alone
 
 
 def test_as_many_pixels_may_be_in_flight_as_memory_holds_up_to_100_million(tmp_path: Path) -> None:

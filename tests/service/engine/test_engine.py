@@ -1,117 +1,18 @@
 import queue
 import threading
 from collections.abc import Iterator
-from concurrent.futures import Future, wait
+from concurrent.futures import wait
 from contextlib import contextmanager
-from typing import ClassVar
 
 import pytest
 import torch
 from torch import Tensor
 
 from model_store.nets import StyleNet, SuperResolutionNet, TransformNet
-from service.contract.problems import DeviceLost, InternalError, Problem, Unavailable
+from service.contract.problems import Unavailable
 from service.engine.engine import Engine
-from service.engine.queue import Output
-from service.inference import bytes_per_pixel
 
-CPU = torch.device("cpu")
-SECONDS = 30
-
-
-def picture(height: int = 32, width: int = 48, level: int = 100) -> Tensor:
-    return torch.full((height, width, 3), level, dtype=torch.uint8)
-
-
-def noise(height: int, width: int, seed: int = 0) -> Tensor:
-    return torch.randint(0, 256, (height, width, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(seed))
-
-
-def result(future: Future[Output]) -> Output:
-    return future.result(SECONDS)
-
-
-class Negative(TransformNet):
-    """Remembers the batches that it saw, by the level of their pictures' first pixels."""
-
-    multiple: ClassVar[int] = 4
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.eval()
-        self.batches: list[list[int]] = []
-
-    def transform(self, pictures: Tensor) -> Tensor:
-        self.batches.append((pictures[:, 0, 0, 0] * 255).round().int().tolist())
-        return 1 - pictures
-
-
-class Gate(TransformNet):
-    """Keeps the device busy until opened."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.entered, self.opened = threading.Event(), threading.Event()
-
-    def transform(self, pictures: Tensor) -> Tensor:
-        self.entered.set()
-        assert self.opened.wait(SECONDS)
-        return pictures
-
-
-class FailsOn(Negative):
-    """Raises an error when a picture of a level is in the batch."""
-
-    def __init__(self, level: int, error: BaseException) -> None:
-        super().__init__()
-        self.level, self.error = level, error
-
-    def transform(self, pictures: Tensor) -> Tensor:
-        results = super().transform(pictures)
-        if self.level in self.batches[-1]:
-            raise self.error
-        return results
-
-
-class SmallMemory(Negative):
-    """Has memory for so many pictures at once."""
-
-    def __init__(self, room_for: int) -> None:
-        super().__init__()
-        self.room_for = room_for
-
-    def transform(self, pictures: Tensor) -> Tensor:
-        if len(pictures) > self.room_for:
-            raise torch.OutOfMemoryError("CUDA out of memory.")
-        return super().transform(pictures)
-
-
-class HugeLayer(TransformNet):
-    """Asks for more memory than any machine has."""
-
-    def transform(self, pictures: Tensor) -> Tensor:
-        return torch.empty(len(pictures), 2**58)
-
-
-@contextmanager
-def busy(engine: Engine) -> Iterator[None]:
-    """What is submitted inside waits until the block is left."""
-    gate = Gate()
-    future = engine.submit(gate, picture())
-    assert gate.entered.wait(SECONDS)
-    try:
-        yield
-    finally:
-        gate.opened.set()
-    result(future)
-
-
-@pytest.fixture
-def engine() -> Iterator[Engine]:
-    engine = Engine(CPU, max_batch=16, max_batch_pixels=2_000_000)
-    yield engine
-    engine.close()
-
+from .nets import CPU, SECONDS, Gate, Negative, busy, noise, picture, result
 
 # One picture
 
@@ -295,7 +196,7 @@ LARGE, SMALL = (60, 60), (16, 16)
 def _room_for_one_large() -> Iterator[tuple[Engine, Recorder]]:
     """Of two lanes, and a little room besides."""
     net = Recorder()
-    room = bytes_per_pixel(net) * (60 * 60 + 2 * 16 * 16)
+    room = net.bytes_per_pixel * (60 * 60 + 2 * 16 * 16)
     engine = Engine(CPU, max_batch=1, max_batch_pixels=2_000_000, lanes=2, max_bytes=room)
     try:
         yield engine, net
@@ -332,7 +233,7 @@ def test_of_pictures_that_do_not_fit_together_none_begins_before_another_ends() 
             return results
 
     net = Counting()
-    room = bytes_per_pixel(net) * 100 * 100
+    room = net.bytes_per_pixel * 100 * 100
     engine = Engine(CPU, max_batch=1, max_batch_pixels=2_000_000, lanes=2, max_bytes=room)
     futures = [engine.submit(net, picture(96, 96)) for _ in range(20)]
     engine.close()
@@ -375,7 +276,7 @@ def test_a_cancelled_picture_that_does_not_fit_keeps_nobody_waiting() -> None:
 
 def test_a_batch_has_no_more_pictures_than_memory_holds() -> None:
     net = Negative()
-    room = bytes_per_pixel(net) * 2 * 32 * 48
+    room = net.bytes_per_pixel * 2 * 32 * 48
     engine = Engine(CPU, max_batch=16, max_batch_pixels=2_000_000, max_bytes=room)
     with busy(engine):
         futures = [engine.submit(net, picture()) for _ in range(5)]
@@ -393,7 +294,7 @@ def test_a_picture_that_needs_more_memory_than_there_is_keeps_nobody_waiting_for
 @pytest.mark.usefixtures("four_threads")
 def test_a_picture_that_nothing_fits_beside_uses_all_cores() -> None:
     net, gate = CountsCores(), Gate()
-    room = bytes_per_pixel(net) * 32 * 48
+    room = net.bytes_per_pixel * 32 * 48
     engine = Engine(CPU, max_batch=1, max_batch_pixels=2_000_000, lanes=2, max_bytes=room)
     first = engine.submit(gate, picture())
     assert gate.entered.wait(SECONDS)
@@ -446,88 +347,6 @@ def test_a_bucket_of_nothing_but_cancelled_pictures_is_passed_over(engine: Engin
     assert net.batches == [[2]]
 
 
-# What goes wrong
-
-
-def test_a_picture_that_the_net_fails_on_does_not_fail_its_neighbours(engine: Engine) -> None:
-    net = FailsOn(3, ValueError("not this one"))
-    with busy(engine):
-        futures = [engine.submit(net, picture(level=level)) for level in range(7)]
-    bad = futures.pop(3)
-    assert isinstance(bad.exception(SECONDS), InternalError)
-    levels = [0, 1, 2, 4, 5, 6]
-    assert [int(result(future).pixels[0, 0, 0]) for future in futures] == [255 - level for level in levels]
-
-
-def test_a_failure_tells_nothing_of_our_insides(engine: Engine) -> None:
-    error = engine.submit(FailsOn(100, ValueError("secret")), picture()).exception(SECONDS)
-    assert isinstance(error, InternalError)
-    assert "secret" not in error.detail
-
-
-def test_after_a_failure_the_engine_goes_on(engine: Engine) -> None:
-    net = FailsOn(3, ValueError("not this one"))
-    engine.submit(net, picture(level=3)).exception(SECONDS)
-    assert engine.is_alive
-    assert result(engine.submit(net, picture())).batch == 1
-
-
-def test_out_of_memory_halves_the_batch(engine: Engine) -> None:
-    net = SmallMemory(room_for=2)
-    with busy(engine):
-        futures = [engine.submit(net, picture(level=level)) for level in range(8)]
-    assert [result(future).batch for future in futures] == [2] * 8
-    assert net.batches == [[0, 1], [2, 3], [4, 5], [6, 7]]
-
-
-def test_out_of_memory_asks_for_relief_before_it_tries_again() -> None:
-    net = SmallMemory(room_for=0)
-
-    def relieve() -> None:
-        net.room_for += 1
-
-    engine = Engine(CPU, max_batch=16, max_batch_pixels=2_000_000, relieve=relieve)
-    with busy(engine):
-        futures = [engine.submit(net, picture(level=level)) for level in range(2)]
-    engine.close()
-    assert [result(future).batch for future in futures] == [1, 1]
-
-
-@pytest.mark.parametrize("net", [SmallMemory(room_for=0), HugeLayer()])
-def test_out_of_memory_for_a_single_picture_says_when_to_come_back(engine: Engine, net: TransformNet) -> None:
-    error = engine.submit(net, picture(32, 48)).exception(SECONDS)
-    assert isinstance(error, Unavailable)
-    assert error.retry_after is not None
-    assert error.retry_after > 0
-    assert "48×32" in error.detail
-    assert engine.is_alive
-
-
-def test_a_failed_device_fails_all_that_wait_and_all_to_come(engine: Engine) -> None:
-    broken = FailsOn(0, torch.AcceleratorError("CUDA error: an illegal memory access was encountered"))
-    with busy(engine):
-        futures = [engine.submit(broken, picture(level=level)) for level in range(2)]
-        futures.append(engine.submit(Negative(), picture(64, 64)))
-    assert [type(future.exception(SECONDS)) for future in futures] == [DeviceLost] * 3
-    assert isinstance(engine.submit(Negative(), picture()).exception(SECONDS), DeviceLost)
-    assert not engine.is_alive
-
-
-def test_whatever_stops_the_engine_leaves_no_future_unresolved(engine: Engine) -> None:
-    with busy(engine):
-        futures = [engine.submit(FailsOn(100, SystemExit()), picture()), engine.submit(Negative(), picture(64, 64))]
-    assert [type(future.exception(SECONDS // 10)) for future in futures] == [DeviceLost] * 2
-    assert not engine.is_alive
-
-
-def test_every_refused_picture_has_an_error_of_its_own(engine: Engine) -> None:
-    # Raising one error again and again would chain their tracebacks, and with them keep all those pictures in memory.
-    engine.submit(FailsOn(100, torch.AcceleratorError("CUDA error")), picture()).exception(SECONDS)
-    first, second = (engine.submit(Negative(), picture()).exception(SECONDS) for _ in range(2))
-    assert isinstance(first, DeviceLost)
-    assert first is not second
-
-
 # The end
 
 
@@ -557,28 +376,3 @@ def test_closing_twice_does_no_harm(engine: Engine) -> None:
     engine.close()
     engine.close()
     assert not engine.is_alive
-
-
-def test_no_future_is_left_unresolved() -> None:
-    engine = Engine(CPU, max_batch=4, max_batch_pixels=2_000_000)
-    nets = [Negative(), SmallMemory(2), SmallMemory(0), FailsOn(3, ValueError("not this one"))]
-    futures: list[Future[Output]] = []
-
-    def submit(first: int) -> None:
-        for number in range(first, first + 50):
-            future = engine.submit(nets[number % 4], picture(16 + number % 3, 20, level=number % 11))
-            if number % 7 == 0:
-                future.cancel()
-            futures.append(future)
-
-    threads = [threading.Thread(target=submit, args=[first]) for first in range(0, 200, 50)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    engine.close()
-    assert len(futures) == 200
-    assert all(future.done() for future in futures)
-    errors = [future.exception() for future in futures if not future.cancelled()]
-    assert all(error is None or isinstance(error, Problem) for error in errors)
-    assert errors.count(None) > 50

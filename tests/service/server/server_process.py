@@ -57,7 +57,11 @@ class ServerProcess:
 
 @contextmanager
 def serving(
-    workers: int, *arguments: str, setting: int | None = None, command: Sequence[str] = IMPASTO
+    workers: int,
+    *arguments: str,
+    setting: int | None = None,
+    command: Sequence[str] = IMPASTO,
+    device: str = "cpu",
 ) -> Iterator[ServerProcess]:
     """Run a server of so many workers during the `with` block.
 
@@ -66,10 +70,11 @@ def serving(
         arguments: Arguments of the command.
         setting: Value of IMPASTO_WORKERS, if it is to differ from the number of workers.
         command: Command that takes the arguments of `impasto serve`.
+        device: Value of IMPASTO_DEVICE.
     """
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    environment = os.environ | {"IMPASTO_DEVICE": "cpu", "IMPASTO_STORE": "nothing-here", "OMP_NUM_THREADS": "1"}
+    environment = os.environ | {"IMPASTO_DEVICE": device, "IMPASTO_STORE": "nothing-here", "OMP_NUM_THREADS": "1"}
     environment["IMPASTO_WORKERS"] = str(setting or workers)
     environment.pop("PROMETHEUS_MULTIPROC_DIR", None)
     process = subprocess.Popen(

@@ -14,6 +14,8 @@ from trainer.objectives.loss_networks import load_loss_network
 from trainer.objectives.style_objective import StyleLosses
 from trainer.recipes import StyleRecipe
 
+pytestmark = pytest.mark.training
+
 
 def distance(picture: Tensor, target: Tensor) -> Tensor:
     """Return a quadratic whose axes differ in length, so that steepest descent would be slow."""

@@ -18,6 +18,8 @@ from trainer.errors import BadLossNetwork, BadOutput
 from trainer.objectives.loss_networks import LossNetwork, load_loss_network, parse_taps, weigh_taps
 from trainer.objectives.losses import gram_matrix
 
+pytestmark = pytest.mark.training
+
 TAPS = ("relu1_1", "relu2_1", "relu3_1")
 Reconstruct = Callable[..., Result]
 

@@ -18,6 +18,8 @@ from trainer.data.degradation import degrade
 from trainer.errors import BadDictionary, BadPhotos, BadRecipe
 from trainer.evaluation import metrics
 
+pytestmark = pytest.mark.training
+
 
 def stripes(count: int, side: int, seed: int) -> Tensor:
     """Make pictures of sharp stripes in two colours each, of any direction and about a dozen pixels wide."""

@@ -13,6 +13,8 @@ from trainer.baselines import gatys
 from trainer.commands.optimize import optimize
 from trainer.errors import BadOutput, BadRecipe
 
+pytestmark = pytest.mark.training
+
 Optimize = Callable[..., Result]
 
 

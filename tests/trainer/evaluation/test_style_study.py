@@ -20,6 +20,8 @@ from trainer.evaluation.style_study import Study, seconds_of, study
 from trainer.objectives.loss_networks import LossNetwork, load_loss_network
 from trainer.recipes import StyleRecipe
 
+pytestmark = pytest.mark.training
+
 Evaluate = Callable[..., Result]
 
 

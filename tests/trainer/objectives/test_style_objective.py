@@ -126,6 +126,7 @@ def test_a_tap_counts_by_its_weight(
     assert style("relu1_1=3", "relu2_1/2=0.5") == pytest.approx((3 * one + 0.5 * other) / 2)
 
 
+@pytest.mark.training
 def test_training_brings_photos_nearer_to_the_style(
     recipe: StyleRecipe, objective: StyleObjective, photos: Path, tmp_path: Path
 ) -> None:

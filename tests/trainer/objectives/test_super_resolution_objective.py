@@ -119,6 +119,7 @@ def test_features_without_a_loss_network_are_refused(term: str) -> None:
         SuperResolutionObjective(recipe(**{term: 1.0}))
 
 
+@pytest.mark.training
 def test_training_beats_bicubic(photos: Path, tmp_path: Path) -> None:
     chosen = recipe()
     tiles = load_tiles([photos], 64).train

@@ -10,7 +10,7 @@ from trainer.recipes import StyleRecipe
 from trainer.training.processes import Processes
 from trainer.training.training import Training
 
-pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+pytestmark = pytest.mark.cuda
 
 
 class Brightness:

@@ -19,6 +19,8 @@ from trainer.training.loop import TrainingProgress, train
 from trainer.training.processes import Processes
 from trainer.training.training import Training
 
+pytestmark = pytest.mark.training
+
 CPU = torch.device("cpu")
 
 

@@ -17,7 +17,7 @@ from trainer.training.run_log import RunLog, Shown
 def write(folder: Path, steps: range, start: int = 0) -> None:
     log = RunLog(folder, start)
     for step in steps:
-        log.losses(TrainingProgress(step, step / 2, {"content": 1 / step}), rate=0.1)
+        log.losses(TrainingProgress(step, 4, step / 2, {"content": 1 / step}), rate=0.1)
     log.close()
 
 
@@ -70,5 +70,5 @@ def test_losses_that_cannot_be_written_are_reported(tmp_path: Path) -> None:
     log = RunLog(tmp_path, 0)
     (tmp_path / "losses.csv").mkdir()
     with pytest.raises(BadRun, match=r"cannot write .*losses\.csv"):
-        log.losses(TrainingProgress(1, 1.0, {}), rate=0.1)
+        log.losses(TrainingProgress(1, 4, 1.0, {}), rate=0.1)
     log.close()

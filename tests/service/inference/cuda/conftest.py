@@ -3,6 +3,7 @@
 import importlib.util
 import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +18,15 @@ _RUNS_KERNELS = _HAS_TRITON and (torch.cuda.is_available() or os.environ.get("TR
 collect_ignore = (
     [] if _RUNS_KERNELS else ["test_normalisation.py", "test_style_net.py", "test_architectures_on_cuda.py"]
 )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what runs kernels, wherever it runs them on a device."""
+    if torch.cuda.is_available():
+        for item in items:
+            if Path(__file__).parent in item.path.parents and "device" in getattr(item, "fixturenames", ()):
+                item.add_marker("cuda")
 
 
 @pytest.fixture

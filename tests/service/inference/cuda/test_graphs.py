@@ -1,16 +1,16 @@
 import gc
 import logging
 import threading
+import weakref
+from collections.abc import Callable
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from model_store.nets import SelfEnsemble, StyleNet, TransformNet
-from service.engine.lane import Lane
-from service.inference.cuda.graphs import Graph, GraphedNet, LaneGraphs, Transform
-
-needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+from model_store.nets import StyleNet, TransformNet
+from service.inference.cuda.graph_pool import Transform
+from service.inference.cuda.graphs import Graph, GraphedNet, LaneGraphs, free_memory
 
 
 class Brighter(TransformNet):
@@ -29,16 +29,30 @@ class Brighter(TransformNet):
 class StandIn:
     """Takes the place of a graph: computes anew, but always to the same place."""
 
-    def __init__(self, transform: Transform, pictures: Tensor, beside: Graph | None) -> None:
-        self.transform = transform
-        self.beside = beside
+    def __init__(self, pool: "StandInPool", transform: Transform, pictures: Tensor) -> None:
+        self.pool, self.transform = pool, transform
         self.result = torch.empty_like(transform(pictures))
         self.nbytes = pictures.nbytes + self.result.nbytes
         self.replays = 0
+        self.error: Exception | None = None
+        """Raised by the next call."""
 
     def __call__(self, pictures: Tensor) -> Tensor:
         self.replays += 1
+        if self.error is not None:
+            raise self.error
         return self.result.copy_(self.transform(pictures))
+
+
+class StandInPool:
+    """Takes the place of the memory that graphs share; never shrinks."""
+
+    def __init__(self, capture: "Capture") -> None:
+        self._capture = capture
+        self.nbytes = 0
+
+    def capture(self, transform: Transform, pictures: Tensor) -> Graph:
+        return self._capture.one(self, transform, pictures)
 
 
 class Capture:
@@ -46,10 +60,28 @@ class Capture:
 
     def __init__(self) -> None:
         self.made: list[StandIn] = []
+        self.attempts = 0
+        self.error: Exception | None = None
+        """Raised by every attempt."""
 
-    def __call__(self, transform: Transform, pictures: Tensor, beside: Graph | None) -> Graph:
-        self.made.append(StandIn(transform, pictures, beside))
+    def pool(self) -> StandInPool:
+        return StandInPool(self)
+
+    def one(self, pool: StandInPool, transform: Transform, pictures: Tensor) -> Graph:
+        self.attempts += 1
+        if self.error is not None:
+            raise self.error
+        pool.nbytes += pictures.nbytes
+        self.made.append(StandIn(pool, transform, pictures))
         return self.made[-1]
+
+    @property
+    def alive(self) -> int:
+        """How many are left that somebody else holds."""
+        kept = [weakref.ref(graph) for graph in self.made]
+        self.made.clear()
+        gc.collect()
+        return sum(graph() is not None for graph in kept)
 
 
 def some_pictures(width: int = 16, count: int = 1) -> Tensor:
@@ -67,7 +99,7 @@ def see(graphs: LaneGraphs, net: TransformNet, width: int, times: int = 2) -> No
 
 
 def test_a_shape_is_captured_when_it_is_seen_again_and_replayed_from_then_on(capture: Capture) -> None:
-    graphs, net = LaneGraphs(capture), Brighter()
+    graphs, net = LaneGraphs(capture.pool), Brighter()
 
     captured, results = [], []
     for _ in range(4):
@@ -81,7 +113,7 @@ def test_a_shape_is_captured_when_it_is_seen_again_and_replayed_from_then_on(cap
 
 
 def test_each_net_and_each_shape_has_a_graph_of_its_own(capture: Capture) -> None:
-    graphs, nets = LaneGraphs(capture), (Brighter(0.25), Brighter(0.5))
+    graphs, nets = LaneGraphs(capture.pool), (Brighter(0.25), Brighter(0.5))
 
     for _ in range(3):
         for net in nets:
@@ -93,17 +125,16 @@ def test_each_net_and_each_shape_has_a_graph_of_its_own(capture: Capture) -> Non
 
 
 def test_graphs_of_a_lane_share_the_memory_that_they_work_in(capture: Capture) -> None:
-    graphs, net = LaneGraphs(capture), Brighter()
+    graphs, net = LaneGraphs(capture.pool), Brighter()
 
     see(graphs, net, 16)
     see(graphs, net, 20)
 
-    assert capture.made[0].beside is None
-    assert capture.made[1].beside is capture.made[0]
+    assert capture.made[0].pool is capture.made[1].pool
 
 
 def test_batches_that_keep_the_device_busy_anyway_are_not_captured(capture: Capture) -> None:
-    graphs, net = LaneGraphs(capture, most_pixels=16 * 16), Brighter()
+    graphs, net = LaneGraphs(capture.pool, most_pixels=16 * 16), Brighter()
 
     see(graphs, net, 17)
     assert capture.made == []
@@ -112,7 +143,7 @@ def test_batches_that_keep_the_device_busy_anyway_are_not_captured(capture: Capt
 
 
 def test_what_an_enlarging_net_makes_counts_as_well(capture: Capture) -> None:
-    graphs, net = LaneGraphs(capture, most_pixels=16 * 16), Brighter()
+    graphs, net = LaneGraphs(capture.pool, most_pixels=16 * 16), Brighter()
     net.factor = 2
 
     see(graphs, net, 16)
@@ -121,7 +152,7 @@ def test_what_an_enlarging_net_makes_counts_as_well(capture: Capture) -> None:
 
 
 def test_the_least_recently_used_graph_is_dropped_when_there_are_too_many(capture: Capture) -> None:
-    graphs, net = LaneGraphs(capture, most_graphs=2), Brighter()
+    graphs, net = LaneGraphs(capture.pool, most_graphs=2), Brighter()
     see(graphs, net, 16)
     see(graphs, net, 20)
     see(graphs, net, 16, times=1)
@@ -136,7 +167,7 @@ def test_the_least_recently_used_graph_is_dropped_when_there_are_too_many(captur
 
 def test_the_least_recently_used_graphs_are_dropped_when_they_take_too_much(capture: Capture) -> None:
     one = 2 * some_pictures(16).nbytes
-    graphs, net = LaneGraphs(capture, most_bytes=2 * one), Brighter()
+    graphs, net = LaneGraphs(capture.pool, most_bytes=2 * one), Brighter()
     see(graphs, net, 16)
     see(graphs, net, 17)  # a little too much together
 
@@ -148,7 +179,7 @@ def test_the_least_recently_used_graphs_are_dropped_when_they_take_too_much(capt
 
 
 def test_a_dropped_graph_is_captured_again_when_its_shape_is_seen_twice(capture: Capture) -> None:
-    graphs, net = LaneGraphs(capture, most_graphs=1), Brighter()
+    graphs, net = LaneGraphs(capture.pool, most_graphs=1), Brighter()
     see(graphs, net, 16)
     see(graphs, net, 20)
 
@@ -157,84 +188,192 @@ def test_a_dropped_graph_is_captured_again_when_its_shape_is_seen_twice(capture:
     assert len(capture.made) == 3
 
 
-def test_graphs_of_nets_that_are_gone_are_dropped(capture: Capture) -> None:
-    graphs, net = LaneGraphs(capture, most_graphs=2), Brighter()
-    see(graphs, net, 16)
-    gone = Brighter()
+def test_graphs_of_nets_that_are_gone_are_dropped_with_the_next_picture_of_another(capture: Capture) -> None:
+    graphs, net, gone = LaneGraphs(capture.pool), Brighter(), Brighter()
     see(graphs, gone, 16)
-
-    capture.made[1].transform = net.transform  # a graph holds memory, not the net
+    forget_nets(capture, net)
     del gone
     gc.collect()
-    see(graphs, net, 20)
+
     see(graphs, net, 16, times=1)
 
-    assert capture.made[0].replays == 2, "the graph of a living net was dropped instead"
+    assert capture.alive == 0
 
 
-def test_without_a_graph_nets_run_as_they_are_and_the_log_says_so_once(caplog: pytest.LogCaptureFixture) -> None:
-    attempts = []
+def test_when_the_memory_that_graphs_share_has_grown_too_large_they_are_dropped_with_it(capture: Capture) -> None:
+    one = some_pictures(16).nbytes
+    graphs, net = LaneGraphs(capture.pool, most_pool_bytes=2 * one), Brighter()
+    for width in (16, 17):  # a little too much together
+        see(graphs, net, width)
+    see(graphs, net, 16)
 
-    def fail(*_args: object) -> Graph:
-        attempts.append(1)
-        raise RuntimeError("operation not permitted when stream is capturing")
+    assert capture.made[2].pool is not capture.made[0].pool
+    assert capture.alive == 1
 
-    graphs, net = LaneGraphs(fail), Brighter()
+
+def test_a_graph_that_needs_too_much_by_itself_is_kept(capture: Capture) -> None:
+    graphs, net = LaneGraphs(capture.pool, most_pool_bytes=1), Brighter()
+
+    see(graphs, net, 16, times=4)
+
+    assert capture.attempts == 1
+
+
+def test_a_net_that_cannot_be_captured_runs_as_it_is_and_the_log_says_so_once(
+    capture: Capture, caplog: pytest.LogCaptureFixture
+) -> None:
+    graphs, net = LaneGraphs(capture.pool), Brighter()
+    capture.error = RuntimeError("operation not permitted when stream is capturing")
     for width in (16, 20, 24):
         for _ in range(3):
             pictures = some_pictures(width)
             assert torch.equal(graphs.run(net, pictures), pictures + net.by)
 
-    assert len(attempts) == 1
+    assert capture.attempts == 1
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
     assert "not permitted when stream is capturing" in caplog.text
 
 
-def test_a_graph_that_makes_something_else_is_not_used(caplog: pytest.LogCaptureFixture) -> None:
-    def wrong(_transform: Transform, pictures: Tensor, _beside: Graph | None) -> Graph:
-        return StandIn(torch.zeros_like, pictures, None)
+def test_a_net_that_cannot_be_captured_does_not_keep_the_others_from_it(capture: Capture) -> None:
+    graphs, net, other = LaneGraphs(capture.pool), Brighter(), Brighter()
+    see(graphs, other, 16)
+    capture.error = RuntimeError("operation not permitted when stream is capturing")
+    see(graphs, net, 16)
+    capture.error = None
+    for width in (16, 20):
+        see(graphs, other, width, times=3)
 
-    graphs, net = LaneGraphs(wrong), Brighter()
+    assert [graph.replays for graph in capture.made] == [1, 2, 2]
+    assert capture.made[0].pool is not capture.made[1].pool, "torch captures nothing more where it failed to"
+
+
+class Blank(Brighter):
+    """Makes what is no number."""
+
+    def transform(self, pictures: Tensor) -> Tensor:
+        return super().transform(pictures) * float("nan")
+
+
+def test_a_picture_of_no_numbers_is_no_reason_to_do_without_graphs(
+    capture: Capture, caplog: pytest.LogCaptureFixture
+) -> None:
+    graphs, net = LaneGraphs(capture.pool), Blank()
+
+    see(graphs, net, 16, times=3)
+
+    assert capture.made[0].replays == 2
+    assert caplog.records == []
+
+
+def test_a_graph_that_makes_something_else_is_not_used(capture: Capture, caplog: pytest.LogCaptureFixture) -> None:
+    class Wrong(StandInPool):
+        def capture(self, _transform: Transform, pictures: Tensor) -> Graph:
+            return super().capture(torch.zeros_like, pictures)
+
+    graphs, net = LaneGraphs(lambda: Wrong(capture)), Brighter()
     for _ in range(4):
         pictures = some_pictures()
         assert torch.equal(graphs.run(net, pictures), pictures + net.by)
 
+    assert capture.attempts == 1
     assert "does not give what the net gives" in caplog.text
 
 
-def test_where_there_is_no_memory_for_a_graph_the_others_are_dropped_and_the_picture_is_made(
+def test_a_graph_that_fails_is_dropped_and_the_picture_is_made(
     capture: Capture, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def capture_little(transform: Transform, pictures: Tensor, beside: Graph | None) -> Graph:
-        if pictures.shape[-1] > 16 and len(capture.made) == 1:
-            capture.made.append(StandIn(transform, pictures, beside))
-            raise torch.OutOfMemoryError
-        return capture(transform, pictures, beside)
-
-    graphs, net = LaneGraphs(capture_little), Brighter()
+    graphs, net = LaneGraphs(capture.pool), Brighter()
     see(graphs, net, 16)
+    capture.made[0].error = RuntimeError("invalid argument")
+
+    pictures = some_pictures()
+    assert torch.equal(graphs.run(net, pictures), pictures + net.by)
+
+    see(graphs, net, 16)
+    assert capture.made[0].replays == 2
+    assert "invalid argument" in caplog.text
+
+
+@pytest.mark.parametrize("is_torchs", [True, False], ids=["torch's", "the driver's"])
+def test_where_there_is_no_memory_for_a_graph_the_others_are_dropped_and_the_picture_is_made(
+    capture: Capture, caplog: pytest.LogCaptureFixture, is_torchs: bool, cuda_error: Callable[[str, int], Exception]
+) -> None:
+    graphs, net = LaneGraphs(capture.pool), Brighter()
+    see(graphs, net, 16)
+    capture.error = torch.OutOfMemoryError() if is_torchs else cuda_error("CUDA error: out of memory", 2)
     pictures = some_pictures(20)
     graphs.run(net, pictures)
     assert torch.equal(graphs.run(net, pictures), pictures + net.by)
+    assert capture.alive == 0
 
+    capture.error = None
     see(graphs, net, 20)
-    assert capture.made[2].beside is None
+    assert len(capture.made) == 1
     assert caplog.records == []
 
 
-def test_graphs_are_dropped_where_a_net_has_no_memory_left(capture: Capture) -> None:
-    class Hungry(Brighter):
-        def transform(self, pictures: Tensor) -> Tensor:
-            raise torch.OutOfMemoryError(f"no memory for {pictures.shape}")
+def test_where_there_is_no_memory_to_launch_a_graph_that_is_for_the_caller(
+    capture: Capture, cuda_error: Callable[[str, int], Exception]
+) -> None:
+    graphs, net = LaneGraphs(capture.pool), Brighter()
+    see(graphs, net, 16)
+    capture.made[0].error = cuda_error("CUDA error: out of memory", 2)
 
-    graphs, net = LaneGraphs(capture), Brighter()
+    with pytest.raises(torch.AcceleratorError):
+        graphs.run(net, some_pictures())
+
+
+def forget_nets(capture: Capture, net: TransformNet) -> None:
+    """Have stand-ins hold no net but one: a graph holds memory, not the net."""
+    for graph in capture.made:
+        graph.transform = net.transform
+
+
+def test_where_memory_is_to_be_freed_the_graphs_of_all_lanes_are_dropped_and_those_of_nets_that_are_gone(
+    capture: Capture,
+) -> None:
+    lanes, net, gone = [LaneGraphs(capture.pool), LaneGraphs(capture.pool)], Brighter(), Brighter()
+    for graphs in lanes:
+        see(graphs, net, 16)
+        see(graphs, gone, 16)
+    forget_nets(capture, net)
+    del gone
+
+    free_memory()
+
+    assert capture.alive == 0
+    see(lanes[0], net, 16)
+    assert len(capture.made) == 1
+
+
+def test_nothing_more_is_captured_into_memory_whose_graphs_are_gone(capture: Capture) -> None:
+    graphs, net, gone = LaneGraphs(capture.pool), Brighter(), Brighter()
+    see(graphs, gone, 16)
+    forget_nets(capture, net)
+    del gone
+    gc.collect()
+
     see(graphs, net, 16)
 
-    with pytest.raises(torch.OutOfMemoryError):
-        graphs.run(Hungry(), some_pictures())
+    assert capture.made[1].pool is not capture.made[0].pool
 
-    see(graphs, net, 16, times=1)
-    assert capture.made[0].replays == 1
+
+def test_graphs_may_be_dropped_while_another_lane_runs_them(capture: Capture) -> None:
+    graphs, net, stop = LaneGraphs(capture.pool), Brighter(), threading.Event()
+
+    def drop() -> None:
+        while not stop.is_set():
+            free_memory()
+
+    thread = threading.Thread(target=drop)
+    thread.start()
+    try:
+        for number in range(2000):
+            pictures = some_pictures(16 + number % 3)
+            assert torch.equal(graphs.run(net, pictures), pictures + net.by)
+    finally:
+        stop.set()
+        thread.join()
 
 
 def test_a_graphed_net_has_the_contract_of_its_net() -> None:
@@ -244,109 +383,3 @@ def test_a_graphed_net_has_the_contract_of_its_net() -> None:
 
     assert (graphed.task, graphed.factor, graphed.multiple) == ("stylize", 1, 4)
     assert not graphed.training
-
-
-def uint8_pictures(count: int, height: int, width: int) -> list[Tensor]:
-    return [torch.randint(0, 256, (height, width, 3), dtype=torch.uint8) for _ in range(count)]
-
-
-@needs_cuda
-def test_on_a_lane_graphs_make_what_the_net_makes() -> None:
-    device = torch.device("cuda")
-    net = StyleNet(8, 2).to(device).eval()
-    lane, graphed = Lane(device), GraphedNet(net)
-
-    for shape in [(1, 32, 48), (3, 32, 48), (1, 33, 47), (1, 32, 48)] * 3:
-        pictures = uint8_pictures(*shape)
-        for found, wanted in zip(lane.compute(graphed, pictures), lane.compute(net, pictures), strict=True):
-            assert (found.int() - wanted.int()).abs().max() <= 1
-
-
-@needs_cuda
-def test_on_a_lane_the_mean_of_turned_pictures_is_that_of_the_net() -> None:
-    device = torch.device("cuda")
-    net = StyleNet(8, 1).to(device).eval()
-    lane, graphed = Lane(device), SelfEnsemble(GraphedNet(net))
-    pictures = uint8_pictures(1, 32, 48)
-
-    for _ in range(3):
-        (found,), (wanted,) = lane.compute(graphed, pictures), lane.compute(SelfEnsemble(net), pictures)
-        assert (found.int() - wanted.int()).abs().max() <= 1
-
-
-@needs_cuda
-def test_lanes_capture_and_replay_at_the_same_time() -> None:
-    device = torch.device("cuda")
-    net = StyleNet(8, 2).to(device).eval()
-    graphed = GraphedNet(net)
-    failures: list[BaseException] = []
-
-    def work(seed: int) -> None:
-        try:
-            lane = Lane(device)
-            for width in [32 + 4 * ((seed + step) % 8) for step in range(64)]:
-                pictures = uint8_pictures(2, 32, width)
-                found, wanted = lane.compute(graphed, pictures), lane.compute(net, pictures)
-                assert all((a.int() - b.int()).abs().max() <= 1 for a, b in zip(found, wanted, strict=True))
-        except BaseException as error:
-            failures.append(error)
-
-    threads = [threading.Thread(target=work, args=[seed]) for seed in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-
-    assert failures == []
-
-
-@needs_cuda
-def test_memory_stays_bounded_over_many_shapes() -> None:
-    device = torch.device("cuda")
-    net = StyleNet(8, 1).to(device).eval()
-    graphed = GraphedNet(net)
-    reserved = []
-
-    def work() -> None:
-        lane = Lane(device)
-        for side in range(16, 16 + 4 * 96, 4):
-            for _ in range(2):
-                lane.compute(graphed, uint8_pictures(1, 64, side))
-            reserved.append(torch.cuda.memory_allocated(device))
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    thread.join()
-
-    assert max(reserved[64:]) < 2 * max(reserved[32:64])
-
-
-@needs_cuda
-def test_a_net_that_cannot_be_captured_still_runs(caplog: pytest.LogCaptureFixture) -> None:
-    class Waits(Brighter):
-        def transform(self, pictures: Tensor) -> Tensor:
-            return pictures + self.by.item()  # waits for the device, which a graph cannot
-
-    device = torch.device("cuda")
-    failures: list[BaseException] = []
-
-    def work() -> None:
-        try:
-            lane, net = Lane(device), Waits().to(device).eval()
-            plain = Brighter().to(device).eval()
-            for _ in range(4):
-                pictures = uint8_pictures(1, 32, 32)
-                (found,), (wanted,) = lane.compute(GraphedNet(net), pictures), lane.compute(plain, pictures)
-                assert torch.equal(found, wanted)
-                (found,) = lane.compute(net_again, pictures)
-                assert torch.equal(found, wanted)
-        except BaseException as error:
-            failures.append(error)
-
-    net_again = GraphedNet(Waits().to(device).eval())
-    thread = threading.Thread(target=work)
-    thread.start()
-    thread.join()
-
-    assert failures == []
-    assert "without CUDA graphs" in caplog.text

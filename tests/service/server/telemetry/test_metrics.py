@@ -250,7 +250,7 @@ def test_a_lost_device_is_shown_and_its_queue_is_empty() -> None:
     assert found("queued_pictures") == found("batch_pictures_count") == 0
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+@pytest.mark.cuda
 def test_the_memory_of_the_device_is_shown() -> None:
     metrics = Metrics(torch.device("cuda"))
     held = torch.zeros(64 * 1024**2, dtype=torch.uint8, device="cuda")
@@ -286,6 +286,7 @@ def test_two_apps_in_a_process_count_apart(serve: Serve, store: Store, publish: 
 # Several processes
 
 
+@pytest.mark.process
 def test_processes_count_together_and_the_dead_are_left_out_of_gauges(tmp_path: Path) -> None:
     script = """
 import os, sys, torch

@@ -1,0 +1,40 @@
+"""What an error says about the device: that memory ran out, which passes, or that the device is lost."""
+
+import torch
+
+_CUDA_OUT_OF_MEMORY = 2
+"""The code of `cudaErrorMemoryAllocation`."""
+_PHRASES = ("out of memory", "can't allocate memory", "ALLOC_FAILED", "ALLOCATION_FAILED")
+"""Words by which the CUDA driver, torch on a CPU, cuBLAS and cuDNN say in a message that memory ran out."""
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether an error says that memory ran out, on the device or on the host.
+
+    Torch's own allocator has a class of errors for that. What the driver allocates, as for page-locked memory, for the
+    launch of a graph or for kernels that are loaded when they are first used, fails with a code; and Triton, cuBLAS and
+    cuDNN fail with a plain `RuntimeError`.
+    """
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    if getattr(error, "error_code", None) == _CUDA_OUT_OF_MEMORY:
+        return True
+    return isinstance(error, RuntimeError) and any(phrase in str(error) for phrase in _PHRASES)
+
+
+def first_line(error: BaseException) -> str:
+    """Return what an error says, without the advice that torch adds to errors of CUDA in further lines."""
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def answers(device: torch.device) -> bool:
+    """Return whether a device still computes: by a tiny operation on the current stream, which is waited for.
+
+    After some errors every call fails until the process ends; others concern one call alone. Torch raises the same
+    class for both, and Triton and cuDNN raise a `RuntimeError` for either.
+    """
+    try:
+        torch.zeros(1, device=device).add_(1).item()
+    except Exception as error:
+        return is_out_of_memory(error)
+    return True
