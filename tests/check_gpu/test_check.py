@@ -16,6 +16,8 @@ from check_gpu.check import Stage, check
 from check_gpu.part import JSON, Outcome, Part, run
 from check_gpu.report import Run, write
 
+pytestmark = pytest.mark.process
+
 RUN = Run(host="a device, torch 1.2", minutes=4, started="2026-01-01 12:00 UTC")
 
 

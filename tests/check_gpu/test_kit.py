@@ -7,6 +7,8 @@ import pytest
 from check_gpu.kit import NETS, PROJECT, copy_checkout, is_used
 from model_store.store import BUNDLED, Store
 
+pytestmark = pytest.mark.process
+
 
 @pytest.mark.parametrize(
     ("name", "used"),

@@ -48,6 +48,7 @@ def test_nothing_runs_on_another_device_by_itself() -> None:
             assert part.is_test or part.environment["IMPASTO_DEVICE"] == device
 
 
+@pytest.mark.process
 def test_without_a_device_one_sentence_says_so(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "check_gpu", "--out", str(tmp_path / "out")]
     environment = {"PYTHONPATH": str(TESTS), "CUDA_VISIBLE_DEVICES": "", "PATH": ""}

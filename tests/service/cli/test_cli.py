@@ -9,7 +9,7 @@ from PIL import Image
 
 from model_store.card import Card
 
-from ..command import Done, Impasto
+from ...command import Done, Impasto
 
 Publish = Callable[..., Card]
 

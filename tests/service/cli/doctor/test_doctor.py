@@ -45,6 +45,7 @@ def only_finding(diagnosis: dict[str, Any]) -> str:
     return finding
 
 
+@pytest.mark.process
 def test_all_bundled_nets_are_well_on_this_machine() -> None:
     command = [Path(sys.executable).with_name("impasto"), "doctor"]
     environment = os.environ | {"IMPASTO_STORE": "nothing-here", "IMPASTO_DEVICE": "cpu"}
