@@ -31,8 +31,13 @@ def answers(device: torch.device) -> bool:
     """Return whether a device still computes: by a tiny operation on the current stream, which is waited for.
 
     After some errors every call fails until the process ends; others concern one call alone. Torch raises the same
-    class for both, and Triton and cuDNN raise a `RuntimeError` for either.
+    class for both, and Triton and cuDNN raise a `RuntimeError` for either. What cuDNN leaves of an error that passes,
+    torch's next call raises once more; so the device is asked twice.
     """
+    return _computes(device) or _computes(device)
+
+
+def _computes(device: torch.device) -> bool:
     try:
         torch.zeros(1, device=device).add_(1).item()
     except Exception as error:

@@ -21,6 +21,7 @@ from service.contract.blend import Blend, Part
 from service.contract.observer import Observer
 from service.contract.options import Options
 from service.contract.problems import BadOption, DamagedWeights, Problem, Unavailable, UnknownModel
+from service.device.failures import is_out_of_memory
 from service.models.cache import Cache
 
 _log = logging.getLogger(__name__)
@@ -107,10 +108,12 @@ class Models:
         """
         try:
             return self._get(task, blend.parts)
-        except torch.OutOfMemoryError:
-            self.shrink()
-            raise Unavailable("there is not enough memory for this model now: try later", 10) from None
-        except OSError as error:
+        except Exception as error:
+            if is_out_of_memory(error):
+                self.shrink()
+                raise Unavailable("there is not enough memory for this model now: try later", 10) from None
+            if not isinstance(error, OSError):
+                raise
             _log.error("cannot load %s/%s: %s", task, blend, error)
             raise Unavailable("this model cannot be loaded now: try later", 10) from error
 

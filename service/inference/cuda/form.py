@@ -55,7 +55,9 @@ def form_for_cuda(net: TransformNet, device: torch.device, *, is_exact: bool) ->
         torch.cuda.current_stream(device).synchronize()  # lanes have streams of their own
         return GraphedNet(form)
 
-    return form_or_net(net, make)
+    form = form_or_net(net, make)
+    torch.cuda.current_stream(device).synchronize()  # also for a net that runs as it is, whose layout was just changed
+    return form
 
 
 def fastest_dtype(net: TransformNet, capability: tuple[int, int]) -> torch.dtype:

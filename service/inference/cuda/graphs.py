@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from model_store.nets import TransformNet
-from service.device.failures import first_line, is_out_of_memory
+from service.device.failures import answers, first_line, is_out_of_memory
 from service.inference.cuda.graph_pool import GraphPool, Transform, give_back_unused_memory
 
 _log = logging.getLogger(__name__)
@@ -129,7 +129,8 @@ class LaneGraphs:
         """Return what a net makes of pictures, in memory that the next run may overwrite.
 
         Raises:
-            Exception: Whatever the net raises, and what says that there is no memory for the launch of a graph.
+            Exception: Whatever the net raises, and what says that there is no memory for the launch of a graph, or that
+                the device is lost. Graphs are kept then: torch ends the process where their memory is freed.
         """
         key = (weakref.ref(net), pictures.shape)
         graph = self._find(key)
@@ -137,7 +138,7 @@ class LaneGraphs:
             try:
                 return graph(pictures)
             except Exception as error:
-                if is_out_of_memory(error):
+                if is_out_of_memory(error) or not answers(pictures.device):
                     raise
                 self._refuse(net, error)
         self._drop_where(lambda key: key[0]() is None)
@@ -186,6 +187,8 @@ class LaneGraphs:
             if not torch.allclose(graph(pictures), expected, atol=_MOST_DIFFERENCE, equal_nan=True):
                 raise _WrongGraph("a graph does not give what the net gives")
         except Exception as error:
+            if not answers(pictures.device):
+                raise
             self.drop()  # torch captures nothing more into a pool where it failed to
             if not is_out_of_memory(error):
                 self._refuse(net, error)

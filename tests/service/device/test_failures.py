@@ -63,6 +63,21 @@ def test_a_device_that_fails_at_everything_does_not(monkeypatch: pytest.MonkeyPa
     assert not answers(torch.device("cuda"))
 
 
+def test_an_error_left_over_from_what_failed_before_does_not_mean_that_the_device_is_lost(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    zeros, left_over = torch.zeros, [accelerator_error("CUDA error: invalid argument", 1)]
+
+    def fail_once(size: int, device: torch.device) -> torch.Tensor:
+        if left_over:
+            raise left_over.pop()
+        return zeros(size, device=device)
+
+    monkeypatch.setattr(torch, "zeros", fail_once)
+
+    assert answers(torch.device("cpu"))
+
+
 def test_a_device_that_has_no_memory_left_is_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_args: object, **_options: object) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory.")

@@ -314,12 +314,19 @@ def test_shrinking_keeps_the_net_used_last_and_those_that_requests_hold(models: 
 
 
 @pytest.mark.usefixtures("three")
-def test_a_net_that_does_not_fit_into_memory_is_refused_and_makes_room_for_the_next_try(store: Store) -> None:
+@pytest.mark.parametrize(
+    "error",
+    [torch.OutOfMemoryError(), RuntimeError("Triton Error [CUDA]: out of memory"), MemoryError()],
+    ids=["torch's", "Triton's", "the host's"],
+)
+def test_a_net_that_does_not_fit_into_memory_is_refused_and_makes_room_for_the_next_try(
+    store: Store, error: Exception
+) -> None:
     room = [True, False, True]
 
     def prepare(net: TransformNet) -> TransformNet:
         if not room.pop(0):
-            raise torch.OutOfMemoryError
+            raise error
         return net
 
     models = Models(store, torch.device("cpu"), prepare=prepare)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from model_store.nets import SRCNN, Johnson2016StyleNet, StyleNet, SuperResolutionNet, TransformNet
 from service.inference.cuda.awaited_form import AwaitedForm
 from service.inference.cuda.bfloat16_net import Bfloat16Net
-from service.inference.cuda.form import checked, fastest_dtype, form_or_net, rearranged
+from service.inference.cuda.form import checked, fastest_dtype, form_for_cuda, form_or_net, rearranged
 from service.inference.cuda.graphs import GraphedNet
 from service.inference.super_resolution_net import FoldedSuperResolutionNet
 
@@ -122,6 +122,27 @@ def test_without_triton_the_net_runs_as_it_is_for_ever(
     assert isinstance(form, GraphedNet)
     assert form.net is net
     assert "triton" in caplog.text
+
+
+def test_a_net_that_runs_as_it_is_is_whole_on_the_device_before_a_lane_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    net = a_net()
+    kernel = next(net.parameters())
+    layouts: list[bool] = []
+
+    class Stream:
+        def synchronize(self) -> None:
+            layouts.append(kernel.is_contiguous(memory_format=torch.channels_last))
+
+    def fail(_net: TransformNet, _dtype: torch.dtype) -> TransformNet:
+        raise ImportError("no triton")
+
+    monkeypatch.setattr("service.inference.cuda.form.rearranged", fail)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _device: HOPPER)
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda _device: Stream())
+
+    form_for_cuda(net, torch.device("cuda"), is_exact=False)
+
+    assert layouts[-1:] == [True]
 
 
 class Maker:

@@ -323,6 +323,27 @@ def test_where_there_is_no_memory_to_launch_a_graph_that_is_for_the_caller(
         graphs.run(net, some_pictures())
 
 
+@pytest.mark.parametrize("is_captured", [True, False], ids=["replayed", "captured"])
+def test_on_a_lost_device_graphs_are_kept_because_torch_would_end_the_process(
+    capture: Capture,
+    is_captured: bool,
+    cuda_error: Callable[[str, int], Exception],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    graphs, net = LaneGraphs(capture.pool), Brighter()
+    see(graphs, net, 16)
+    see(graphs, net, 20, times=1)
+    capture.made[0].error = capture.error = cuda_error("CUDA error: device-side assert triggered", 710)
+    monkeypatch.setattr("service.inference.cuda.graphs.answers", lambda _device: False)
+
+    with pytest.raises(torch.AcceleratorError, match="device-side assert"):
+        graphs.run(net, some_pictures(16 if is_captured else 20))
+
+    assert capture.alive == 1
+    assert caplog.records == []
+
+
 def forget_nets(capture: Capture, net: TransformNet) -> None:
     """Have stand-ins hold no net but one: a graph holds memory, not the net."""
     for graph in capture.made:
