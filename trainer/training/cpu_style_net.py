@@ -1,7 +1,7 @@
 """The form of the style net that a CPU trains fastest.
 
-Convolutions at a quarter of the size and those that enlarge use Winograd's algorithm, enlargements are folded into
-them, and the last convolution makes cells of 2×2 pixels. Features are laid out channels-last.
+Convolutions at a quarter of the size use Winograd's algorithm, enlargements are folded into the convolutions that
+follow them, and the last convolution makes cells of 2×2 pixels. Features are laid out channels-last.
 """
 
 from collections.abc import Iterator
@@ -76,7 +76,7 @@ def _convolve(features: Tensor, conv: nn.Conv2d) -> Tensor:
 
 
 def _enlarge(features: Tensor, conv: nn.Conv2d) -> Tensor:
-    """Enlarge features by 2 and convolve them, in one."""
+    """Enlarge features by 2 and convolve them, in one convolution."""
     padded = F.pad(features, (1, 1, 1, 1), mode="replicate")
     outputs, inputs = conv.weight.shape[:2]
     folded = fold_enlargement(conv.weight).view(2, 2, outputs, inputs, 3, 3)
