@@ -1,12 +1,13 @@
-# The commands of this project: `make serve`, `make test`, `make test-fast`, `make lint`, `make check-gpu` (see
+# The commands of this project: `make serve`, `make test`, `make test-fast`, `make lint`, `make wheel`, `make check-gpu` (see
 # docs/gpu.md), and `make lock` to pin the images' packages.
 PYTHON ?= python3
 VENV ?= .venv
 PORT ?= 8000
+DIST ?= dist
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
 
-.PHONY: serve test test-fast lint check-gpu gpu-kit lock
+.PHONY: serve test test-fast lint wheel check-gpu gpu-kit lock
 
 serve: $(VENV)/serve.stamp
 	$(BIN)/impasto serve --port $(PORT)
@@ -23,6 +24,9 @@ lint: $(VENV)/dev.stamp
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/hadolint docker/Dockerfile
+
+wheel: $(VENV)/dev.stamp
+	$(BIN)/python -m build --wheel --outdir $(DIST)
 
 # Everything that only a GPU can tell, in so many minutes; REHEARSE=1 runs it small, on a CPU. With WHEELS, a folder that
 # `make gpu-kit` gathered, it needs no package index.

@@ -1,9 +1,11 @@
 """What tests of all packages share."""
 
 import os
+import re
 import subprocess
 import sys
-from collections.abc import Generator
+import time
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Never
 from unittest import mock
@@ -54,6 +56,27 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def photo() -> Path:
     """A photo of 600×400."""
     return PICTURES / "coffee.jpg"
+
+
+@pytest.fixture(scope="session")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Run `impasto serve` in a process of its own, with the bundled models, and return its address."""
+    folder = tmp_path_factory.mktemp("served")
+    environment = os.environ | {"IMPASTO_STORE": str(folder / "store"), "IMPASTO_DEVICE": "cpu"}
+    log = folder / "log"
+    command = [Path(sys.executable).with_name("impasto"), "serve", "--port", "0"]
+    with log.open("w") as stream:
+        process = subprocess.Popen(command, env=environment, stderr=stream)
+    try:
+        deadline = time.monotonic() + 60
+        while not (found := re.search(r"running on (http://\S+)", log.read_text())):
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < deadline, log.read_text()
+            time.sleep(0.05)
+        yield found[1]
+    finally:
+        process.terminate()
+        process.wait()
 
 
 @pytest.fixture

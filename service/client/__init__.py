@@ -1,7 +1,7 @@
 """The Python SDK of Impasto: a synchronous and an asynchronous client of its HTTP API, which need no torch.
 
 Example:
-    from service.client import Client
+    from impasto import Client
 
     with Client("http://localhost:8000") as client:
         client.stylize("in.jpg", style="muse").save("out.jpg")

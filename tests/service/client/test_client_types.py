@@ -12,7 +12,7 @@ EXAMPLE = Path(__file__).with_name("client_example.py")
 CONFIGURATION = Path(__file__).parents[3] / "pyproject.toml"
 
 WRONG = """
-from service.client import AsyncClient, Client
+from impasto import AsyncClient, Client
 Client().stylize("a.jpg")
 Client().stylize("a.jpg", style="muse", factor=4)
 Client().super_resolve("a.jpg", format="gif")

@@ -1,4 +1,4 @@
-"""Every command of the README's section on training, as typed there, on tiny data."""
+"""Every command of the documents that trains or measures, as typed there, on tiny data."""
 
 import re
 import shlex
@@ -14,22 +14,26 @@ from ..command import Done, Impasto
 
 pytestmark = pytest.mark.training
 
-README = Path(__file__).parents[2] / "README.md"
-
+PROJECT = Path(__file__).parents[2]
+DOCUMENTS = [PROJECT / name for name in ("README.md", "docs/training.md", "docs/figures.md")]
+LINES = [line for document in DOCUMENTS for line in document.read_text().splitlines()]
 COMMANDS = [
-    line.partition("#")[0].strip()
-    for block in re.findall(r"```sh\n(.*?)```", README.read_text().partition("## Train")[2], re.DOTALL)
-    for line in block.splitlines()
-    if line
+    line
+    for line in dict.fromkeys(LINES)
+    if re.match(r"impasto (train|evaluate|optimize|reconstruct) ", line)
+    and "--resume" not in line
+    and "gallery bundled" not in line
 ]
+"""A resumed run is in tests/trainer/commands, and the bundled gallery in tests/trainer/galleries."""
+GALLERY = re.findall(r"^```toml\n(.*?)^```", (PROJECT / "docs/training.md").read_text(), re.DOTALL | re.MULTILINE)[0]
 
 SMALL_STYLE = "--steps 2 --batch 2 --size 32 --style-size 32 --held-out 2"
 SMALLER = {
     "train style": f"{SMALL_STYLE} --width 4",
     "train style --from": SMALL_STYLE,
+    "train gallery": "--held-out 2",
     "train super-resolution": "--steps 2 --batch 2 --tile 64 --patch 64 --held-out 1 --channels 4 --residual-blocks 1",
     "train super-resolution --from": "--steps 2 --batch 2 --tile 128 --patch 128 --held-out 1",
-    "train gallery": "--held-out 1",
     "train sparse-coding": "--atoms 16 --tile 64 --held-out 1",
     "optimize": "--iterations 2 --size 32",
     "reconstruct": "--iterations 2 --size 32",
@@ -43,15 +47,16 @@ SMALLER = {
 def folder(tmp_path: Path) -> Path:
     """Make a folder with all the files that the commands name."""
     generator = np.random.default_rng(0)
-    for name, count, size in (("photos", 4, (160, 144)), ("Set5", 2, (128, 128)), ("Set14", 2, (128, 128))):
+    sets = (("photos", 4, (160, 144)), *((name, 1, (128, 128)) for name in ("Set5", "Set14", "BSD100")))
+    for name, count, size in sets:
         (tmp_path / name).mkdir()
         for number in range(count):
             blocks = Image.fromarray(generator.integers(0, 256, (4, 4, 3), dtype=np.uint8))
             blocks.resize(size).save(tmp_path / name / f"{number}.png")
     for name in ("painting.jpg", "photo.jpg"):
         Image.open(tmp_path / "photos/0.png").save(tmp_path / name)
-    style = "steps = 2\nbatch = 2\nsize = 32\nstyle_size = 32\nwidth = 4"
-    (tmp_path / "gallery.toml").write_text(f'[defaults]\n{style}\n[my-style]\npicture = "painting.jpg"\n')
+    small = "[defaults]\nsteps = 2\nbatch = 2\nsize = 32\nstyle_size = 32\n"
+    (tmp_path / "styles.toml").write_text(GALLERY.replace("[defaults]\n", small))
     return tmp_path
 
 
@@ -76,7 +81,7 @@ def smaller(command: str) -> str:
     return SMALLER.get(f"{kind} --from" if "--from" in command else kind, SMALLER[kind])
 
 
-def test_the_section_has_every_command_of_training_and_evaluation() -> None:
+def test_the_documents_have_every_command_of_training_and_evaluation() -> None:
     kinds = {kind for kind in SMALLER if any(line.startswith(f"impasto {kind}") for line in COMMANDS)}
     assert kinds == {kind for kind in SMALLER if "--from" not in kind}
 
@@ -88,13 +93,13 @@ def test_the_command_works_as_typed(impasto: Impasto, command: str, folder: Path
         return impasto(*words, TORCH_HOME=str(torch_home))
 
     if command.startswith("impasto evaluate style"):
-        assert run(COMMANDS[0]).returncode == 0
+        assert run("impasto train style painting.jpg --photos photos/ --name my-style").returncode == 0
     result = run(command)
     assert result.returncode == 0, result.stderr
     if command.startswith(("impasto train style", "impasto train super-resolution")):
         assert "published" in result.stdout
     if command.startswith("impasto train gallery"):
-        assert (folder / "runs/gallery/sheet.jpg").exists()
+        assert (folder / "runs/styles/sheet.jpg").exists()
     if " -o " in command:
         assert (folder / command.rpartition(" ")[2]).exists()
     elif "evaluate" in command:
