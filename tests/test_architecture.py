@@ -15,6 +15,8 @@ PROJECT = Path(__file__).parents[1]
 
 PACKAGES = {"service": {"model_store"}, "trainer": {"model_store"}, "model_store": set()}
 """Each package, and the packages that it may import."""
+SDK = "impasto"
+"""The package of one file that names the public SDK."""
 ROOMS = (
     "service.cli",
     "service.server.processes",
@@ -124,7 +126,14 @@ def floor_of(module: str) -> int:
 
 def test_the_packages_are_those_that_are_shipped() -> None:
     configuration = tomllib.loads((PROJECT / "pyproject.toml").read_text())
-    assert set(configuration["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]) == set(PACKAGES)
+    shipped = set(configuration["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"])
+    assert shipped == {SDK, *PACKAGES}
+
+
+def test_the_public_name_of_the_sdk_imports_the_client_alone() -> None:
+    (path,) = (path for path in files_of(SDK) if path.suffix == ".py")
+    imported = {node.module for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ImportFrom)}
+    assert imported == {"service.client"}
 
 
 def test_a_package_imports_none_but_those_below_it() -> None:
