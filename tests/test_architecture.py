@@ -130,10 +130,10 @@ def test_the_packages_are_those_that_are_shipped() -> None:
     assert shipped == {SDK, *PACKAGES}
 
 
-def test_the_public_name_of_the_sdk_imports_the_client_alone() -> None:
+def test_the_public_name_of_the_sdk_imports_the_client_and_the_card_alone() -> None:
     (path,) = (path for path in files_of(SDK) if path.suffix == ".py")
     imported = {node.module for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ImportFrom)}
-    assert imported == {"service.client"}
+    assert imported == {"service.client", "model_store.card"}
 
 
 def test_a_package_imports_none_but_those_below_it() -> None:
