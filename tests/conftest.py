@@ -23,8 +23,11 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    """Let only tests that are marked start a process: `make test-fast` runs the others."""
-    if any(item.get_closest_marker(mark) for mark in ("process", "browser")):
+    """Let only tests that are marked start a process: `make test-fast` runs the others.
+
+    On a CUDA device, Triton starts compilers.
+    """
+    if any(item.get_closest_marker(mark) for mark in ("process", "browser", "cuda")):
         return (yield)
     with mock.patch.object(subprocess.Popen, "__init__", _refuse):
         return (yield)

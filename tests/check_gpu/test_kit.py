@@ -30,6 +30,7 @@ def test_the_nets_that_it_uses_are_bundled() -> None:
     assert set(NETS) <= bundled
 
 
+@pytest.mark.process
 @pytest.mark.skipif(not (PROJECT / ".git").exists(), reason="needs the repository")
 def test_the_rest_of_the_checkout_is_whole(tmp_path: Path) -> None:
     copy_checkout(tmp_path)

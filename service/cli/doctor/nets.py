@@ -88,12 +88,12 @@ def _try(net: "TransformNet", device: "torch.device", *, is_exact: bool) -> Tria
 
     picture = _clouds(_SIDE // net.factor)
     pictures = picture.permute(2, 0, 1)[None] / 255
-    with _warnings_of("service.inference") as warnings, torch.inference_mode():
-        with _one_thread():
-            wanted = net(pictures)
-            with torch.inference_mode(mode=False):
-                form = inference_form(net.to(device), is_exact=is_exact)
-        difference = (form(pictures.to(device)).cpu() - wanted).abs().max().item() * 255
+    with torch.inference_mode():
+        wanted = net(pictures)
+    with _warnings_of("service.inference") as warnings:
+        form = inference_form(net.to(device), is_exact=is_exact)
+        with torch.inference_mode():
+            difference = (form(pictures.to(device)).cpu() - wanted).abs().max().item() * 255
         seconds = _time(form, device, picture)
     return Trial(_name_of(form), "; ".join(warnings) or None, difference, 1000 * min(seconds[-2:]))
 
@@ -137,19 +137,6 @@ def _as_json(trial: Trial) -> JsonValue:
         "largest_difference_255ths": round(trial.difference, 4),
         "ms": round(trial.milliseconds, 3),
     }
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Compute on one thread: several threads, which wait for each other, take far longer on a busy machine."""
-    import torch
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 @contextmanager
