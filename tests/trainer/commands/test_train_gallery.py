@@ -41,7 +41,7 @@ GALLERY = """
 
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
-    return {**os.environ, "IMPASTO_STORE": str(tmp_path / "store"), "COLUMNS": "120", "OMP_NUM_THREADS": "2"}
+    return {**os.environ, "IMPASTO_STORE": str(tmp_path / "store"), "COLUMNS": "120", "OMP_NUM_THREADS": "1"}
 
 
 @pytest.fixture
