@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -169,7 +169,7 @@ class _Bench:
     def __init__(self, workshop: Workshop, report: Callable[[Event], None]) -> None:
         self._workshop, self._report = workshop, report
         self._crops = Crops(workshop.photos, workshop.held_out)
-        self._paces: dict[str, Mapping[int, float]] = {}
+        self._paces: dict[str, float] = {}
 
     @cached_property
     def _shown(self) -> list[Shown]:
@@ -233,7 +233,7 @@ class _Bench:
     def _start(self, label: str | None) -> Start | None:
         return open_start(self._workshop.store, "stylize", label) if label else None
 
-    def _pace(self, run: StyleRun) -> Mapping[int, float]:
+    def _pace(self, run: StyleRun) -> float:
         what_costs = run.recipe.model_dump_json(exclude=_FREE_OF_COST)
         if what_costs not in self._paces:
             self._paces[what_costs] = seconds_a_step(run)
