@@ -27,7 +27,7 @@ def give_back_large_blocks() -> None:
 def limit_plans() -> None:
     """Have torch keep fewer of cuDNN's plans, unless the environment says how many; before the first convolution.
 
-    A plan is for one layer and one size of pictures, and takes about 200 kB. Torch would keep 10,000 for each lane, which
-    are those of 600 sizes for a style net.
+    A plan is for one layer and one size of pictures, and takes about 200 kB. Torch would keep 10,000 for each lane:
+    a style net's for 600 sizes.
     """
     os.environ.setdefault("TORCH_CUDNN_V8_API_LRU_CACHE_LIMIT", str(_MOST_PLANS))
