@@ -62,6 +62,7 @@ def test_memory_is_bounded_however_many_sizes_there_are_each_larger_than_the_las
     half = number // 2
     for name, most in (("host", 256 * MIB), ("device", 128 * MIB)):
         assert memory[name][-1] - memory[name][half] < most, f"{name}: {memory[name][:: number // 10]}"
+    assert max(memory["differences"]) <= 1, "a graph whose plans torch has long forgotten"
 
 
 NETS: list[Callable[[], TransformNet]] = [

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 MODULES = [
-    Path(__file__).with_name(f"test_{name}.py") for name in ("normalisation", "style_net", "architectures_on_cuda")
+    Path(__file__).with_name(f"test_{name}.py")
+    for name in ("normalisation", "style_net", "large_layers", "architectures_on_cuda")
 ]
 
 
