@@ -46,6 +46,14 @@ def store(tmp_path: Path) -> Store:
     return Store(tmp_path)
 
 
+@pytest.fixture(params=["cpu", pytest.param("cuda", marks=pytest.mark.cuda)])
+def each_device(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> torch.device:
+    """The CPU and CUDA: the same test in small on the one, to know that only the device is new on the other."""
+    if request.param == "cuda":
+        monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)  # and put back what a test leaves
+    return torch.device(request.param)
+
+
 @pytest.fixture(scope="session")
 def cuda_error() -> Callable[[str, int], torch.AcceleratorError]:
     """Make the error that torch raises where a call of CUDA fails."""
