@@ -34,6 +34,11 @@ def test_every_file_that_is_named_is_there(document: Path) -> None:
             assert (PROJECT / name).exists(), name
 
 
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.name)
+def test_all_code_is_in_fenced_blocks(document: Path) -> None:
+    assert not re.search(r"\n\n    \S", without_blocks(document))
+
+
 def test_every_document_is_linked_from_the_readme() -> None:
     linked = {(PROJECT / link).resolve() for link in links(PROJECT / "README.md")}
     assert set(DOCUMENTS) - {PROJECT / "README.md"} <= linked

@@ -74,8 +74,19 @@ def check_pip(command: str) -> None:
 
 
 def check_make(command: str) -> None:
-    """Check that the Makefile has its target."""
-    assert re.search(rf"^{command.removeprefix('make ')}:", (PROJECT / "Makefile").read_text(), re.MULTILINE)
+    """Check that the Makefile has its target and its variables."""
+    _, target, *variables = command.split()
+    makefile = (PROJECT / "Makefile").read_text()
+    assert re.search(rf"^{target}:", makefile, re.MULTILINE)
+    assert all(f"$({variable.partition('=')[0]})" in makefile for variable in variables)
+
+
+def check_remote(command: str) -> None:
+    """Check the command that another host is to run; `tests/check_gpu` and the rehearsal run the same here."""
+    for inner in re.findall(r"(make check-gpu[^']*)'", command):
+        check_make(inner)
+    for option in re.findall(r" -m check_gpu.* (--\w+)", command):
+        assert f'"{option}"' in (PROJECT / "tests/check_gpu/__main__.py").read_text()
 
 
 def check_pytest(command: str) -> None:
@@ -123,6 +134,7 @@ WAYS: dict[str, tuple[Claim, Callable[[str], None] | None]] = {
     "tests/end_to_end/test_image.py": (lambda command: command.startswith("docker build "), check_docker_build),
     "tests/end_to_end/test_install.py": (lambda command: command.startswith("pip install "), check_pip),
     "target of make": (lambda command: command.startswith("make ") and command not in run_it.COMMANDS, check_make),
+    "on another host": (lambda command: "gpu-host" in command, check_remote),
     "tests that are there": (lambda command: ".venv/bin/python -m pytest" in command, check_pytest),
     "tests/end_to_end/test_benchmarks.py": (
         lambda command: command.startswith("python tests/benchmarks/"),
