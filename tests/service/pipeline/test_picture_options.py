@@ -2,7 +2,7 @@
 
 import asyncio
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import httpx
 import numpy as np
@@ -10,7 +10,6 @@ import pytest
 import torch
 from PIL import Image, ImageCms
 
-from model_store.card import Card
 from model_store.store import Store
 from service.codec import preferred
 from service.contract.options import Options, StylizeOptions, SuperResolveOptions
@@ -19,9 +18,8 @@ from service.pipeline.answer import Answer
 from service.pipeline.runtime import Runtime
 from service.pipeline.settings import ComputeSettings
 
+from ..stores import Publish
 from .making import make
-
-Publish = Callable[..., Card]
 
 
 @pytest.fixture

@@ -1,14 +1,13 @@
 import asyncio
 import io
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from model_store.card import Card
 from model_store.store import Store
 from service.contract.options import Format, Options, StylizeOptions, SuperResolveOptions
 from service.contract.problems import BadPicture, TooLarge, UnknownModel
@@ -18,9 +17,8 @@ from service.pipeline.answer import Answer
 from service.pipeline.runtime import Runtime
 from service.pipeline.settings import ComputeSettings
 
+from ..stores import Publish
 from .making import inspect, make
-
-Publish = Callable[..., Card]
 
 
 @pytest.fixture
