@@ -17,6 +17,7 @@ from service.pipeline.answer import Answer
 from service.pipeline.runtime import Runtime
 from service.pipeline.settings import ComputeSettings
 
+from ...picture_files import encoded
 from ..stores import Publish
 from .making import inspect, make
 
@@ -46,9 +47,7 @@ def read(answer: Answer) -> Image.Image:
 
 
 def png(width: int, height: int, colour: tuple[int, ...] = (10, 200, 90)) -> bytes:
-    buffer = io.BytesIO()
-    Image.new("RGB" if len(colour) == 3 else "RGBA", (width, height), colour).save(buffer, "PNG")
-    return buffer.getvalue()
+    return encoded(Image.new("RGB" if len(colour) == 3 else "RGBA", (width, height), colour))
 
 
 def test_a_photo_is_painted_in_its_own_size_and_format(runtime: Runtime, photo_png: bytes, photo: Image.Image) -> None:

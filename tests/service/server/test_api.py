@@ -15,16 +15,11 @@ from model_store.card import Card
 from model_store.store import BUNDLED, Store
 from service.server.settings import Settings
 
+from ...picture_files import encoded
 from ..serving import serve
 from ..stores import Publish, SlowStore
 
 MIB = 1024**2
-
-
-def encoded(image: Image.Image, format: str) -> bytes:  # noqa: A002
-    buffer = io.BytesIO()
-    image.save(buffer, format)
-    return buffer.getvalue()
 
 
 def plain(width: int, height: int, format: str = "png") -> bytes:  # noqa: A002

@@ -1,6 +1,5 @@
 """Clients that never finish, disconnect, send on after the answer or read slowly, over real sockets."""
 
-import io
 import json
 import socket
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +14,7 @@ from PIL import Image
 from model_store.store import BUNDLED, Store
 from service.server.settings import Settings
 
-from ...picture_files import plain_png
+from ...picture_files import encoded, plain_png
 from ..serving import has_a_place, metric, serve, stylize, until
 from ..stores import GatedStore, SlowStore
 
@@ -153,9 +152,7 @@ def test_a_picture_with_too_many_pixels_in_flight_is_refused_until_there_is_room
 
 def test_a_client_that_does_not_read_its_answer_holds_no_place(gated_store: GatedStore) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (1200, 1200, 3), dtype=np.uint8)
-    buffer = io.BytesIO()
-    Image.fromarray(noise).save(buffer, "PNG", compress_level=0)
-    picture = buffer.getvalue()
+    picture = encoded(Image.fromarray(noise), compress_level=0)
     gated_store.gate.opened.set()
     one_place = Settings(device="cpu", max_in_flight=1)
     with serve(one_place, gated_store) as url, post(url, picture, len(picture)) as connection:

@@ -24,6 +24,7 @@ from model_store.store import BUNDLED, Model, Store
 from service.server.settings import Settings
 from service.server.telemetry import logs
 
+from ....picture_files import encoded
 from ...serving import serve
 from ...stores import Publish
 
@@ -218,10 +219,9 @@ class BrokenStore(Store):
 
 
 def test_a_record_of_a_codec_thread_has_the_request_id(url: str) -> None:
-    buffer = io.BytesIO()
-    Image.new("RGB", (20, 20)).save(buffer, "PNG", icc_profile=b"broken")
+    photo = encoded(Image.new("RGB", (20, 20)), icc_profile=b"broken")
     with logged() as lines:
-        httpx.post(f"{url}/stylize?style=tiny", content=buffer.getvalue(), headers={"X-Request-ID": "job-7"})
+        httpx.post(f"{url}/stylize?style=tiny", content=photo, headers={"X-Request-ID": "job-7"})
         line = lines.until("ICC profile ignored")
     assert (line["logger"], line["request_id"]) == ("service.codec.colour", "job-7")
 
