@@ -1,7 +1,6 @@
 """The configuration of Prometheus and Grafana: both can read it, and every metric in it exists."""
 
 import asyncio
-import io
 import json
 import re
 import shutil
@@ -23,6 +22,8 @@ from service.server.app import create_app
 from service.server.limits import api_keys as keys
 from service.server.settings import Settings
 from service.server.telemetry.metrics import Metrics
+
+from ..picture_files import encoded
 
 DOCKER = Path(__file__).parents[2] / "docker"
 PROMETHEUS, GRAFANA = DOCKER / "prometheus", DOCKER / "grafana"
@@ -92,9 +93,7 @@ async def scrape_after_a_bit_of_everything() -> str:
     """Return what a server shows on `/metrics` after requests to all its routes."""
     key, entry = keys.make("shop", concurrency=1)
     app = create_app(Settings(device="cpu", api_keys=entry), Store(BUNDLED))
-    buffer = io.BytesIO()
-    Image.new("RGB", (32, 32)).save(buffer, "PNG")
-    photo = buffer.getvalue()
+    photo = encoded(Image.new("RGB", (32, 32)))
     async with (
         app.router.lifespan_context(app),
         httpx.AsyncClient(

@@ -8,14 +8,14 @@ from rich.text import Text
 
 from model_store.half_blocks import half_blocks
 
+from ..picture_files import encoded
+
 
 def picture(width: int, height: int) -> bytes:
     """Return a picture that is red above and blue below."""
     image = Image.new("RGB", (width, height), (250, 10, 10))
     image.paste((10, 10, 250), (0, height // 2, width, height))
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG")
-    return buffer.getvalue()
+    return encoded(image)
 
 
 def test_each_character_shows_two_pixels() -> None:

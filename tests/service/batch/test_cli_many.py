@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +12,14 @@ import pytest
 from PIL import Image
 
 from ...command import Done, Impasto
+from ...picture_files import plain_png
 
 COMMAND = Path(sys.executable).with_name("impasto")
 ENVIRONMENT = os.environ | {"IMPASTO_STORE": "nothing-here", "IMPASTO_DEVICE": "cpu"}
 
 
 @pytest.fixture
-def photos(tmp_path: Path, plain_png: Callable[..., bytes]) -> Path:
+def photos(tmp_path: Path) -> Path:
     """Make a folder with a tree of five pictures, one of them broken, and a text file."""
     folder = tmp_path / "photos"
     (folder / "2024").mkdir(parents=True)
@@ -134,9 +134,7 @@ def test_a_missing_server_is_reported_once(impasto: Impasto, photos: Path, tmp_p
 
 
 @pytest.mark.process
-def test_an_interrupted_command_says_what_is_left_and_the_next_one_makes_it(
-    impasto: Impasto, tmp_path: Path, plain_png: Callable[..., bytes]
-) -> None:
+def test_an_interrupted_command_says_what_is_left_and_the_next_one_makes_it(impasto: Impasto, tmp_path: Path) -> None:
     photos, out = tmp_path / "photos", tmp_path / "out"
     photos.mkdir()
     for number in range(2000):  # minutes of work

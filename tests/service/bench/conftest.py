@@ -1,7 +1,6 @@
 """A small server on a real socket to be measured, whose behaviour each request chooses by its style."""
 
 import asyncio
-import io
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -12,6 +11,8 @@ from PIL import Image
 
 from service.bench.pictures import Pictures
 from service.bench.workload import Kind, stylize
+
+from ...picture_files import encoded
 
 
 class Target:
@@ -30,9 +31,7 @@ class Target:
         """An event that is set when so many requests of any style have come."""
         self._in_flight = 0
         self._are_together = asyncio.Event()
-        buffer = io.BytesIO()
-        Image.new("RGB", (8, 8)).save(buffer, "PNG")
-        self._picture = buffer.getvalue()
+        self._picture = encoded(Image.new("RGB", (8, 8)))
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         self.bodies.append(await request.read())

@@ -9,6 +9,8 @@ from PIL import Image
 from model_store.errors import ImpastoError
 from service.bench import pictures
 
+from ...picture_files import encoded
+
 PHOTOS = sorted((Path(__file__).parents[2] / "pictures").glob("*.jpg"))
 
 
@@ -28,11 +30,8 @@ def test_generated_pictures_have_the_size_and_format_asked_for(format_name: pict
 
 
 def test_generated_jpegs_are_about_as_large_as_photos() -> None:
-    sizes = []
-    for path in PHOTOS:
-        buffer = io.BytesIO()
-        Image.open(path).resize((256, 256)).save(buffer, "JPEG", quality=90, subsampling="4:2:0")
-        sizes.append(len(buffer.getvalue()))
+    photos = [Image.open(path).resize((256, 256)) for path in PHOTOS]
+    sizes = [len(encoded(photo, "jpeg", quality=90, subsampling="4:2:0")) for photo in photos]
     assert sizes
     for file in pictures.make(256, 256, "jpeg").files:
         assert min(sizes) / 1.5 < len(file) < 1.5 * max(sizes)

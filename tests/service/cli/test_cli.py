@@ -1,17 +1,13 @@
 import hashlib
 import re
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 from PIL import Image
 
-from model_store.card import Card
-
 from ...command import Done, Impasto
-
-Publish = Callable[..., Card]
+from ..stores import Publish
 
 
 @pytest.fixture

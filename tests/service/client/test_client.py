@@ -30,6 +30,8 @@ from service.client import (
     errors,
 )
 
+from ..error_tree import parents_drawn
+
 
 @pytest.fixture(scope="module")
 def client(server: str) -> Iterator[Client]:
@@ -260,7 +262,7 @@ def test_the_public_names_are_the_clients_their_options_and_all_errors() -> None
     assert all(hasattr(sdk, name) for name in sdk.__all__)
 
 
-def test_every_error_is_public_and_drawn_in_the_tree(parents_drawn: Callable[[str], dict[str, str]]) -> None:
+def test_every_error_is_public_and_drawn_in_the_tree() -> None:
     kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, ClientError)]
     real = {kind.__name__: kind.__base__.__name__ for kind in kinds if kind is not ClientError}
     assert parents_drawn(errors.__doc__) == real

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing, asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,8 @@ import httpx
 import pytest
 
 from service.client import Answer, AsyncClient, BadPicture, Busy, Client, ConnectionFailed, Progress
+
+from ...picture_files import plain_png
 
 pytestmark = pytest.mark.process
 
@@ -109,7 +111,7 @@ class Noting(httpx.AsyncHTTPTransport):
 
 
 @pytest.fixture
-def pictures(plain_png: Callable[..., bytes]) -> list[bytes]:
+def pictures() -> list[bytes]:
     """Return 200 pictures, each of another width."""
     return [plain_png(number, width=16 + number) for number in range(200)]
 
@@ -121,7 +123,7 @@ def widths(answers: list[Answer]) -> list[int]:
 # Retries
 
 
-def test_a_busy_server_is_asked_again_until_it_has_room(url: str, plain_png: Callable[..., bytes]) -> None:
+def test_a_busy_server_is_asked_again_until_it_has_room(url: str) -> None:
     """The server takes four of twelve pictures at the same time, and refuses the others with a real 429."""
     transport = Noting()
 
@@ -136,7 +138,7 @@ def test_a_busy_server_is_asked_again_until_it_has_room(url: str, plain_png: Cal
     assert transport.statuses.count(429) > 0
 
 
-def test_a_server_that_stays_busy_raises_busy_with_the_request_id(url: str, plain_png: Callable[..., bytes]) -> None:
+def test_a_server_that_stays_busy_raises_busy_with_the_request_id(url: str) -> None:
     async def call() -> list[Answer | BaseException]:
         async with AsyncClient(url, retries=0) as client:
             large = plain_png(90, 256, 256)
@@ -177,7 +179,7 @@ def test_a_connection_that_is_dropped_every_time_raises_connection_failed(url: s
 # Cancellation
 
 
-def test_a_cancelled_call_closes_its_connection(url: str, plain_png: Callable[..., bytes]) -> None:
+def test_a_cancelled_call_closes_its_connection(url: str) -> None:
     async def call() -> None:
         relay = Relay(url)
         async with relaying(relay) as address, AsyncClient(address) as client:

@@ -13,6 +13,8 @@ from PIL import Image, ImageCms
 
 from service.client import Answer, Client, PictureSource
 
+from ...picture_files import encoded
+
 
 def bytes_sent(picture: PictureSource, *statuses: int) -> list[bytes]:
     """Return the bodies that a client sends to a server that answers with these statuses and then with 200."""
@@ -94,11 +96,9 @@ def test_an_image_in_another_mode_is_sent_as_rgb(mode: str, photo: Image.Image) 
 
 def test_an_image_keeps_its_profile_and_exif(photo: Image.Image) -> None:
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    buffer = io.BytesIO()
     exif = Image.Exif()
     exif[0x0112] = 6
-    photo.save(buffer, "JPEG", icc_profile=profile, exif=exif)
-    sent = image_sent(Image.open(buffer))
+    sent = image_sent(Image.open(io.BytesIO(encoded(photo, "jpeg", icc_profile=profile, exif=exif))))
     assert sent.info["icc_profile"] == profile
     assert dict(sent.getexif()) == {0x0112: 6}
 

@@ -1,7 +1,6 @@
 """Small files that announce very large pictures, and broken files of the formats that are only read, not written."""
 
 import contextlib
-import io
 import struct
 from collections.abc import Callable
 
@@ -12,13 +11,9 @@ from PIL import Image
 from service import codec
 from service.contract.problems import BadPicture, Problem, TooLarge
 
+from ...picture_files import encoded
+
 ENOUGH = 10_000_000
-
-
-def saved(image: Image.Image, format: str, **options: object) -> bytes:  # noqa: A002
-    buffer = io.BytesIO()
-    image.save(buffer, format, **options)
-    return buffer.getvalue()
 
 
 def gif(frames: int) -> bytes:
@@ -59,7 +54,7 @@ def test_pages_that_point_in_a_circle_are_not_followed_for_ever() -> None:
 
 
 def test_too_many_scans_of_a_jpeg_are_refused() -> None:
-    data = saved(Image.new("RGB", (16, 16)), "JPEG", progressive=True)
+    data = encoded(Image.new("RGB", (16, 16)), "JPEG", progressive=True)
     codec.read_header(data, ENOUGH)
     last = data.rindex(b"\xff\xda")
     with pytest.raises(TooLarge, match="scans"):
@@ -69,7 +64,7 @@ def test_too_many_scans_of_a_jpeg_are_refused() -> None:
 @pytest.mark.parametrize("format", ["GIF", "PNG", "TIFF"])
 def test_the_other_frames_of_an_animation_are_not_decoded(format: str, decoded: list[int]) -> None:  # noqa: A002
     frames = [Image.new("RGB", (20, 20), (40 * number, 0, 0)) for number in range(5)]
-    header = codec.read_header(saved(frames[0], format, save_all=True, append_images=frames[1:]), ENOUGH)
+    header = codec.read_header(encoded(frames[0], format, save_all=True, append_images=frames[1:]), ENOUGH)
     decoded.clear()
     codec.decode(header)
     assert (header.frames, set(decoded)) == (5, {0})
@@ -78,13 +73,13 @@ def test_the_other_frames_of_an_animation_are_not_decoded(format: str, decoded: 
 @pytest.mark.parametrize("format", ["GIF", "TIFF"])
 def test_an_upload_that_is_too_large_is_refused(format: str) -> None:  # noqa: A002
     with pytest.raises(TooLarge, match="200×100"):
-        codec.read_header(saved(Image.new("L", (200, 100)), format), 19_999)
+        codec.read_header(encoded(Image.new("L", (200, 100)), format), 19_999)
 
 
 @pytest.mark.parametrize("format", ["GIF", "TIFF"])
 @pytest.mark.parametrize("kept", [6, 0.5])
 def test_a_picture_cut_short_is_refused_as_broken(photo: Image.Image, format: str, kept: float) -> None:  # noqa: A002
-    data = saved(photo, format)
+    data = encoded(photo, format)
     with pytest.raises(BadPicture):
         codec.decode(codec.read_header(data[: kept if kept > 1 else int(len(data) * kept)], ENOUGH))
 
@@ -99,7 +94,7 @@ def test_damaged_bytes_are_read_or_raise_a_problem(photo: Image.Image, format: s
         photo.convert("LA") if format in ("PNG", "TIFF") else photo,
         deep if format == "TIFF" else photo,
     ):
-        data = np.frombuffer(saved(source, format), np.uint8)
+        data = np.frombuffer(encoded(source, format), np.uint8)
         for _ in range(40):
             damaged = data.copy()
             positions = random.integers(0, len(data), random.integers(1, 5))

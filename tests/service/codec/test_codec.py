@@ -1,7 +1,6 @@
 """Decoding and encoding: formats, orientation, colours, kinds of pixels, alpha, and uploads that are refused."""
 
 import contextlib
-import io
 import struct
 import zlib
 from pathlib import Path
@@ -16,15 +15,11 @@ from service.codec import DecodedPicture, alpha, colour, encode
 from service.contract.options import Format
 from service.contract.problems import BadPicture, Problem, TooLarge, UnsupportedFormat
 
+from ...picture_files import encoded
+
 PHOTOS = Path(__file__).parents[2] / "pictures"
 FORMATS = ["jpeg", "png", "webp", "avif"]
 ENOUGH = 10_000_000
-
-
-def encoded(image: Image.Image, format: str = "png", **options: object) -> bytes:  # noqa: A002
-    buffer = io.BytesIO()
-    image.save(buffer, format.upper(), **options)
-    return buffer.getvalue()
 
 
 def decode(data: bytes, max_pixels: int) -> DecodedPicture:

@@ -9,6 +9,8 @@ from PIL.ExifTags import GPS, IFD, Base
 from service import codec
 from service.contract.options import Format
 
+from ...picture_files import encoded
+
 XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf tiff:Orientation="6" dc:title="Boat"/></x:xmpmeta>'
 FORMATS = ["jpeg", "png", "webp", "avif"]
 
@@ -32,11 +34,9 @@ def exif() -> Image.Exif:
 
 def answered(photo: Image.Image, upload: str, format: Format, *, keep_metadata: bool) -> Image.Image:  # noqa: A002
     """Return a photo with metadata, after it was decoded from one format and encoded in another."""
-    buffer = io.BytesIO()
-    photo.save(
-        buffer, upload.upper(), exif=exif().tobytes(), **({"xmp": XMP} if upload in ("jpeg", "webp", "avif") else {})
-    )
-    picture = codec.decode(codec.read_header(buffer.getvalue(), 10_000), keep_metadata=keep_metadata)
+    xmp = {"xmp": XMP} if upload in ("jpeg", "webp", "avif") else {}
+    file = encoded(photo, upload, exif=exif().tobytes(), **xmp)
+    picture = codec.decode(codec.read_header(file, 10_000), keep_metadata=keep_metadata)
     return Image.open(io.BytesIO(codec.encode(picture._replace(format=format), 90)))
 
 

@@ -1,9 +1,11 @@
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
 from service.contract import problems
 from service.contract.problems import Problem
+
+from ..error_tree import parents_drawn
 
 
 def descendants(parent: type[Problem]) -> Iterator[type[Problem]]:
@@ -15,7 +17,7 @@ def descendants(parent: type[Problem]) -> Iterator[type[Problem]]:
 KINDS = list(descendants(Problem))
 
 
-def test_the_tree_in_the_docstring_is_the_tree_of_classes(parents_drawn: Callable[[str], dict[str, str]]) -> None:
+def test_the_tree_in_the_docstring_is_the_tree_of_classes() -> None:
     real = {kind.__name__: kind.__base__.__name__ for kind in KINDS}
     assert parents_drawn(problems.__doc__) == real
 

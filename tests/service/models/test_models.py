@@ -1,7 +1,6 @@
 import gc
 import threading
 import weakref
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from service.contract.blend import Blend
 from service.contract.problems import BadOption, DamagedWeights, Unavailable, UnknownModel
 from service.models.loaded import Loaded, Models
 
-Publish = Callable[..., Card]
+from ..stores import Publish
 
 
 @pytest.fixture

@@ -1,17 +1,14 @@
 """Models are loaded ahead of requests, and a server is ready when they are."""
 
 import threading
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 import torch
 
-from model_store.card import Card, Task
+from model_store.card import Task
 from model_store.errors import ImpastoError
 from model_store.nets import TransformNet
 from model_store.store import Store
@@ -20,8 +17,8 @@ from service.models.upkeep import Upkeep, parse_preload
 from service.server.app import create_app
 from service.server.settings import Settings
 
-Publish = Callable[..., Card]
-Serve = Callable[[Settings, Store], AbstractContextManager[str]]
+from ..serving import serve
+from ..stores import Publish, SlowStore
 
 
 @pytest.fixture
@@ -136,9 +133,7 @@ def test_a_damaged_model_is_logged_and_the_others_are_loaded(
     assert any("stylize/a is not preloaded" in record.message for record in caplog.records)
 
 
-def test_a_server_that_preloads_is_not_ready_but_answers_requests(
-    serve: Serve, slow_store: Any, photo_png: bytes
-) -> None:
+def test_a_server_that_preloads_is_not_ready_but_answers_requests(slow_store: SlowStore, photo_png: bytes) -> None:
     settings = Settings(device="cpu", preload="muse")
     with (
         serve(settings, slow_store) as url,

@@ -23,6 +23,7 @@ from service.contract.options import StylizeOptions
 from service.pipeline.runtime import Runtime
 from service.pipeline.settings import ComputeSettings
 
+from ...picture_files import encoded
 from .making import make
 
 HEIF = importlib.import_module("pillow_heif") if "HEIF" in ANSWERS else None
@@ -82,12 +83,6 @@ def cmyk_to_rgb(cmyk: Image.Image) -> np.ndarray:
 
 
 # How files are made
-
-
-def saved(image: Image.Image, format: str, **options: object) -> bytes:  # noqa: A002
-    buffer = io.BytesIO()
-    image.save(buffer, format, **options)
-    return buffer.getvalue()
 
 
 def heic(image: Image.Image, **options: object) -> bytes:
@@ -210,31 +205,34 @@ GOOD: dict[str, dict[str, object]] = {"JPEG": {"quality": 95, "subsampling": "4:
 def opaque_cases() -> Iterator[tuple[str, Case]]:
     rgb, grey = photo(), photo().convert("L")
     for format, options in LOSSLESS.items():  # noqa: A001
-        yield f"{format} RGB", Case(saved(rgb, format, **options), rgb_of(rgb))
+        yield f"{format} RGB", Case(encoded(rgb, format, **options), rgb_of(rgb))
     for format, options in GOOD.items():  # noqa: A001
-        yield f"{format} RGB", Case(saved(rgb, format, **options), rgb_of(rgb), tolerance=LOSSY)
+        yield f"{format} RGB", Case(encoded(rgb, format, **options), rgb_of(rgb), tolerance=LOSSY)
     for format in ("PNG", "TIFF"):  # noqa: A001
         bits = grey.convert("1")
         palette = rgb.quantize(32)
-        yield f"{format} 1 bit", Case(saved(bits, format), rgb_of(np.asarray(bits) * np.uint8(255)))
-        yield f"{format} grey", Case(saved(grey, format), rgb_of(grey))
-        yield f"{format} palette", Case(saved(palette, format), rgb_of(palette.convert("RGB")))
-    yield "JPEG grey", Case(saved(grey, "JPEG", quality=95), rgb_of(grey), tolerance=LOSSY)
-    yield "JPEG 4:2:0", Case(saved(rgb, "JPEG", quality=95, subsampling="4:2:0"), rgb_of(rgb), tolerance=LOSSY)
-    yield "JPEG progressive", Case(saved(rgb, "JPEG", quality=95, progressive=True), rgb_of(rgb), tolerance=LOSSY)
-    yield "MPO", Case(saved(rgb, "MPO", save_all=True, append_images=[grey], quality=95), rgb_of(rgb), tolerance=LOSSY)
-    yield "WEBP lossy", Case(saved(rgb, "WEBP", quality=95), rgb_of(rgb), tolerance=LOSSY)
-    yield "GIF", Case(saved(rgb.quantize(32), "GIF"), rgb_of(rgb.quantize(32).convert("RGB")))
+        yield f"{format} 1 bit", Case(encoded(bits, format), rgb_of(np.asarray(bits) * np.uint8(255)))
+        yield f"{format} grey", Case(encoded(grey, format), rgb_of(grey))
+        yield f"{format} palette", Case(encoded(palette, format), rgb_of(palette.convert("RGB")))
+    yield "JPEG grey", Case(encoded(grey, "JPEG", quality=95), rgb_of(grey), tolerance=LOSSY)
+    yield "JPEG 4:2:0", Case(encoded(rgb, "JPEG", quality=95, subsampling="4:2:0"), rgb_of(rgb), tolerance=LOSSY)
+    yield "JPEG progressive", Case(encoded(rgb, "JPEG", quality=95, progressive=True), rgb_of(rgb), tolerance=LOSSY)
+    yield (
+        "MPO",
+        Case(encoded(rgb, "MPO", save_all=True, append_images=[grey], quality=95), rgb_of(rgb), tolerance=LOSSY),
+    )
+    yield "WEBP lossy", Case(encoded(rgb, "WEBP", quality=95), rgb_of(rgb), tolerance=LOSSY)
+    yield "GIF", Case(encoded(rgb.quantize(32), "GIF"), rgb_of(rgb.quantize(32).convert("RGB")))
     for compression in ("raw", "tiff_adobe_deflate", "packbits"):
-        yield f"TIFF {compression}", Case(saved(rgb, "TIFF", compression=compression), rgb_of(rgb))
-    yield "TIFF JPEG", Case(saved(rgb, "TIFF", compression="jpeg", quality=95), rgb_of(rgb), tolerance=LOSSY)
+        yield f"TIFF {compression}", Case(encoded(rgb, "TIFF", compression=compression), rgb_of(rgb))
+    yield "TIFF JPEG", Case(encoded(rgb, "TIFF", compression="jpeg", quality=95), rgb_of(rgb), tolerance=LOSSY)
     lab = ImageCms.applyTransform(rgb, ImageCms.buildTransform(SRGB, ImageCms.createProfile("LAB"), "RGB", "LAB"))
-    yield "TIFF LAB", Case(saved(lab, "TIFF"), rgb_of(rgb), tolerance=2)
+    yield "TIFF LAB", Case(encoded(lab, "TIFF"), rgb_of(rgb), tolerance=2)
 
 
 def cmyk_cases() -> Iterator[tuple[str, Case]]:
     cmyk = Image.merge("CMYK", (*photo().split(), Image.new("L", (40, 24), 60)))
-    adobe = saved(cmyk, "JPEG", quality=98)
+    adobe = encoded(cmyk, "JPEG", quality=98)
     yield "CMYK JPEG, Adobe's", Case(adobe, cmyk_to_rgb(cmyk), tolerance=LOSSY)
     marker = adobe.index(b"\xff\xee\x00\x0eAdobe")
     plain = adobe[:marker] + adobe[marker + 16 :]
@@ -244,14 +242,14 @@ def cmyk_cases() -> Iterator[tuple[str, Case]]:
     stored = Image.merge(
         "CMYK", [band.point(lambda level: 255 - level) for band in ycc.split()] + [cmyk.getchannel("K")]
     )
-    ycck = saved(stored, "JPEG", quality=98).replace(b"Adobe\0\x64\0\0\0\0\0", b"Adobe\0\x64\0\0\0\0\2")
+    ycck = encoded(stored, "JPEG", quality=98).replace(b"Adobe\0\x64\0\0\0\0\0", b"Adobe\0\x64\0\0\0\0\2")
     yield "YCCK JPEG", Case(ycck, cmyk_to_rgb(cmyk), tolerance=LOSSY)
-    yield "CMYK TIFF", Case(saved(cmyk, "TIFF"), cmyk_to_rgb(cmyk), tolerance=1)
+    yield "CMYK TIFF", Case(encoded(cmyk, "TIFF"), cmyk_to_rgb(cmyk), tolerance=1)
     reference = by_profile(cmyk, INK_PROFILE)
-    yield "CMYK TIFF with a profile", Case(saved(cmyk, "TIFF", icc_profile=INK_PROFILE), reference)
+    yield "CMYK TIFF with a profile", Case(encoded(cmyk, "TIFF", icc_profile=INK_PROFILE), reference)
     yield (
         "CMYK JPEG with a profile",
-        Case(saved(cmyk, "JPEG", quality=98, icc_profile=INK_PROFILE), reference, None, LOSSY),
+        Case(encoded(cmyk, "JPEG", quality=98, icc_profile=INK_PROFILE), reference, None, LOSSY),
     )
 
 
@@ -273,60 +271,60 @@ def deep_cases() -> Iterator[tuple[str, Case]]:
         )
     values = np.linspace(0, 1, 24 * 40, dtype=np.float32).reshape(24, 40)
     eight_bit = rgb_of(np.rint(values * 255).astype(np.uint8))
-    yield "TIFF floats up to 1", Case(saved(Image.fromarray(values), "TIFF"), eight_bit)
-    yield "TIFF floats up to 255", Case(saved(Image.fromarray(values * 255), "TIFF"), eight_bit)
+    yield "TIFF floats up to 1", Case(encoded(Image.fromarray(values), "TIFF"), eight_bit)
+    yield "TIFF floats up to 255", Case(encoded(Image.fromarray(values * 255), "TIFF"), eight_bit)
     whole = (values * 65535).astype(np.int32)
-    yield "TIFF 32-bit integers", Case(saved(Image.fromarray(whole), "TIFF"), rgb_of(rounded(whole)))
+    yield "TIFF 32-bit integers", Case(encoded(Image.fromarray(whole), "TIFF"), rgb_of(rounded(whole)))
 
 
 def alpha_cases() -> Iterator[tuple[str, Case]]:
     rgba, grey = translucent(), translucent("LA")
     mask = np.asarray(soft_alpha())
     for format, options in LOSSLESS.items():  # noqa: A001
-        yield f"{format} RGBA", Case(saved(rgba, format, **options), rgb_of(rgba), mask)
-    yield "AVIF RGBA", Case(saved(rgba, "AVIF", quality=95), rgb_of(rgba), mask, LOSSY)
+        yield f"{format} RGBA", Case(encoded(rgba, format, **options), rgb_of(rgba), mask)
+    yield "AVIF RGBA", Case(encoded(rgba, "AVIF", quality=95), rgb_of(rgba), mask, LOSSY)
     for format in ("PNG", "TIFF"):  # noqa: A001
-        yield f"{format} grey and alpha", Case(saved(grey, format), rgb_of(np.asarray(grey)[..., 0]), mask)
+        yield f"{format} grey and alpha", Case(encoded(grey, format), rgb_of(np.asarray(grey)[..., 0]), mask)
     palette = photo().quantize(8)
     opacity = bytes([20, 60, 100, 140, 180, 220, 240, 255])
     graded = np.frombuffer(opacity, np.uint8)[np.asarray(palette)]
     yield (
         "PNG palette, graded",
-        Case(saved(palette, "PNG", transparency=opacity), rgb_of(palette.convert("RGB")), graded),
+        Case(encoded(palette, "PNG", transparency=opacity), rgb_of(palette.convert("RGB")), graded),
     )
     for format in ("PNG", "GIF"):  # noqa: A001
         clear = np.where(np.asarray(palette) == 3, 0, 255).astype(np.uint8)
-        data = saved(palette, format, transparency=3)
+        data = encoded(palette, format, transparency=3)
         yield f"{format} palette, one entry transparent", Case(data, rgb_of(palette.convert("RGB")), clear)
     corner = photo().getpixel((0, 0))
     hole = np.where((np.asarray(photo()) == corner).all(-1), 0, 255).astype(np.uint8)
-    yield "PNG one colour transparent", Case(saved(photo(), "PNG", transparency=corner), rgb_of(photo()), hole)
+    yield "PNG one colour transparent", Case(encoded(photo(), "PNG", transparency=corner), rgb_of(photo()), hole)
 
 
 def turned_cases() -> Iterator[tuple[str, Case]]:
     for format, options in (LOSSLESS | GOOD).items():  # noqa: A001
         for orientation, upright in UPRIGHT.items():
-            data = saved(photo(), format, exif=with_exif(orientation), **options)
+            data = encoded(photo(), format, exif=with_exif(orientation), **options)
             yield f"{format} turned {orientation}", Case(data, upright(rgb_of(photo())), None, LOSSY * (format in GOOD))
     mask = np.asarray(soft_alpha())[..., None]
-    data = saved(translucent(), "PNG", exif=with_exif(6))
+    data = encoded(translucent(), "PNG", exif=with_exif(6))
     yield "PNG RGBA turned 6", Case(data, UPRIGHT[6](rgb_of(photo())), UPRIGHT[6](mask)[..., 0])
 
 
 def profiled_cases() -> Iterator[tuple[str, Case]]:
     for format, options in (LOSSLESS | GOOD).items():  # noqa: A001
         for name, profile in PROFILES.items():
-            data = saved(photo(), format, icc_profile=profile, **options)
+            data = encoded(photo(), format, icc_profile=profile, **options)
             yield f"{format} in {name}", Case(data, by_profile(photo(), profile), None, LOSSY * (format in GOOD))
     grey = photo().convert("L")
     yield (
         "PNG grey in a grey profile",
-        Case(saved(grey, "PNG", icc_profile=GREY_PROFILE), by_profile(grey, GREY_PROFILE)),
+        Case(encoded(grey, "PNG", icc_profile=GREY_PROFILE), by_profile(grey, GREY_PROFILE)),
     )
     p3 = PROFILES["Display P3"]
-    yield "PNG grey in Display P3", Case(saved(grey, "PNG", icc_profile=p3), by_profile(grey.convert("RGB"), p3))
+    yield "PNG grey in Display P3", Case(encoded(grey, "PNG", icc_profile=p3), by_profile(grey.convert("RGB"), p3))
     reference = UPRIGHT[8](by_profile(photo(), p3))
-    data = saved(translucent(), "PNG", icc_profile=p3, exif=with_exif(8))
+    data = encoded(translucent(), "PNG", icc_profile=p3, exif=with_exif(8))
     yield (
         "PNG RGBA in Display P3 turned 8",
         Case(data, reference, UPRIGHT[8](np.asarray(soft_alpha())[..., None])[..., 0]),
@@ -336,12 +334,12 @@ def profiled_cases() -> Iterator[tuple[str, Case]]:
 def animated_cases() -> Iterator[tuple[str, Case]]:
     black = [Image.new("RGB", photo().size), Image.new("RGB", photo().size, "white")]
     for format, options in {"PNG": {}, "TIFF": {}, "WEBP": {"lossless": True}}.items():  # noqa: A001
-        data = saved(photo(), format, save_all=True, append_images=black, **options)
+        data = encoded(photo(), format, save_all=True, append_images=black, **options)
         yield f"{format} with frames", Case(data, rgb_of(photo()), frames=3)
-    data = saved(photo(), "AVIF", save_all=True, append_images=black, quality=95)
+    data = encoded(photo(), "AVIF", save_all=True, append_images=black, quality=95)
     yield "AVIF with frames", Case(data, rgb_of(photo()), None, LOSSY, 3)
     palette = photo().quantize(32)
-    data = saved(palette, "GIF", save_all=True, append_images=black)
+    data = encoded(palette, "GIF", save_all=True, append_images=black)
     yield "GIF with frames", Case(data, rgb_of(palette.convert("RGB")), frames=3)
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import httpx
 import numpy as np
@@ -10,7 +10,6 @@ import pytest
 import torch
 from PIL import Image, ImageCms
 
-from model_store.card import Card
 from model_store.store import Store
 from service.codec import preferred
 from service.contract.options import Options, StylizeOptions, SuperResolveOptions
@@ -19,9 +18,9 @@ from service.pipeline.answer import Answer
 from service.pipeline.runtime import Runtime
 from service.pipeline.settings import ComputeSettings
 
+from ...picture_files import encoded
+from ..stores import Publish
 from .making import make
-
-Publish = Callable[..., Card]
 
 
 @pytest.fixture
@@ -33,12 +32,6 @@ def runtime(store: Store, publish: Publish) -> Iterator[Runtime]:
     runtime = Runtime(store, torch.device("cpu"), ComputeSettings(max_pixels=60_000))
     yield runtime
     runtime.close()
-
-
-def saved(image: Image.Image, format: str = "png", **options: object) -> bytes:  # noqa: A002
-    buffer = io.BytesIO()
-    image.save(buffer, format.upper(), **options)
-    return buffer.getvalue()
 
 
 def answer(runtime: Runtime, options: Options, data: bytes) -> Answer:
@@ -74,13 +67,13 @@ def test_a_strength_of_0_computes_nothing(runtime: Runtime, photo_png: bytes) ->
 
 
 def test_preserve_color_keeps_the_colours_of_the_photo(runtime: Runtime, photo: Image.Image) -> None:
-    grey_png = saved(photo.convert("L"))
+    grey_png = encoded(photo.convert("L"))
     assert np.ptp(levels(painted(runtime, grey_png)), axis=-1).max() > 0
     assert np.ptp(levels(painted(runtime, grey_png, preserve_color=True)), axis=-1).max() == 0
 
 
 def test_a_jpeg_at_strength_0_comes_back_within_the_error_of_jpeg(runtime: Runtime, photo: Image.Image) -> None:
-    data = saved(photo, "jpeg", quality=95)
+    data = encoded(photo, "jpeg", quality=95)
     again = painted(runtime, data, strength=0, quality=95)
     assert again.format == "JPEG"
     assert np.abs(levels(again) - levels(Image.open(io.BytesIO(data)))).mean() < 1.5
@@ -101,7 +94,7 @@ def test_a_turned_upload_is_resized_upright(runtime: Runtime, photo: Image.Image
     exif = Image.Exif()
     exif[0x0112] = 6
     large = photo.resize((192, 128))
-    resized = painted(runtime, saved(large, format, exif=exif), size=48, strength=0, format="png")
+    resized = painted(runtime, encoded(large, format, exif=exif), size=48, strength=0, format="png")
     reference = photo.rotate(-90, expand=True)
     assert resized.size == reference.size
     assert np.abs(levels(resized)[4:-4, 4:-4] - levels(reference)[4:-4, 4:-4]).mean() < 4
@@ -110,7 +103,7 @@ def test_a_turned_upload_is_resized_upright(runtime: Runtime, photo: Image.Image
 def test_resizing_does_not_mix_in_the_colours_of_transparent_pixels(runtime: Runtime) -> None:
     image = Image.new("RGBA", (96, 64), (0, 200, 0, 255))
     image.paste((255, 0, 255, 0), (0, 0, 47, 64))
-    resized = painted(runtime, saved(image), size=33, strength=0)
+    resized = painted(runtime, encoded(image), size=33, strength=0)
     red, green, _, alpha = np.moveaxis(levels(resized), -1, 0)
     assert red[alpha > 8].max() <= 8
     assert green[alpha > 8].min() >= 190
@@ -119,7 +112,7 @@ def test_resizing_does_not_mix_in_the_colours_of_transparent_pixels(runtime: Run
 
 def test_a_size_that_makes_a_side_too_short_is_refused(runtime: Runtime) -> None:
     with pytest.raises(BadPicture, match="16×4"):
-        painted(runtime, saved(Image.new("RGB", (80, 20))), size=16)
+        painted(runtime, encoded(Image.new("RGB", (80, 20))), size=16)
 
 
 def test_a_size_with_too_many_pixels_is_refused_before_it_is_computed(runtime: Runtime, photo_png: bytes) -> None:
@@ -142,7 +135,7 @@ def test_an_enlargement_by_2_is_an_enlargement_by_4_halved(runtime: Runtime, pho
 def test_alpha_is_enlarged_by_2_too(runtime: Runtime, photo: Image.Image) -> None:
     image = photo.copy()
     image.putalpha(Image.fromarray(np.linspace(0, 255, 48).astype(np.uint8)[None].repeat(32, axis=0)))
-    twice = Image.open(io.BytesIO(answer(runtime, SuperResolveOptions(factor=2), saved(image)).content))
+    twice = Image.open(io.BytesIO(answer(runtime, SuperResolveOptions(factor=2), encoded(image)).content))
     assert (twice.mode, twice.size) == ("RGBA", (96, 64))
     mask = image.getchannel("A").resize((96, 64), Image.Resampling.BICUBIC)
     assert np.array_equal(levels(twice.getchannel("A")), levels(mask))
@@ -150,7 +143,7 @@ def test_alpha_is_enlarged_by_2_too(runtime: Runtime, photo: Image.Image) -> Non
 
 def test_the_limit_counts_the_pixels_that_the_net_computes(runtime: Runtime) -> None:
     with pytest.raises(TooLarge, match="256×256"):
-        answer(runtime, SuperResolveOptions(factor=2), saved(Image.new("RGB", (64, 64))))
+        answer(runtime, SuperResolveOptions(factor=2), encoded(Image.new("RGB", (64, 64))))
 
 
 def test_colours_of_transparent_pixels_do_not_reach_an_enlargement(runtime: Runtime) -> None:
@@ -158,7 +151,7 @@ def test_colours_of_transparent_pixels_do_not_reach_an_enlargement(runtime: Runt
     hidden = green.copy()
     hidden.paste((255, 0, 255, 0), (0, 0, 16, 24))
     green.paste((0, 200, 0, 0), (0, 0, 16, 24))
-    a, b = (answer(runtime, SuperResolveOptions(factor=4), saved(image)).content for image in (green, hidden))
+    a, b = (answer(runtime, SuperResolveOptions(factor=4), encoded(image)).content for image in (green, hidden))
     assert a == b
 
 
@@ -169,7 +162,7 @@ def test_colours_of_transparent_pixels_do_not_reach_an_enlargement(runtime: Runt
 def test_auto_is_the_format_of_the_upload_or_its_substitute(
     runtime: Runtime, photo: Image.Image, upload: str, expected: str
 ) -> None:
-    assert painted(runtime, saved(photo, upload)).format == expected
+    assert painted(runtime, encoded(photo, upload)).format == expected
 
 
 # Profiles
@@ -187,14 +180,14 @@ def exchanged_primaries(srgb: bytes) -> bytes:
 
 
 def test_the_profile_of_the_upload_is_that_of_the_answer(runtime: Runtime, photo: Image.Image, srgb: bytes) -> None:
-    assert painted(runtime, saved(photo, icc_profile=srgb)).info["icc_profile"] == srgb
-    assert "icc_profile" not in painted(runtime, saved(photo)).info
+    assert painted(runtime, encoded(photo, icc_profile=srgb)).info["icc_profile"] == srgb
+    assert "icc_profile" not in painted(runtime, encoded(photo)).info
 
 
 def test_a_strength_of_0_gives_back_the_photo_in_its_own_profile(
     runtime: Runtime, photo: Image.Image, exchanged_primaries: bytes
 ) -> None:
-    again = painted(runtime, saved(photo, icc_profile=exchanged_primaries), strength=0)
+    again = painted(runtime, encoded(photo, icc_profile=exchanged_primaries), strength=0)
     assert again.info["icc_profile"] == exchanged_primaries
     assert np.array_equal(levels(again), levels(photo))
 
@@ -203,8 +196,8 @@ def test_the_net_sees_srgb_and_the_painting_is_brought_back(
     runtime: Runtime, photo: Image.Image, exchanged_primaries: bytes
 ) -> None:
     as_seen = Image.fromarray(np.asarray(photo)[..., ::-1].copy())
-    in_profile = painted(runtime, saved(photo, icc_profile=exchanged_primaries))
-    assert np.abs(levels(in_profile)[..., ::-1] - levels(painted(runtime, saved(as_seen)))).mean() < 2
+    in_profile = painted(runtime, encoded(photo, icc_profile=exchanged_primaries))
+    assert np.abs(levels(in_profile)[..., ::-1] - levels(painted(runtime, encoded(as_seen)))).mean() < 2
 
 
 def test_an_enlargement_keeps_colours_that_srgb_does_not_have(
@@ -214,7 +207,7 @@ def test_an_enlargement_keeps_colours_that_srgb_does_not_have(
     wide = srgb.replace(b"rXYZ", b"----").replace(b"gXYZ", b"rXYZ").replace(b"----", b"gXYZ")
     plainly, in_profile = (
         Image.open(io.BytesIO(answer(runtime, options, data).content))
-        for data in (saved(photo), saved(photo, icc_profile=wide))
+        for data in (encoded(photo), encoded(photo, icc_profile=wide))
     )
     assert np.array_equal(levels(plainly), levels(in_profile))
     assert in_profile.info["icc_profile"] == wide
@@ -225,7 +218,7 @@ def test_an_upload_that_is_not_rgb_is_answered_with_the_profile_of_srgb(
 ) -> None:
     lab = ImageCms.createProfile("LAB")
     picture = ImageCms.profileToProfile(photo, ImageCms.createProfile("sRGB"), lab, outputMode="LAB")
-    data = saved(picture, "tiff", icc_profile=ImageCms.ImageCmsProfile(lab).tobytes())
+    data = encoded(picture, "tiff", icc_profile=ImageCms.ImageCmsProfile(lab).tobytes())
     again = painted(runtime, data, strength=0)
     assert ImageCms.getProfileDescription(ImageCms.ImageCmsProfile(io.BytesIO(again.info["icc_profile"]))).strip() == (
         ImageCms.getProfileDescription(ImageCms.ImageCmsProfile(io.BytesIO(srgb))).strip()
@@ -265,7 +258,7 @@ def test_the_option_format_takes_precedence_over_the_header_accept(http: httpx.C
 def test_the_number_of_frames_of_an_animation_is_in_the_headers(
     http: httpx.Client, photo: Image.Image, photo_png: bytes
 ) -> None:
-    animation = saved(photo, "gif", save_all=True, append_images=[Image.new("RGB", photo.size)] * 4)
+    animation = encoded(photo, "gif", save_all=True, append_images=[Image.new("RGB", photo.size)] * 4)
     headers = [http.post("/stylize?style=muse&strength=0", content=data).headers for data in (animation, photo_png)]
     assert [each.get("X-Frames") for each in headers] == ["2", None]
 

@@ -1,14 +1,13 @@
 import asyncio
 import io
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from model_store.card import Card
 from model_store.store import Store
 from service.contract.options import Format, Options, StylizeOptions, SuperResolveOptions
 from service.contract.problems import BadPicture, TooLarge, UnknownModel
@@ -18,9 +17,9 @@ from service.pipeline.answer import Answer
 from service.pipeline.runtime import Runtime
 from service.pipeline.settings import ComputeSettings
 
+from ...picture_files import encoded
+from ..stores import Publish
 from .making import inspect, make
-
-Publish = Callable[..., Card]
 
 
 @pytest.fixture
@@ -48,9 +47,7 @@ def read(answer: Answer) -> Image.Image:
 
 
 def png(width: int, height: int, colour: tuple[int, ...] = (10, 200, 90)) -> bytes:
-    buffer = io.BytesIO()
-    Image.new("RGB" if len(colour) == 3 else "RGBA", (width, height), colour).save(buffer, "PNG")
-    return buffer.getvalue()
+    return encoded(Image.new("RGB" if len(colour) == 3 else "RGBA", (width, height), colour))
 
 
 def test_a_photo_is_painted_in_its_own_size_and_format(runtime: Runtime, photo_png: bytes, photo: Image.Image) -> None:

@@ -4,6 +4,8 @@ from typing import Any
 
 import pytest
 
+from ...picture_files import plain_png
+
 pytestmark = pytest.mark.browser
 
 Desk = Any  # of conftest
@@ -61,7 +63,7 @@ def test_both_pictures_are_shown_in_the_same_size_and_place(enlarged: Desk) -> N
     assert enlarged.box("#before") == pytest.approx(enlarged.box("#after"))
 
 
-def test_an_enlargement_that_would_be_too_large_is_shown_as_a_problem(desk: Desk, plain_png: Any) -> None:
+def test_an_enlargement_that_would_be_too_large_is_shown_as_a_problem(desk: Desk) -> None:
     desk.choose("mode", "enlarge")
     desk.pick(content=plain_png(90, 300, 200))
     desk.wait_for_text("#notice-detail", "1,200×800")

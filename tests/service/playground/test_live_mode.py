@@ -7,6 +7,8 @@ import pytest
 from model_store.store import BUNDLED, Store
 from service.server.settings import Settings
 
+from ..serving import serve
+
 pytestmark = pytest.mark.browser
 
 Desk = Any  # of conftest
@@ -77,7 +79,7 @@ def test_an_insecure_page_says_where_cameras_work(desk: Desk) -> None:
     desk.wait_for_text("#notice-detail", "https://")
 
 
-def test_a_stopping_server_is_shown_as_a_problem_and_turns_the_camera_off(desk: Desk, serve: Any) -> None:
+def test_a_stopping_server_is_shown_as_a_problem_and_turns_the_camera_off(desk: Desk) -> None:
     with serve(Settings(device="cpu"), Store(BUNDLED)) as url:
         desk.page.goto(url)
         desk.page.locator("#styles label").first.wait_for()

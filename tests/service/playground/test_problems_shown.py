@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from ...picture_files import plain_png
+
 pytestmark = pytest.mark.browser
 
 Desk = Any  # of conftest
@@ -18,7 +20,7 @@ def refuse_once(desk: Desk, status: int, detail: str, retry_after: int | None = 
     desk.page.route("**/stylize?*", lambda route: route.fulfill(**answer), times=1)
 
 
-def test_a_problem_is_shown_in_the_words_of_the_server(desk: Desk, plain_png: Any) -> None:
+def test_a_problem_is_shown_in_the_words_of_the_server(desk: Desk) -> None:
     desk.pick(content=plain_png(90, 600, 400))
     alert = desk.page.get_by_role("alert")
     alert.filter(has_text="this server takes up to 140,000 in all").wait_for()

@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from ...picture_files import plain_png
+
 pytestmark = pytest.mark.browser
 
 Desk = Any  # of conftest
@@ -81,7 +83,7 @@ def test_the_sample_picture_is_painted(desk: Desk) -> None:
     assert "444 × 296" in desk.text("#fact-after")
 
 
-def test_another_picture_takes_the_place_of_the_first(painted: Desk, plain_png: Any) -> None:
+def test_another_picture_takes_the_place_of_the_first(painted: Desk) -> None:
     painted.pick("other.png", plain_png(90, 64, 40))
     painted.wait_for_text("#fact-before", "64 × 40")
     assert painted.page.get_attribute("#download", "download") == "other-muse.png"

@@ -4,6 +4,8 @@ from typing import Any
 
 import pytest
 
+from ...picture_files import plain_png
+
 pytestmark = pytest.mark.browser
 
 Desk = Any  # of conftest
@@ -56,7 +58,7 @@ def test_the_divider_follows_a_finger(painted: Desk) -> None:
     painted.until("Math.abs(document.getElementById('divider').ariaValueNow - 80) <= 1")
 
 
-def test_the_wheel_zooms_to_where_the_pointer_is(painted: Desk, plain_png: Any) -> None:
+def test_the_wheel_zooms_to_where_the_pointer_is(painted: Desk) -> None:
     painted.pick("large.png", plain_png(90, 300, 200))
     painted.wait()
     before = painted.box("#before")

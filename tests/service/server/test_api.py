@@ -3,9 +3,7 @@ import re
 import socket
 import struct
 import zlib
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,16 +15,11 @@ from model_store.card import Card
 from model_store.store import BUNDLED, Store
 from service.server.settings import Settings
 
-Publish = Callable[..., Card]
-Serve = Callable[[Settings, Store], AbstractContextManager[str]]
+from ...picture_files import encoded
+from ..serving import serve
+from ..stores import Publish, SlowStore
 
 MIB = 1024**2
-
-
-def encoded(image: Image.Image, format: str) -> bytes:  # noqa: A002
-    buffer = io.BytesIO()
-    image.save(buffer, format)
-    return buffer.getvalue()
 
 
 def plain(width: int, height: int, format: str = "png") -> bytes:  # noqa: A002
@@ -104,9 +97,7 @@ def test_a_self_ensemble_is_close_to_the_net_and_has_an_etag_of_its_own(http: ht
     assert max(ImageStat.Stat(difference).mean) < 3
 
 
-def test_blurred_uploads_are_enlarged_by_a_net_of_their_own(
-    serve: Serve, store: Store, publish: Publish, photo_png: bytes
-) -> None:
+def test_blurred_uploads_are_enlarged_by_a_net_of_their_own(store: Store, publish: Publish, photo_png: bytes) -> None:
     publish("super-resolve", "x4-pixel", factor=4)
     publish("super-resolve", "x4-pixel-blurred", factor=4)
     with serve(Settings(device="cpu"), store) as url:
@@ -120,7 +111,7 @@ def test_blurred_uploads_are_enlarged_by_a_net_of_their_own(
     assert "known factors: 4" in other.json()["detail"]
 
 
-def test_styles_are_blended_by_their_shares(serve: Serve, store: Store, publish: Publish, photo_png: bytes) -> None:
+def test_styles_are_blended_by_their_shares(store: Store, publish: Publish, photo_png: bytes) -> None:
     for name in ("one", "two"):
         publish("stylize", name)
     with serve(Settings(device="cpu"), store) as url:
@@ -137,7 +128,7 @@ def test_styles_are_blended_by_their_shares(serve: Serve, store: Store, publish:
 
 
 def test_fidelity_chooses_between_the_pixel_and_the_feature_loss(
-    serve: Serve, store: Store, publish: Publish, photo_png: bytes
+    store: Store, publish: Publish, photo_png: bytes
 ) -> None:
     for name in ("x4-pixel", "x4-feature"):
         publish("super-resolve", name, factor=4)
@@ -414,7 +405,7 @@ def test_an_unknown_model_is_refused_with_the_known_models(http: httpx.Client) -
 # Servers in trouble
 
 
-def test_a_busy_server_says_when_to_try_again(serve: Serve, slow_store: Any, photo_png: bytes) -> None:
+def test_a_busy_server_says_when_to_try_again(slow_store: SlowStore, photo_png: bytes) -> None:
     with serve(Settings(device="cpu", max_in_flight=1), slow_store) as url, ThreadPoolExecutor(1) as thread:
         first = thread.submit(httpx.post, f"{url}/stylize?style=muse", content=photo_png, timeout=60)
         assert slow_store.entered.wait(30)
@@ -429,9 +420,7 @@ def test_a_busy_server_says_when_to_try_again(serve: Serve, slow_store: Any, pho
     picture_in(third)
 
 
-def test_damaged_weights_are_named(
-    serve: Serve, store: Store, publish: Publish, tmp_path: Path, photo_png: bytes
-) -> None:
+def test_damaged_weights_are_named(store: Store, publish: Publish, tmp_path: Path, photo_png: bytes) -> None:
     publish("stylize", "tiny")
     weights = tmp_path / "stylize" / "tiny" / "1" / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1] + b"?")
@@ -440,16 +429,14 @@ def test_damaged_weights_are_named(
     assert "stylize/tiny@1" in problem_in(response, 500)["detail"]
 
 
-def test_a_style_published_while_the_server_runs_is_served(
-    serve: Serve, store: Store, publish: Publish, photo_png: bytes
-) -> None:
+def test_a_style_published_while_the_server_runs_is_served(store: Store, publish: Publish, photo_png: bytes) -> None:
     with serve(Settings(device="cpu"), store) as url:
         problem_in(httpx.post(f"{url}/stylize?style=tiny", content=photo_png), 404)
         publish("stylize", "tiny")
         picture_in(httpx.post(f"{url}/stylize?style=tiny", content=photo_png, timeout=60))
 
 
-def test_an_internal_error_is_a_problem_that_does_not_reveal_its_details(serve: Serve) -> None:
+def test_an_internal_error_is_a_problem_that_does_not_reveal_its_details() -> None:
     class BrokenStore(Store):
         def cards(self) -> list[Card]:
             raise RuntimeError("the root's key is hunter2")

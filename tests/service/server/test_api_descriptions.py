@@ -1,7 +1,5 @@
 """The answers in which the server describes itself: models, health and documentation."""
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from typing import Any
 
 import httpx
@@ -15,8 +13,8 @@ from service.server.limits import api_keys as keys
 from service.server.routes.models import ListedModel
 from service.server.settings import Settings
 
-Publish = Callable[..., Card]
-Serve = Callable[[Settings, Store], AbstractContextManager[str]]
+from ..serving import serve
+from ..stores import Publish
 
 
 def test_the_models_are_listed_with_their_cards(http: httpx.Client) -> None:
@@ -25,7 +23,7 @@ def test_the_models_are_listed_with_their_cards(http: httpx.Client) -> None:
 
 
 def test_the_list_says_which_version_is_served_and_whether_it_is_loaded(
-    serve: Serve, store: Store, publish: Publish, photo_png: bytes
+    store: Store, publish: Publish, photo_png: bytes
 ) -> None:
     with serve(Settings(device="cpu", store_refresh_s=0), store) as url:
 
@@ -55,9 +53,7 @@ def test_the_preview_of_a_model_is_shown(http: httpx.Client) -> None:
     assert response.content == Store(BUNDLED).preview("stylize", "muse")
 
 
-def test_a_model_without_a_preview_is_told_apart_from_an_unknown_model(
-    serve: Serve, store: Store, publish: Publish
-) -> None:
+def test_a_model_without_a_preview_is_told_apart_from_an_unknown_model(store: Store, publish: Publish) -> None:
     publish("stylize", "tiny")
     with serve(Settings(device="cpu"), store) as url:
         without, nowhere = (httpx.get(f"{url}/models/stylize/{name}/preview") for name in ("tiny", "nope"))

@@ -1,18 +1,16 @@
 """The threads of the app begin and end with it."""
 
 import threading
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 
 import httpx
 
 from model_store.store import BUNDLED, Store
 from service.server.settings import Settings
 
-Serve = Callable[[Settings, Store], AbstractContextManager[str]]
+from ..serving import serve
 
 
-def test_the_thread_that_looks_for_new_versions_ends_with_the_app(serve: Serve) -> None:
+def test_the_thread_that_looks_for_new_versions_ends_with_the_app() -> None:
     before = set(threading.enumerate())
     with serve(Settings(device="cpu"), Store(BUNDLED)) as url:
         assert httpx.get(f"{url}/readyz").is_success

@@ -1,6 +1,5 @@
 """`impasto serve` between SIGTERM and its end, in real processes."""
 
-import io
 import itertools
 import os
 import re
@@ -20,6 +19,7 @@ from PIL import Image
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
+from ...picture_files import encoded
 from .server_process import IMPASTO, SECONDS, ServerProcess, is_running, serving
 
 pytestmark = pytest.mark.process
@@ -34,9 +34,7 @@ one_or_two_workers = pytest.mark.parametrize("workers", [1, 2])
 
 @pytest.fixture(scope="module")
 def picture() -> bytes:
-    buffer = io.BytesIO()
-    Image.linear_gradient("L").resize((160, 120)).save(buffer, "PNG")
-    return buffer.getvalue()
+    return encoded(Image.linear_gradient("L").resize((160, 120)))
 
 
 def is_whole(answer: bytes) -> bool:

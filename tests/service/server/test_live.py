@@ -2,8 +2,7 @@
 
 import io
 import json
-from collections.abc import Callable
-from contextlib import AbstractContextManager, ExitStack, suppress
+from contextlib import ExitStack, suppress
 from typing import Any
 
 import httpx
@@ -16,10 +15,9 @@ from model_store.store import BUNDLED, Store
 from service.server.routes.live import MOST_FRAME_BYTES
 from service.server.settings import Settings
 
-Serve = Callable[[Settings, Store], AbstractContextManager[str]]
-PlainPng = Callable[..., bytes]
-Until = Callable[[Callable[[], bool]], bool]
-HasAPlace = Callable[[str], bool]
+from ...picture_files import plain_png
+from ..serving import has_a_place, serve, until
+from ..stores import GatedStore
 
 
 def live(url: str, query: str = "style=muse") -> ClientConnection:
@@ -63,7 +61,7 @@ def test_a_frame_is_answered_by_the_same_picture_as_a_request(server: str, photo
     assert set(texts[0]["stages"]) == {"decode", "queue", "net", "encode"}
 
 
-def test_frames_are_answered_one_after_the_other(server: str, plain_png: PlainPng) -> None:
+def test_frames_are_answered_one_after_the_other(server: str) -> None:
     with live(server) as connection:
         for width in (20, 24, 28):
             connection.send(plain_png(90, width))
@@ -72,9 +70,7 @@ def test_frames_are_answered_one_after_the_other(server: str, plain_png: PlainPn
         assert status(connection)["painted"] == 3
 
 
-def test_of_the_frames_that_come_while_one_is_painted_the_newest_wins(
-    serve: Serve, gated_store: Any, plain_png: PlainPng
-) -> None:
+def test_of_the_frames_that_come_while_one_is_painted_the_newest_wins(gated_store: GatedStore) -> None:
     with serve(Settings(device="cpu"), gated_store) as url, live(url) as connection:
         connection.send(plain_png(10))
         assert gated_store.gate.entered.wait(30)
@@ -99,9 +95,7 @@ def test_the_style_changes_by_a_text_message(server: str, photo_png: bytes) -> N
         assert status(connection)["model"] == "candy@1"
 
 
-def test_a_frame_that_is_refused_as_busy_is_dropped_and_the_next_is_painted(
-    serve: Serve, gated_store: Any, plain_png: PlainPng
-) -> None:
+def test_a_frame_that_is_refused_as_busy_is_dropped_and_the_next_is_painted(gated_store: GatedStore) -> None:
     with (
         serve(Settings(device="cpu", max_in_flight=1), gated_store) as url,
         live(url) as first,
@@ -120,9 +114,7 @@ def test_a_frame_that_is_refused_as_busy_is_dropped_and_the_next_is_painted(
         assert status(second)["refused"] is None
 
 
-def test_there_are_four_connections_for_each_place_and_one_is_free_when_a_client_disconnects(
-    serve: Serve, photo_png: bytes, until: Until
-) -> None:
+def test_there_are_four_connections_for_each_place_and_one_is_free_when_a_client_disconnects(photo_png: bytes) -> None:
     def is_refused(url: str) -> bool:
         with live(url) as connection:
             with suppress(ConnectionClosed):
@@ -146,16 +138,14 @@ def test_there_are_four_connections_for_each_place_and_one_is_free_when_a_client
         assert until(lambda: not is_refused(url))
 
 
-def test_a_frame_that_runs_out_of_time_is_dropped(serve: Serve, gated_store: Any, plain_png: PlainPng) -> None:
+def test_a_frame_that_runs_out_of_time_is_dropped(gated_store: GatedStore) -> None:
     with serve(Settings(device="cpu", deadline_s=0.2), gated_store) as url, live(url) as connection:
         connection.send(plain_png(10))
         assert "not ready" in json.loads(connection.recv(30))["refused"]
         gated_store.gate.opened.set()
 
 
-def test_a_client_that_disconnects_frees_its_place(
-    serve: Serve, gated_store: Any, plain_png: PlainPng, until: Until, has_a_place: HasAPlace
-) -> None:
+def test_a_client_that_disconnects_frees_its_place(gated_store: GatedStore) -> None:
     with serve(Settings(device="cpu", max_in_flight=1), gated_store) as url:
         with live(url) as first:
             first.send(plain_png(10))
@@ -208,7 +198,7 @@ def test_a_frame_of_too_many_bytes_closes_the_connection(server: str) -> None:
         assert ending(connection)[0] == 4413
 
 
-def test_a_server_that_stops_closes_with_1012(serve: Serve, plain_png: PlainPng) -> None:
+def test_a_server_that_stops_closes_with_1012() -> None:
     with ExitStack() as connections:
         with serve(Settings(device="cpu"), Store(BUNDLED)) as url:
             connection = connections.enter_context(live(url))
@@ -217,7 +207,7 @@ def test_a_server_that_stops_closes_with_1012(serve: Serve, plain_png: PlainPng)
         assert ending(connection)[0] == 1012
 
 
-def test_frames_are_counted_as_pictures(serve: Serve, plain_png: PlainPng) -> None:
+def test_frames_are_counted_as_pictures() -> None:
     with serve(Settings(device="cpu"), Store(BUNDLED)) as url:
         with live(url) as connection:
             connection.send(plain_png(10))

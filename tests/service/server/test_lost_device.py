@@ -1,6 +1,5 @@
 """What becomes of a server whose device is lost, in real processes."""
 
-import io
 import signal
 import sys
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from PIL import Image
 
 from service.server.processes import DEVICE_LOST
 
+from ...picture_files import encoded
 from .server_process import SECONDS, ServerProcess, serving
 
 pytestmark = pytest.mark.process
@@ -21,9 +21,7 @@ FATAL = (sys.executable, str(Path(__file__).with_name("lost_device_server.py")))
 
 
 def png(level: int) -> bytes:
-    buffer = io.BytesIO()
-    Image.new("RGB", (32, 32), (level,) * 3).save(buffer, "PNG")
-    return buffer.getvalue()
+    return encoded(Image.new("RGB", (32, 32), (level,) * 3))
 
 
 @pytest.fixture

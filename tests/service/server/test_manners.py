@@ -2,32 +2,23 @@
 
 import asyncio
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
-from typing import Any
 
 import httpx
 import pytest
 
-from model_store.card import Card
 from model_store.store import BUNDLED, Store
 from service.server.settings import Settings
 
-Publish = Callable[..., Card]
-Serve = Callable[[Settings, Store], AbstractContextManager[str]]
-PlainPng = Callable[..., bytes]
-Stylize = Callable[..., httpx.Response]
-Until = Callable[[Callable[[], bool]], bool]
-Metric = Callable[[str, str], float]
-
+from ...picture_files import plain_png
+from ..serving import metric, serve, stylize, until
+from ..stores import GatedStore
 
 # ETags
 
 
-def test_a_client_that_has_the_picture_is_answered_304_without_computing(
-    serve: Serve, gated_store: Any, plain_png: PlainPng, stylize: Stylize
-) -> None:
+def test_a_client_that_has_the_picture_is_answered_304_without_computing(gated_store: GatedStore) -> None:
     gated_store.gate.opened.set()
     with serve(Settings(device="cpu"), gated_store) as url:
         first = stylize(url, plain_png(1))
@@ -63,9 +54,7 @@ def test_only_the_client_may_keep_a_picture_and_asks_before_each_use(http: httpx
 # Equal requests at the same time
 
 
-def test_equal_requests_are_computed_once_and_each_is_answered(
-    serve: Serve, gated_store: Any, plain_png: PlainPng, stylize: Stylize, until: Until, metric: Metric
-) -> None:
+def test_equal_requests_are_computed_once_and_each_is_answered(gated_store: GatedStore) -> None:
     with serve(Settings(device="cpu"), gated_store) as url, ThreadPoolExecutor(3) as threads:
         answers = [threads.submit(stylize, url, plain_png(1)) for _ in range(3)]
         assert until(lambda: metric(url, "impasto_requests_coalesced_total") == 2)
@@ -96,13 +85,7 @@ def deadlines(monkeypatch: pytest.MonkeyPatch) -> list[tuple[asyncio.AbstractEve
 
 
 def test_the_others_are_answered_when_the_first_request_runs_out_of_time(
-    serve: Serve,
-    gated_store: Any,
-    plain_png: PlainPng,
-    stylize: Stylize,
-    until: Until,
-    metric: Metric,
-    deadlines: list[tuple[asyncio.AbstractEventLoop, asyncio.Timeout]],
+    gated_store: GatedStore, deadlines: list[tuple[asyncio.AbstractEventLoop, asyncio.Timeout]]
 ) -> None:
     with serve(Settings(device="cpu"), gated_store) as url, ThreadPoolExecutor(2) as threads:
         hurried = threads.submit(stylize, url, plain_png(1))
@@ -168,7 +151,7 @@ def test_options_is_answered_with_the_allowed_methods(http: httpx.Client, path: 
 
 
 @pytest.fixture(scope="module")
-def for_pages(serve: Serve) -> Iterator[httpx.Client]:
+def for_pages() -> Iterator[httpx.Client]:
     settings = Settings(device="cpu", cors_origins="https://gallery.example, http://localhost:3000")
     with serve(settings, Store(BUNDLED)) as url, httpx.Client(base_url=url, timeout=60) as client:
         yield client
@@ -223,9 +206,7 @@ def test_a_client_that_asks_whether_to_send_is_told_to_go_on(server: str, photo_
         assert connection.recv(65536).startswith(b"HTTP/1.1 200 ")
 
 
-def test_a_client_that_asks_whether_to_send_is_refused_and_its_connection_closed(
-    serve: Serve, gated_store: Any, plain_png: PlainPng, stylize: Stylize
-) -> None:
+def test_a_client_that_asks_whether_to_send_is_refused_and_its_connection_closed(gated_store: GatedStore) -> None:
     with serve(Settings(device="cpu", max_in_flight=1), gated_store) as url, ThreadPoolExecutor(1) as thread:
         first = thread.submit(stylize, url, plain_png(1))
         assert gated_store.gate.entered.wait(30)

@@ -3,16 +3,13 @@
 import logging
 import shutil
 import threading
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
 from pathlib import Path
 
 import httpx
 import pytest
 import torch
 
-from model_store.card import Card
 from model_store.nets import TransformNet
 from model_store.store import Store
 from service.contract.blend import Blend
@@ -20,8 +17,8 @@ from service.contract.problems import BadOption, Unavailable, UnknownModel
 from service.models.loaded import Loaded, Models
 from service.server.settings import Settings
 
-Publish = Callable[..., Card]
-Serve = Callable[[Settings, Store], AbstractContextManager[str]]
+from ..serving import serve
+from ..stores import Publish
 
 CPU = torch.device("cpu")
 
@@ -257,7 +254,7 @@ def test_a_name_whose_version_was_removed_stands_for_the_newest_that_is_left(mod
 
 
 def test_requests_over_http_are_answered_while_a_new_version_takes_over(
-    serve: Serve, store: Store, publish: Publish, photo_png: bytes
+    store: Store, publish: Publish, photo_png: bytes
 ) -> None:
     publish("stylize", "tiny")
     with serve(Settings(device="cpu", store_refresh_s=0.05), store) as url, httpx.Client(base_url=url) as http:

@@ -3,8 +3,6 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -13,12 +11,12 @@ from model_store.store import BUNDLED, Store
 from service.server.limits import api_keys as keys
 from service.server.settings import Settings
 
+from ..serving import serve
+
 pytestmark = pytest.mark.process
 
-Serve = Callable[[Settings, Store], AbstractContextManager[str]]
 
-
-def test_every_answer_is_as_documented_whatever_is_sent(serve: Serve, tmp_path: Path) -> None:
+def test_every_answer_is_as_documented_whatever_is_sent(tmp_path: Path) -> None:
     """Run all checks of Schemathesis: no 5xx, no undocumented answer, nothing valid refused or invalid accepted."""
     key, entry = keys.make("tests")
     config = tmp_path / "schemathesis.toml"

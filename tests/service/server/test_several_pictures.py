@@ -5,23 +5,17 @@ import email.policy
 import io
 import json
 import zipfile
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
-from typing import Any
 
 import httpx
 import pytest
 from PIL import Image, ImageChops
 
-from model_store.store import Store
 from service.server.settings import Settings
 
-Serve = Callable[[Settings, Store], AbstractContextManager[str]]
-PlainPng = Callable[..., bytes]
-Stylize = Callable[..., httpx.Response]
-Until = Callable[[Callable[[], bool]], bool]
-Metric = Callable[[str, str], float]
+from ...picture_files import plain_png
+from ..serving import metric, serve, stylize, until
+from ..stores import GatedStore
 
 
 def post_all(client: httpx.Client, pictures: list[tuple[str, bytes]], **headers: str) -> httpx.Response:
@@ -42,7 +36,7 @@ def assert_same(one: bytes, other: bytes) -> None:
     assert max(high for _, high in ImageChops.difference(first, second).getextrema()) <= 1
 
 
-def test_several_pictures_are_answered_with_a_zip(http: httpx.Client, photo_png: bytes, plain_png: PlainPng) -> None:
+def test_several_pictures_are_answered_with_a_zip(http: httpx.Client, photo_png: bytes) -> None:
     response = post_all(http, [("cat.png", photo_png), ("dog.png", plain_png(9)), ("cat.png", plain_png(8))])
     files = files_in(response)
     assert list(files) == ["cat.png", "dog.png", "cat-2.png"]
@@ -52,9 +46,7 @@ def test_several_pictures_are_answered_with_a_zip(http: httpx.Client, photo_png:
     assert "net;dur=" in response.headers["Server-Timing"]
 
 
-def test_several_pictures_are_answered_as_multipart_if_accept_asks_for_it(
-    http: httpx.Client, photo_png: bytes, plain_png: PlainPng
-) -> None:
+def test_several_pictures_are_answered_as_multipart_if_accept_asks_for_it(http: httpx.Client, photo_png: bytes) -> None:
     response = post_all(http, [("cat.png", photo_png), ("dog.png", plain_png(9))], Accept="multipart/mixed")
     head = f"Content-Type: {response.headers['Content-Type']}\r\n\r\n".encode()
     message = email.message_from_bytes(head + response.content, policy=email.policy.HTTP)
@@ -75,9 +67,7 @@ def test_a_bad_picture_does_not_lose_the_others(http: httpx.Client, photo_png: b
     assert "ETag" not in response.headers
 
 
-def test_a_client_that_has_all_of_the_pictures_is_answered_304(
-    http: httpx.Client, photo_png: bytes, plain_png: PlainPng
-) -> None:
+def test_a_client_that_has_all_of_the_pictures_is_answered_304(http: httpx.Client, photo_png: bytes) -> None:
     pictures = [("cat.png", photo_png), ("dog.png", plain_png(9))]
     known = post_all(http, pictures).headers["ETag"]
     assert post_all(http, pictures, **{"If-None-Match": known}).status_code == 304
@@ -89,9 +79,7 @@ def test_a_request_with_an_unknown_style_is_refused_as_a_whole(http: httpx.Clien
     assert response.status_code == 404
 
 
-def test_each_picture_holds_a_place(
-    serve: Serve, gated_store: Any, plain_png: PlainPng, stylize: Stylize, until: Until, metric: Metric
-) -> None:
+def test_each_picture_holds_a_place(gated_store: GatedStore) -> None:
     with (
         serve(Settings(device="cpu", max_in_flight=3), gated_store) as url,
         httpx.Client(base_url=url, timeout=60) as client,
@@ -107,7 +95,7 @@ def test_each_picture_holds_a_place(
 
 @pytest.mark.parametrize("scarce", [{"max_in_flight": 1}, {"max_pixels_in_flight": 1}])
 def test_pictures_that_find_no_room_wait_for_the_rest_of_their_request(
-    serve: Serve, gated_store: Any, plain_png: PlainPng, scarce: dict[str, int]
+    gated_store: GatedStore, scarce: dict[str, int]
 ) -> None:
     gated_store.gate.opened.set()
     with serve(Settings(device="cpu", **scarce), gated_store) as url, httpx.Client(base_url=url, timeout=60) as client:

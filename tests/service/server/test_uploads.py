@@ -1,11 +1,8 @@
 """Clients that never finish, disconnect, send on after the answer or read slowly, over real sockets."""
 
-import io
 import json
 import socket
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
 from http.client import HTTPResponse
 from typing import Any
 
@@ -17,12 +14,9 @@ from PIL import Image
 from model_store.store import BUNDLED, Store
 from service.server.settings import Settings
 
-Serve = Callable[[Settings, Store], AbstractContextManager[str]]
-PlainPng = Callable[..., bytes]
-Stylize = Callable[..., httpx.Response]
-Until = Callable[[Callable[[], bool]], bool]
-HasAPlace = Callable[[str], bool]
-Metric = Callable[[str, str], float]
+from ...picture_files import encoded, plain_png
+from ..serving import has_a_place, metric, serve, stylize, until
+from ..stores import GatedStore, SlowStore
 
 MIB = 1024**2
 
@@ -46,7 +40,7 @@ def answer_on(connection: socket.socket) -> tuple[int, dict[str, str], Any]:
 # Uploads that do not end
 
 
-def test_an_upload_that_does_not_end_is_refused_in_time(serve: Serve) -> None:
+def test_an_upload_that_does_not_end_is_refused_in_time() -> None:
     hurried = Settings(device="cpu", upload_timeout_s=0.2)
     with serve(hurried, Store(BUNDLED)) as url, post(url, b"only the beginning", length=1000) as connection:
         status, _, document = answer_on(connection)
@@ -58,7 +52,7 @@ def test_an_upload_that_does_not_end_is_refused_in_time(serve: Serve) -> None:
 
 
 def test_a_client_that_disconnects_while_it_waits_for_a_model_frees_its_place(
-    serve: Serve, slow_store: Any, photo_png: bytes, until: Until, has_a_place: HasAPlace
+    slow_store: SlowStore, photo_png: bytes
 ) -> None:
     with serve(Settings(device="cpu", max_in_flight=1), slow_store) as url:
         with post(url, photo_png, len(photo_png)):
@@ -70,7 +64,7 @@ def test_a_client_that_disconnects_while_it_waits_for_a_model_frees_its_place(
 
 
 def test_a_queued_picture_whose_client_disconnects_is_never_computed_and_frees_its_pixels(
-    serve: Serve, gated_store: Any, plain_png: PlainPng, stylize: Stylize, until: Until, metric: Metric
+    gated_store: GatedStore,
 ) -> None:
     room_for_two = Settings(device="cpu", max_pixels_in_flight=4 * 20 * 16)
     with serve(room_for_two, gated_store) as url, ThreadPoolExecutor(2) as threads:
@@ -97,9 +91,7 @@ def stylize_with_little_time(url: str, picture: bytes) -> int:
 # Answers before the end of the upload
 
 
-def test_a_client_refused_while_it_sends_is_answered_at_once_and_may_send_on(
-    serve: Serve, gated_store: Any, plain_png: PlainPng, stylize: Stylize
-) -> None:
+def test_a_client_refused_while_it_sends_is_answered_at_once_and_may_send_on(gated_store: GatedStore) -> None:
     with serve(Settings(device="cpu", max_in_flight=1), gated_store) as url, ThreadPoolExecutor(1) as thread:
         first = thread.submit(stylize, url, plain_png(1))
         assert gated_store.gate.entered.wait(30)
@@ -115,9 +107,7 @@ def test_a_client_refused_while_it_sends_is_answered_at_once_and_may_send_on(
     assert document["type"] == "urn:impasto:problem:busy"
 
 
-def test_a_client_that_reads_after_sending_everything_gets_the_refusal(
-    serve: Serve, gated_store: Any, plain_png: PlainPng, stylize: Stylize
-) -> None:
+def test_a_client_that_reads_after_sending_everything_gets_the_refusal(gated_store: GatedStore) -> None:
     with serve(Settings(device="cpu", max_in_flight=1), gated_store) as url, ThreadPoolExecutor(1) as thread:
         thread.submit(stylize, url, plain_png(1))
         assert gated_store.gate.entered.wait(30)
@@ -128,7 +118,7 @@ def test_a_client_that_reads_after_sending_everything_gets_the_refusal(
 
 
 @pytest.mark.parametrize("framing", ["Content-Length: 20000000", "Transfer-Encoding: chunked"])
-def test_an_upload_without_end_is_cut_off_after_its_refusal(serve: Serve, framing: str) -> None:
+def test_an_upload_without_end_is_cut_off_after_its_refusal(framing: str) -> None:
     hurried = Settings(device="cpu", max_upload_bytes=1000, upload_timeout_s=0.2)
     with serve(hurried, Store(BUNDLED)) as url:
         address = httpx.URL(url)
@@ -143,9 +133,7 @@ def test_an_upload_without_end_is_cut_off_after_its_refusal(serve: Serve, framin
 # Pixels in flight
 
 
-def test_a_picture_with_too_many_pixels_in_flight_is_refused_until_there_is_room(
-    serve: Serve, gated_store: Any, plain_png: PlainPng, stylize: Stylize
-) -> None:
+def test_a_picture_with_too_many_pixels_in_flight_is_refused_until_there_is_room(gated_store: GatedStore) -> None:
     with serve(Settings(device="cpu", max_pixels_in_flight=1000), gated_store) as url, ThreadPoolExecutor(1) as thread:
         first = thread.submit(stylize, url, plain_png(1, 20, 20))
         assert gated_store.gate.entered.wait(30)
@@ -162,13 +150,9 @@ def test_a_picture_with_too_many_pixels_in_flight_is_refused_until_there_is_room
 # Clients that read slowly
 
 
-def test_a_client_that_does_not_read_its_answer_holds_no_place(
-    serve: Serve, gated_store: Any, has_a_place: HasAPlace
-) -> None:
+def test_a_client_that_does_not_read_its_answer_holds_no_place(gated_store: GatedStore) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (1200, 1200, 3), dtype=np.uint8)
-    buffer = io.BytesIO()
-    Image.fromarray(noise).save(buffer, "PNG", compress_level=0)
-    picture = buffer.getvalue()
+    picture = encoded(Image.fromarray(noise), compress_level=0)
     gated_store.gate.opened.set()
     one_place = Settings(device="cpu", max_in_flight=1)
     with serve(one_place, gated_store) as url, post(url, picture, len(picture)) as connection:

@@ -3,11 +3,10 @@
 import os
 import re
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
@@ -16,9 +15,9 @@ import torch
 from model_store.store import BUNDLED, Store
 from service.server.settings import Settings
 
+from ..serving import serve
+from ..stores import GatedStore
 from .server_process import SECONDS, is_running, serving
-
-Serve = Callable[[Settings, Store], AbstractContextManager[str]]
 
 
 @contextmanager
@@ -70,7 +69,7 @@ def test_workers_share_the_limits_of_the_machine() -> None:
     assert each.model_dump() == together.model_dump() | divided
 
 
-def test_workers_share_the_cores(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_workers_share_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "6")
     before = torch.get_num_threads()
     torch.set_num_threads(6)
@@ -81,7 +80,7 @@ def test_workers_share_the_cores(serve: Serve, monkeypatch: pytest.MonkeyPatch) 
         torch.set_num_threads(before)
 
 
-def test_a_worker_takes_its_share_of_the_requests(serve: Serve, gated_store: Any, photo_png: bytes) -> None:
+def test_a_worker_takes_its_share_of_the_requests(gated_store: GatedStore, photo_png: bytes) -> None:
     both_together = Settings(device="cpu", workers=2, max_in_flight=3)
     with serve(both_together, gated_store) as url, ThreadPoolExecutor(1) as thread:
         thread.submit(httpx.post, f"{url}/stylize?style=muse", content=photo_png, timeout=SECONDS)

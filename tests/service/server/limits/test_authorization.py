@@ -1,10 +1,8 @@
 """API keys over HTTP."""
 
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
-from typing import Any
 
 import httpx
 import pytest
@@ -13,9 +11,9 @@ from model_store.store import BUNDLED, Store
 from service.server.limits import api_keys as keys
 from service.server.settings import Settings
 
-Serve = Callable[[Settings, Store], AbstractContextManager[str]]
-PlainPng = Callable[..., bytes]
-Stylize = Callable[..., httpx.Response]
+from ....picture_files import plain_png
+from ...serving import serve, stylize
+from ...stores import GatedStore
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +26,7 @@ def bearer(key: str) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def guarded(serve: Serve, keys_and_entries: list[tuple[str, str]]) -> Iterator[httpx.Client]:
+def guarded(keys_and_entries: list[tuple[str, str]]) -> Iterator[httpx.Client]:
     """Yield a client of a server with two keys."""
     settings = Settings(device="cpu", api_keys=",".join(entry for _, entry in keys_and_entries))
     with serve(settings, Store(BUNDLED)) as url, httpx.Client(base_url=url, timeout=60) as client:
@@ -96,7 +94,7 @@ def test_a_client_without_a_key_is_refused_before_it_sends_its_body(guarded: htt
 
 
 def test_a_key_has_no_more_requests_in_flight_than_its_concurrency(
-    serve: Serve, gated_store: Any, plain_png: PlainPng, keys_and_entries: list[tuple[str, str]], stylize: Stylize
+    gated_store: GatedStore, keys_and_entries: list[tuple[str, str]]
 ) -> None:
     (capped, _), (other, _) = keys_and_entries
     settings = Settings(device="cpu", api_keys=",".join(entry for _, entry in keys_and_entries))

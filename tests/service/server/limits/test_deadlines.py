@@ -1,21 +1,19 @@
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
 from typing import Any
 
 import httpx
 import pytest
 
-from model_store.store import Store
 from service.client import Client, DeadlineExceeded
 from service.contract.problems import DeadlineExceeded as DeadlineExceededProblem
 from service.server.limits.deadline import deadline
 from service.server.settings import Settings
 
-Serve = Callable[[Settings, Store], AbstractContextManager[str]]
-PlainPng = Callable[..., bytes]
-Stylize = Callable[..., httpx.Response]
+from ....picture_files import plain_png
+from ...serving import serve, stylize
+from ...stores import GatedStore, SlowStore
 
 HOURS = 3600 * 1000
 
@@ -86,9 +84,7 @@ def assert_exceeded(response: httpx.Response) -> None:
     assert response.json()["type"] == "urn:impasto:problem:deadline-exceeded"
 
 
-def test_a_picture_queued_past_its_deadline_is_answered_504_and_never_computed(
-    serve: Serve, gated_store: Any, plain_png: PlainPng, stylize: Stylize
-) -> None:
+def test_a_picture_queued_past_its_deadline_is_answered_504_and_never_computed(gated_store: GatedStore) -> None:
     with serve(Settings(device="cpu"), gated_store) as url, ThreadPoolExecutor(1) as thread:
         first = thread.submit(stylize, url, plain_png(1))
         assert gated_store.gate.entered.wait(30)
@@ -100,27 +96,21 @@ def test_a_picture_queued_past_its_deadline_is_answered_504_and_never_computed(
     assert gated_store.gate.seen == [1, 3]
 
 
-def test_a_request_past_its_deadline_frees_its_place(
-    serve: Serve, gated_store: Any, plain_png: PlainPng, stylize: Stylize
-) -> None:
+def test_a_request_past_its_deadline_frees_its_place(gated_store: GatedStore) -> None:
     with serve(Settings(device="cpu", max_in_flight=1), gated_store) as url:
         for red in range(3):
             assert_exceeded(stylize(url, plain_png(red), **{"X-Deadline-Ms": "50"}))
         gated_store.gate.opened.set()
 
 
-def test_the_server_has_a_deadline_of_its_own(
-    serve: Serve, gated_store: Any, plain_png: PlainPng, stylize: Stylize
-) -> None:
+def test_the_server_has_a_deadline_of_its_own(gated_store: GatedStore) -> None:
     with serve(Settings(device="cpu", deadline_s=0.05), gated_store) as url:
         for headers in ({}, {"X-Deadline-Ms": str(1 * HOURS)}):
             assert_exceeded(stylize(url, plain_png(1), **headers))
         gated_store.gate.opened.set()
 
 
-def test_the_deadline_holds_while_a_model_is_loaded(
-    serve: Serve, slow_store: Any, photo_png: bytes, stylize: Stylize
-) -> None:
+def test_the_deadline_holds_while_a_model_is_loaded(slow_store: SlowStore, photo_png: bytes) -> None:
     with serve(Settings(device="cpu"), slow_store) as url:
         assert_exceeded(stylize(url, photo_png, **{"X-Deadline-Ms": "50"}))
         slow_store.opened.set()
@@ -168,7 +158,7 @@ def test_the_deadline_is_documented(http: httpx.Client) -> None:
         assert "Deadline exceeded" in operation["responses"]["504"]["description"]
 
 
-def test_the_client_sets_a_deadline(serve: Serve, gated_store: Any, plain_png: PlainPng) -> None:
+def test_the_client_sets_a_deadline(gated_store: GatedStore) -> None:
     with serve(Settings(device="cpu"), gated_store) as url, Client(url, deadline=0.05, retries=0) as client:
         with pytest.raises(DeadlineExceeded, match="smaller picture"):
             client.stylize(plain_png(1), style="muse")

@@ -8,8 +8,8 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,8 +24,9 @@ from model_store.store import BUNDLED, Model, Store
 from service.server.settings import Settings
 from service.server.telemetry import logs
 
-Publish = Callable[..., Card]
-Serve = Callable[[Settings, Store], AbstractContextManager[str]]
+from ....picture_files import encoded
+from ...serving import serve
+from ...stores import Publish
 
 CPU = Settings(device="cpu")
 SECONDS = 30
@@ -88,7 +89,7 @@ def tiny(store: Store, publish: Publish) -> Store:
 
 
 @pytest.fixture
-def url(serve: Serve, tiny: Store) -> Iterator[str]:
+def url(tiny: Store) -> Iterator[str]:
     """Yield the address of a server with the style `tiny`."""
     with serve(CPU, tiny) as url:
         yield url
@@ -128,7 +129,7 @@ def test_a_refusal_leaves_a_line_with_its_problem(url: str) -> None:
     assert "model" not in line
 
 
-def test_a_request_leaves_one_line_of_text_for_people(serve: Serve, tiny: Store, photo_png: bytes) -> None:
+def test_a_request_leaves_one_line_of_text_for_people(tiny: Store, photo_png: bytes) -> None:
     with logged("text") as lines, serve(CPU, tiny) as url:
         httpx.post(f"{url}/stylize?style=tiny", content=photo_png, headers={"X-Request-ID": "job-7"})
         httpx.get(f"{url}/models/stylize/tiny")
@@ -143,7 +144,7 @@ def test_a_request_leaves_one_line_of_text_for_people(serve: Serve, tiny: Store,
     [("warning", set()), ("info", {"/models"}), ("debug", {"/livez", "/readyz", "/metrics", "/models"})],
 )
 def test_health_checks_and_scrapes_are_logged_for_debugging_only(
-    serve: Serve, tiny: Store, level: logs.Level, routes: set[str]
+    tiny: Store, level: logs.Level, routes: set[str]
 ) -> None:
     with logged(level=level) as lines, serve(CPU, tiny) as url:
         for path in ("/livez", "/readyz", "/metrics", "/models"):
@@ -154,7 +155,7 @@ def test_health_checks_and_scrapes_are_logged_for_debugging_only(
 # What clients can do to the log
 
 
-def test_nothing_private_is_logged(serve: Serve, tiny: Store) -> None:
+def test_nothing_private_is_logged(tiny: Store) -> None:
     with logged(level="debug") as lines, serve(CPU, tiny) as url:
         httpx.post(
             f"{url}/stylize?style=hunter2&key=hunter2&hunter2=1",
@@ -167,7 +168,7 @@ def test_nothing_private_is_logged(serve: Serve, tiny: Store) -> None:
 
 
 @pytest.mark.parametrize("style", ["text", "json"])
-def test_a_path_cannot_forge_a_line_or_a_field(serve: Serve, tiny: Store, style: Literal["text", "json"]) -> None:
+def test_a_path_cannot_forge_a_line_or_a_field(tiny: Store, style: Literal["text", "json"]) -> None:
     with logged(style) as lines, serve(CPU, tiny) as url:
         httpx.get(f"{url}/a%0a2026%20INFO%20forged%1b%5b31m%c2%85%e2%80%a8%7f%20status=200")
     (line,) = lines
@@ -218,15 +219,14 @@ class BrokenStore(Store):
 
 
 def test_a_record_of_a_codec_thread_has_the_request_id(url: str) -> None:
-    buffer = io.BytesIO()
-    Image.new("RGB", (20, 20)).save(buffer, "PNG", icc_profile=b"broken")
+    photo = encoded(Image.new("RGB", (20, 20)), icc_profile=b"broken")
     with logged() as lines:
-        httpx.post(f"{url}/stylize?style=tiny", content=buffer.getvalue(), headers={"X-Request-ID": "job-7"})
+        httpx.post(f"{url}/stylize?style=tiny", content=photo, headers={"X-Request-ID": "job-7"})
         line = lines.until("ICC profile ignored")
     assert (line["logger"], line["request_id"]) == ("service.codec.colour", "job-7")
 
 
-def test_a_record_of_the_engine_has_the_request_id(serve: Serve, photo_png: bytes) -> None:
+def test_a_record_of_the_engine_has_the_request_id(photo_png: bytes) -> None:
     with serve(CPU, BrokenStore(BUNDLED)) as url, logged() as lines:
         httpx.post(f"{url}/stylize?style=muse", content=photo_png, headers={"X-Request-ID": "job-7"})
         line = lines.until("a batch of 1 failed")
@@ -236,7 +236,7 @@ def test_a_record_of_the_engine_has_the_request_id(serve: Serve, photo_png: byte
     assert (answered["level"], answered["problem"]) == ("warning", "internal-error")
 
 
-def test_an_internal_error_is_logged_by_uvicorn_with_the_request_id(serve: Serve) -> None:
+def test_an_internal_error_is_logged_by_uvicorn_with_the_request_id() -> None:
     with serve(CPU, BrokenStore(BUNDLED)) as url, logged() as lines:
         httpx.get(f"{url}/models", headers={"X-Request-ID": "job-7"})
         answered = lines.until("answered")

@@ -6,9 +6,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import httpx
 import prometheus_client.openmetrics.parser
@@ -25,8 +24,8 @@ from service.engine.lane import Lane
 from service.server.settings import Settings
 from service.server.telemetry.metrics import Metrics
 
-Publish = Callable[..., Card]
-Serve = Callable[[Settings, Store], AbstractContextManager[str]]
+from ...serving import serve
+from ...stores import Publish, SlowStore
 
 CPU = torch.device("cpu")
 SECONDS = 30
@@ -63,7 +62,7 @@ def scrape_until(source: str | Metrics, is_there: Callable[[Scrape], bool]) -> S
 
 
 @pytest.fixture
-def url(serve: Serve, store: Store, publish: Publish) -> Iterator[str]:
+def url(store: Store, publish: Publish) -> Iterator[str]:
     """Yield the address of a server that counts from 0, with the styles `tiny` and `other` and a net `x4-pixel`."""
     publish("stylize", "tiny")
     publish("stylize", "other")
@@ -151,7 +150,7 @@ def test_names_and_paths_that_clients_make_up_do_not_become_series(url: str, pho
     assert found("requests_total", route="other", status="404") == 1
 
 
-def test_a_request_refused_for_lack_of_room_is_counted(serve: Serve, slow_store: Any, photo_png: bytes) -> None:
+def test_a_request_refused_for_lack_of_room_is_counted(slow_store: SlowStore, photo_png: bytes) -> None:
     with serve(Settings(device="cpu", max_in_flight=1), slow_store) as url, ThreadPoolExecutor(1) as thread:
         first = thread.submit(httpx.post, f"{url}/stylize?style=muse", content=photo_png, timeout=60)
         assert slow_store.entered.wait(SECONDS)
@@ -164,7 +163,7 @@ def test_a_request_refused_for_lack_of_room_is_counted(serve: Serve, slow_store:
     assert (during("requests_in_flight"), after("requests_in_flight")) == (1, 0)
 
 
-def test_a_client_that_disconnects_is_counted(serve: Serve, slow_store: Any, photo_png: bytes) -> None:
+def test_a_client_that_disconnects_is_counted(slow_store: SlowStore, photo_png: bytes) -> None:
     with serve(Settings(device="cpu"), slow_store) as url:
         address = httpx.URL(url)
         with socket.create_connection((address.host, address.port), timeout=SECONDS) as connection:
@@ -183,7 +182,7 @@ def test_a_request_past_its_deadline_is_counted() -> None:
     assert scrape(metrics)("requests_cancelled_total", reason="deadline") == 1
 
 
-def test_an_internal_error_is_counted(serve: Serve) -> None:
+def test_an_internal_error_is_counted() -> None:
     class BrokenStore(Store):
         def cards(self) -> list[Card]:
             raise RuntimeError
@@ -278,7 +277,7 @@ def test_a_scraper_that_asks_for_openmetrics_gets_it(url: str) -> None:
     assert any(family.name == "impasto_requests" for family in parse(response.text))
 
 
-def test_two_apps_in_a_process_count_apart(serve: Serve, store: Store, publish: Publish, photo_png: bytes) -> None:
+def test_two_apps_in_a_process_count_apart(store: Store, publish: Publish, photo_png: bytes) -> None:
     publish("stylize", "tiny")
     with serve(Settings(device="cpu"), store) as one, serve(Settings(device="cpu"), store) as other:
         httpx.post(f"{one}/stylize?style=tiny", content=photo_png).raise_for_status()

@@ -4,7 +4,6 @@ import logging
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
 
 import httpx
 import pytest
@@ -14,13 +13,13 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind
 
-from model_store.card import Card
 from model_store.store import Store
 from service.server.settings import Settings
 from service.server.telemetry.logs import JsonFormatter
 
-Publish = Callable[..., Card]
-Serve = Callable[[Settings, Store], AbstractContextManager[str]]
+from ...serving import serve
+from ...stores import Publish
+
 Request = Callable[..., list[ReadableSpan]]
 
 STAGES = ["decode", "queue", "net", "encode"]
@@ -37,7 +36,7 @@ def exporter() -> InMemorySpanExporter:
 
 
 @pytest.fixture
-def spans_of(serve: Serve, store: Store, publish: Publish, exporter: InMemorySpanExporter) -> Iterator[Request]:
+def spans_of(store: Store, publish: Publish, exporter: InMemorySpanExporter) -> Iterator[Request]:
     """Yield a function that sends a request to a server with the style `tiny`, and returns its spans."""
     publish("stylize", "tiny")
 

@@ -1,0 +1,55 @@
+"""Stores for the tests, some of which make a server wait."""
+
+import threading
+from typing import Protocol
+
+from torch import Tensor
+
+from model_store.card import Card, Task
+from model_store.nets import TransformNet
+from model_store.store import BUNDLED, Model, Store
+
+
+class Publish(Protocol):
+    """A function that publishes a tiny untrained net to the store; `factor` is that of super-resolution."""
+
+    def __call__(self, task: Task, name: str, width: int = 4, factor: int = 2) -> Card: ...
+
+
+class SlowStore(Store):
+    """A store of the bundled models, which sets `entered` when it opens one, and waits for `opened` before it does."""
+
+    def __init__(self) -> None:
+        super().__init__(BUNDLED)
+        self.entered, self.opened = threading.Event(), threading.Event()
+
+    def open(self, task: Task, name: str, version: int | None = None) -> Model:
+        self.entered.set()
+        assert self.opened.wait(30)
+        return super().open(task, name, version)
+
+
+class Gate(TransformNet):
+    """A net that waits for `opened`; `seen` has the red, 0 to 255, of the first pixel of each picture it was given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.entered, self.opened = threading.Event(), threading.Event()
+        self.seen: list[int] = []
+
+    def transform(self, pictures: Tensor) -> Tensor:
+        self.seen += (pictures[:, 0, 0, 0] * 255).round().int().tolist()
+        self.entered.set()
+        assert self.opened.wait(30)
+        return pictures
+
+
+class GatedStore(Store):
+    """A store of the bundled models, all with the same gate as their net."""
+
+    def __init__(self) -> None:
+        super().__init__(BUNDLED)
+        self.gate = Gate()
+
+    def open(self, task: Task, name: str, version: int | None = None) -> Model:
+        return Model(super().open(task, name, version).card, self.gate)
