@@ -4,19 +4,19 @@ import ctypes
 import os
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
-"""Of mallopt(3)."""
+"""Numbers of the parameters of mallopt(3)."""
 _LARGE = 12_000_000
-"""Bytes of a block that is given back when it is freed; those of pictures of 256² stay, which makes them faster."""
+"""Smallest block in bytes that is given back when it is freed; those of pictures of 256² are kept, for speed."""
 _MOST_KEPT = 64_000_000
 _MOST_PLANS = 2000
 """Number of cuDNN's plans that torch keeps for each thread."""
 
 
 def give_back_large_blocks() -> None:
-    """Has glibc keep no large blocks; other allocators are left as they are.
+    """Have glibc keep no large blocks that were freed; other allocators are left as they are.
 
-    By itself it learns from blocks that were freed to keep others of their size, for each thread, and in the end has
-    half as much again as is in use.
+    By itself, glibc learns from each freed block to keep others of its size, for each thread, and in the end holds half
+    as much memory again as is in use.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:

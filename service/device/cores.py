@@ -1,21 +1,23 @@
-"""How many cores this process may use."""
+"""The number of cores that this process may use."""
 
 import math
 import os
 from pathlib import Path
 
 CGROUPS = Path("/sys/fs/cgroup")
-"""Where Linux tells the limits of this process's container."""
+"""Folder in which Linux shows the limits of this process's container."""
 
 
 def usable_cores(cgroups: Path = CGROUPS) -> int:
-    """Cores that this process may use: those that it may run on, or fewer where its container has a quota of time.
+    """Return the number of cores that this process may use.
+
+    They are the cores that the system lets it run on, or fewer if its container has a quota of processor time.
 
     Args:
-        cgroups: where Linux tells the quota.
+        cgroups: Folder in which Linux shows the quota.
 
     Returns:
-        At least 1; of a quota of one core and a half, 2.
+        A number of at least 1; a quota of one and a half cores counts as 2.
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     quota = _quota(cgroups)
@@ -23,7 +25,10 @@ def usable_cores(cgroups: Path = CGROUPS) -> int:
 
 
 def _quota(cgroups: Path) -> float | None:
-    """Of the container, in cores; cgroups of version 2 write `max` where there is none, those of version 1 -1."""
+    """Return the container's quota of processor time in cores, or None if it has none.
+
+    Without a quota, version 2 of cgroups says `max`, and version 1 says -1.
+    """
     together = cgroups / "cpu.max"
     apart = (cgroups / "cpu/cpu.cfs_quota_us", cgroups / "cpu/cpu.cfs_period_us")
     if together.is_file():

@@ -1,4 +1,4 @@
-"""The device that nets run on: which it is, and how much it can do at once."""
+"""The choice of the device that nets run on, and how much that device can do at once."""
 
 import os
 from pathlib import Path
@@ -10,46 +10,49 @@ from model_store.errors import ImpastoError
 from service.device.cores import CGROUPS, usable_cores
 
 _LIMITS = ("memory.max", "memory/memory.limit_in_bytes")
-"""Of this process's container, in version 2 and in version 1."""
+"""Files with the memory limit of this process's container, in version 2 and in version 1 of cgroups."""
 _MODEL_SHARE, _BATCH_SHARE = 1 / 8, 1 / 4
-"""Of the device's memory; the rest is for whatever else is there."""
+"""Shares of the device's memory for the weights of models and for batches; the rest is for everything else."""
 _BYTES_PER_PIXEL = 1000
-"""That a net needs at once for a pixel that it makes."""
+"""Bytes of memory that a net needs at once for each pixel that it makes."""
 _MOST_CPU_LANES = 8
-"""More would wait for memory rather than for cores."""
+"""Largest number of lanes on a CPU; more would wait for memory rather than for cores."""
 _PROCESS_BYTES = 700_000_000
-"""Of a process that computed on a CPU before and has nothing to do."""
+"""Bytes of memory of an idle process that has computed on a CPU before."""
 _NET_SHARE = 5 / 6
-"""Of what a CPU has beside the process and the models; the rest is for pictures that wait, are read or written."""
+"""Share for nets of a CPU's memory beside the process and the models; the rest is for pictures that wait, are read
+or are written."""
 _BYTES_IN_FLIGHT = 24
-"""For a pixel of an upload or an answer: 3 while it waits, up to 70 while it is read or written, which few are."""
+"""Bytes of memory for each pixel of an upload or an answer, on average: 3 while it waits, and up to 70 while it is
+read or written, as only few are at a time."""
 _MOST_PIXELS_IN_FLIGHT = 100_000_000
+"""Largest number of pixels of uploads and answers in flight, however much memory there is."""
 
 
 class Capacity(NamedTuple):
-    """What a device does best at once."""
+    """The amounts of work and of memory that suit a device."""
 
     lanes: int
-    """Batches."""
+    """Number of batches that are computed at the same time."""
     batch: int
-    """Pictures in a batch; a CPU gains nothing by more than one."""
+    """Largest number of pictures in a batch; 1 on a CPU, which gains nothing from more."""
     batch_pixels: int
-    """Output pixels in a batch of several."""
+    """Largest number of output pixels in a batch of several pictures."""
     model_bytes: int
-    """Of the weights that are kept."""
+    """Bytes of memory for the weights that are kept on the device."""
     net_bytes: int | None
-    """That nets compute in, on all lanes; None on CUDA, which survives it when memory runs out."""
+    """Bytes of memory that nets compute in, on all lanes together; None on CUDA, which recovers if memory runs out."""
     pixels_in_flight: int
-    """Of uploads and answers."""
+    """Largest number of pixels of uploads and answers in flight."""
 
 
 def capacity_of(device: torch.device, processes: int = 1, cgroups: Path = CGROUPS) -> Capacity:
-    """What the settings leave open.
+    """Return the capacity of a device, from which settings that are left open get their values.
 
     Args:
-        device: of this process and the others.
-        processes: that compute beside each other.
-        cgroups: where Linux tells the limit.
+        device: Device that this process shares with the others.
+        processes: Number of processes that compute at the same time.
+        cgroups: Folder in which Linux shows the limits of this process's container.
     """
     memory = memory_of(device, cgroups) // processes
     pixels_in_flight = _MOST_PIXELS_IN_FLIGHT // processes
@@ -68,10 +71,13 @@ def _batch_pixels(memory: int, lanes: int) -> int:
 
 
 def choose_device(choice: str) -> torch.device:
-    """The device of a setting; `auto` is CUDA where there is one.
+    """Return the device that a setting names.
+
+    Args:
+        choice: `cpu`, `cuda`, or `auto` for CUDA if torch finds a CUDA device and for the CPU otherwise.
 
     Raises:
-        ImpastoError: CUDA was asked for and is not there.
+        ImpastoError: The setting is `cuda`, and torch finds no CUDA device.
     """
     if choice == "cuda" and not torch.cuda.is_available():
         raise ImpastoError("IMPASTO_DEVICE is cuda, and torch finds no CUDA device here: unset it to use the CPU")
@@ -79,10 +85,10 @@ def choose_device(choice: str) -> torch.device:
 
 
 def share_cores(processes: int = 1) -> None:
-    """Has torch compute on this process's part of the usable cores; an explicit OMP_NUM_THREADS stands for them.
+    """Have torch compute on this process's share of the usable cores, or of `OMP_NUM_THREADS` if that is set.
 
     Args:
-        processes: that compute beside each other.
+        processes: Number of processes that compute at the same time.
     """
     cores = torch.get_num_threads()
     if "OMP_NUM_THREADS" not in os.environ:
@@ -91,11 +97,12 @@ def share_cores(processes: int = 1) -> None:
 
 
 def memory_of(device: torch.device, cgroups: Path = CGROUPS) -> int:
-    """Bytes that this process may use.
+    """Return the bytes of a device's memory that this process may use.
 
     Args:
-        device: of CUDA, what is free now counts; of the CPU, what the machine has, or the container's limit.
-        cgroups: where Linux tells the limit.
+        device: Device; on CUDA its free memory counts, and on the CPU the machine's memory or the container's limit,
+            whichever is less.
+        cgroups: Folder in which Linux shows the limits of this process's container.
     """
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]

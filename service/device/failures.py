@@ -1,9 +1,9 @@
-"""What an error says about the device: that memory ran out, which passes, or that the device is lost."""
+"""Tests of errors of a device, which tell whether memory ran out, which passes, or whether the device is lost."""
 
 import torch
 
 _CUDA_OUT_OF_MEMORY = 2
-"""The code of `cudaErrorMemoryAllocation`."""
+"""Code of the error `cudaErrorMemoryAllocation`."""
 _PHRASES = ("out of memory", "can't allocate memory", "ALLOC_FAILED", "ALLOCATION_FAILED")
 """Words by which the CUDA driver, torch on a CPU, cuBLAS and cuDNN say in a message that memory ran out."""
 
@@ -11,9 +11,9 @@ _PHRASES = ("out of memory", "can't allocate memory", "ALLOC_FAILED", "ALLOCATIO
 def is_out_of_memory(error: BaseException) -> bool:
     """Return whether an error says that memory ran out, on the device or on the host.
 
-    Torch's own allocator has a class of errors for that. What the driver allocates, as for page-locked memory, for the
-    launch of a graph or for kernels that are loaded when they are first used, fails with a code; and Triton, cuBLAS and
-    cuDNN fail with a plain `RuntimeError`.
+    Torch's own allocator has a class of errors for that. An allocation of the driver, as for page-locked memory, for
+    the launch of a graph or for kernels that are loaded when they are first used, fails with an error code; Triton,
+    cuBLAS and cuDNN fail with a plain `RuntimeError`.
     """
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
@@ -23,16 +23,16 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def first_line(error: BaseException) -> str:
-    """Return what an error says, without the advice that torch adds to errors of CUDA in further lines."""
+    """Return the first line of an error's message, which leaves out the advice that torch adds to errors of CUDA."""
     return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def answers(device: torch.device) -> bool:
-    """Return whether a device still computes: by a tiny operation on the current stream, which is waited for.
+    """Return whether a device still computes, by a tiny operation on the current stream that is waited for.
 
     After some errors every call fails until the process ends; others concern one call alone. Torch raises the same
-    class for both, and Triton and cuDNN raise a `RuntimeError` for either. What cuDNN leaves of an error that passes,
-    torch's next call raises once more; so the device is asked twice.
+    class for both, and Triton and cuDNN raise a `RuntimeError` for either. An error of the second kind in cuDNN may be
+    raised once more by torch's next call; so the operation is tried twice.
     """
     return _computes(device) or _computes(device)
 

@@ -1,1 +1,1 @@
-"""What is computed when: the queue of pictures, the batches made of it, and the lanes of the device."""
+"""The engine, which decides what is computed when: the queue of pictures, batches, and the lanes of the device."""

@@ -1,6 +1,6 @@
-"""The engine: forms batches of what waits, and has the lanes of a device compute them.
+"""The engine, which forms batches of the pictures that wait and has the lanes of a device compute them.
 
-An idle lane starts at once; while all are busy, buckets grow.
+An idle lane starts at once with whatever waits; batches grow only while all lanes are busy.
 """
 
 import logging
@@ -18,28 +18,28 @@ from service.contract.observer import Observer
 from service.contract.problems import DeviceLost, InternalError, Problem, Unavailable
 from service.device.failures import first_line, is_out_of_memory
 from service.engine.lane import Lane
-from service.engine.queue import Buckets, Job, Output
+from service.engine.queue import Buckets, Output, QueuedPicture
 from service.inference.cuda.graphs import free_memory
 
 _log = logging.getLogger(__name__)
 
 _RESTART_S = 10
-"""Seconds after which a server that lost its device may have been started again."""
+"""Seconds after which a server that lost its device may have been started again; clients are told to wait so long."""
 
 
 class Engine:
-    """Runs nets on pictures in batches.
+    """The queue of a device and the threads of its lanes, which run nets on the queued pictures in batches.
 
     Args:
-        device: where the nets are.
-        max_batch: pictures in one batch.
-        max_batch_pixels: output pixels in one batch; a single picture may have more.
-        lanes: batches computed at the same time.
-        max_bytes: of memory that all lanes compute in together, where a CPU is to keep within it (see
-            `TransformNet.bytes_per_pixel`). A picture that does not fit beside the others waits, and all behind it; one
-            that needs more is computed alone.
-        relieve: frees memory of the device, if it can; called when that ran out.
-        observer: is told of the queue, the batches and the loss of the device.
+        device: Device on which the nets are.
+        max_batch: Largest number of pictures in one batch.
+        max_batch_pixels: Largest number of output pixels in one batch; a single picture may have more.
+        lanes: Number of batches that are computed at the same time.
+        max_bytes: Bytes of memory that all lanes of a CPU may compute in together (see
+            `TransformNet.bytes_per_pixel`), or None for no limit. A picture that does not fit beside those that are
+            being computed waits, and so do all behind it; one that needs more than the limit is computed alone.
+        relieve: Function that frees memory of the device, if it can; it is called when memory has run out.
+        observer: Receiver of events, which is told of the queue, the batches and the loss of the device.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class Engine:
         self._max_batch_pixels = max_batch_pixels
         self._max_bytes = max_bytes
         self._bytes = 0
-        """Of what is computed."""
+        """Bytes of memory that the batches being computed need."""
         self._relieve = relieve
         self._observer = observer or Observer()
         self._cores = torch.get_num_threads()
@@ -66,10 +66,10 @@ class Engine:
         self._busy = 0
         self._is_lost = False
         self.lost: Future[None] = Future()
-        """Resolves when the device is lost, and all who waited for it were told."""
+        """Future that is resolved when the device is lost, after all waiting pictures have their errors."""
         self._lanes: list[Lane] = []
         self._refuse: Callable[[], Problem] | None = None
-        """Makes the error for what is refused, once something is; each future has one of its own."""
+        """Function that makes an error of its own for each refused picture; None while pictures are taken."""
         self._threads = [
             threading.Thread(target=self._run, args=[device], name=f"engine-{device}-{number}", daemon=True)
             for number in range(lanes)
@@ -79,32 +79,32 @@ class Engine:
 
     @property
     def is_alive(self) -> bool:
-        """Whether the device still computes."""
+        """Whether the engine still computes: it is not closed, and its device is not lost."""
         return not self._is_lost and all(thread.is_alive() for thread in self._threads)
 
     def submit(self, net: TransformNet, pixels: Tensor) -> "Future[Output]":
-        """Queues one picture.
+        """Queue one picture.
 
         Args:
-            net: in evaluation mode, on the device.
-            pixels: uint8 RGB on the CPU, `(H, W, 3)`, both sides at least 16.
+            net: Net in evaluation mode, on the device.
+            pixels: Picture as uint8 RGB on the CPU, `(H, W, 3)`, both sides at least 16.
 
         Returns:
-            A future that always resolves: to an `Output`, or to a `Problem`. Cancelling it takes the picture off the
-            queue.
+            A future that always resolves, to an `Output` or to a `Problem`. A picture whose future is cancelled before
+            its turn comes is not computed.
         """
-        job = Job(net, pixels)
+        picture = QueuedPicture(net, pixels)
         with self._changed:
             if self._refuse is not None:
-                job.future.set_exception(self._refuse())
+                picture.future.set_exception(self._refuse())
             else:
-                self._buckets.add(job)
+                self._buckets.add(picture)
                 self._observer.picture_queued()
                 self._changed.notify()
-        return job.future
+        return picture.future
 
     def close(self) -> None:
-        """Takes no more, finishes what is queued, and returns when that is done."""
+        """Refuse new pictures, finish those that are queued, and return when that is done."""
         with self._changed:
             self._refuse = self._refuse or (lambda: Unavailable("the server is shutting down: try another", 5))
             self._changed.notify_all()
@@ -113,8 +113,8 @@ class Engine:
         self._lanes.clear()
 
     def _run(self, device: torch.device) -> None:
-        """The life of one lane."""
-        batch: list[Job] = []
+        """Compute batches on one lane until the engine is closed or its device is lost."""
+        batch: list[QueuedPicture] = []
         try:
             lane = Lane(device)
             self._lanes.append(lane)
@@ -125,7 +125,7 @@ class Engine:
                     if not self._buckets:
                         return
                     batch = self._take_batch()
-                    needed = 0 if self._max_bytes is None else sum(job.bytes for job in batch)
+                    needed = 0 if self._max_bytes is None else sum(picture.bytes for picture in batch)
                     self._busy += 1
                     self._bytes += needed
                     others = len(self._buckets) if self._has_next() else 0
@@ -143,7 +143,7 @@ class Engine:
             self._lose_device("the engine stopped", batch)
 
     def _has_next(self) -> bool:
-        """Whether something waits that may be taken now; nothing overtakes the next one, or it might wait forever."""
+        """Return whether the next picture may be computed now; none overtakes it, or it might wait forever."""
         if not self._buckets:
             return False
         room, head = self._room, self._buckets.head
@@ -151,21 +151,21 @@ class Engine:
 
     @property
     def _room(self) -> int | None:
-        """Bytes for the next batch, if there is a limit."""
+        """Bytes of memory that the next batch may need, or None if there is no limit."""
         if self._max_bytes is None:
             return None
         return self._max_bytes - self._bytes if self._bytes else max(self._max_bytes, self._buckets.head.bytes)
 
-    def _take_batch(self) -> list[Job]:
-        """The next batch without the cancelled, which may leave none."""
+    def _take_batch(self) -> list[QueuedPicture]:
+        """Take the next batch off the queue and return it without cancelled pictures, of which it may consist."""
         taken = self._buckets.take(self._max_batch, self._max_batch_pixels, self._room)
         self._tell_dequeued(taken)
-        return [job for job in taken if job.future.set_running_or_notify_cancel()]
+        return [picture for picture in taken if picture.future.set_running_or_notify_cancel()]
 
-    def _serve(self, lane: Lane, batch: list[Job], attempts: int = 2) -> None:
+    def _serve(self, lane: Lane, batch: list[QueuedPicture], attempts: int = 2) -> None:
         """Compute a batch and resolve its futures, in smaller batches where the whole one fails.
 
-        Where memory ran out for a single picture, it is tried once more after memory was freed.
+        A single picture for which memory ran out is tried once more, after memory was freed.
         """
         failure = self._attempt(lane, batch)
         if failure is None:
@@ -186,23 +186,23 @@ class Engine:
         else:
             batch[0].future.set_exception(_explain(failure, batch[0].pixels))
 
-    def _attempt(self, lane: Lane, batch: list[Job]) -> Exception | None:
-        """Compute a batch and resolve its futures; where that fails, return the error without what it held."""
+    def _attempt(self, lane: Lane, batch: list[QueuedPicture]) -> Exception | None:
+        """Compute a batch and resolve its futures, or return the error, which no longer keeps any of the memory."""
         started = time.perf_counter()
-        request_id.current.set(",".join(job.request_id for job in batch if job.request_id))
+        request_id.current.set(",".join(picture.request_id for picture in batch if picture.request_id))
         try:
-            pictures = lane.compute(batch[0].net, [job.pixels for job in batch])
+            results = lane.compute(batch[0].net, [picture.pixels for picture in batch])
         except Exception as error:
             _log.exception("a batch of %d failed", len(batch))
             return _without_frames(error)
         seconds = time.perf_counter() - started
-        self._observer.batch_computed(len(batch), sum(pixels.shape[0] * pixels.shape[1] for pixels in pictures))
-        for job, pixels in zip(batch, pictures, strict=True):
-            job.future.set_result(Output(pixels, started - job.submitted, seconds, len(batch)))
+        self._observer.batch_computed(len(batch), sum(pixels.shape[0] * pixels.shape[1] for pixels in results))
+        for picture, pixels in zip(batch, results, strict=True):
+            picture.future.set_result(Output(pixels, started - picture.submitted, seconds, len(batch)))
         return None
 
-    def _lose_device(self, reason: str, batch: list[Job]) -> None:
-        """Fail the batch, everything queued and everything to come."""
+    def _lose_device(self, reason: str, batch: list[QueuedPicture]) -> None:
+        """Fail the batch, all queued pictures, and all that are submitted later."""
 
         def lost() -> Problem:
             return DeviceLost(f"{reason}: restart the server", _RESTART_S)
@@ -214,23 +214,23 @@ class Engine:
             waiting = self._buckets.take_all()
             self._changed.notify_all()
         self._tell_dequeued(waiting)
-        queued = [job for job in waiting if job.future.set_running_or_notify_cancel()]
-        for job in (*batch, *queued):
-            if not job.future.done():
-                job.future.set_exception(lost())
+        queued = [picture for picture in waiting if picture.future.set_running_or_notify_cancel()]
+        for picture in (*batch, *queued):
+            if not picture.future.done():
+                picture.future.set_exception(lost())
         if is_first:
             _log.error("%s: nothing is computed any more", reason)
             for lane in self._lanes:
                 lane.abandon()
             self.lost.set_result(None)
 
-    def _tell_dequeued(self, jobs: Sequence[Job]) -> None:
-        for job in jobs:
-            self._observer.picture_dequeued(time.perf_counter() - job.submitted)
+    def _tell_dequeued(self, pictures: Sequence[QueuedPicture]) -> None:
+        for picture in pictures:
+            self._observer.picture_dequeued(time.perf_counter() - picture.submitted)
 
 
 def _without_frames(error: Exception) -> Exception:
-    """Let go of the frames that an error came through, and those that led to it, which hold the batch's memory."""
+    """Remove the stack frames from an error and from those that led to it, because they keep the batch's memory."""
     link: BaseException | None = error
     while link is not None:
         link.__traceback__ = None

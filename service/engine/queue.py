@@ -19,106 +19,110 @@ from service.contract import request_id
 
 
 class Output(NamedTuple):
-    """What became of one picture."""
+    """The result of one picture."""
 
     pixels: Tensor
-    """uint8 RGB on the CPU, `(H·factor, W·factor, 3)`."""
+    """Picture as uint8 RGB on the CPU, `(H·factor, W·factor, 3)`."""
     queue_seconds: float
+    """Seconds from the submission of the picture to the start of its batch."""
     net_seconds: float
-    """Of the whole batch."""
+    """Seconds that the whole batch took."""
     batch: int
-    """Pictures computed together."""
+    """Number of pictures that were computed together."""
 
 
 @dataclass(slots=True)
-class Job:
-    """A picture for a net, and who waits for the output."""
+class QueuedPicture:
+    """A picture that waits for a net, and the future of its output."""
 
     net: TransformNet
     pixels: Tensor
-    """uint8 RGB on the CPU, `(H, W, 3)`."""
+    """Picture as uint8 RGB on the CPU, `(H, W, 3)`."""
     future: "Future[Output]" = field(default_factory=Future)
     submitted: float = field(default_factory=time.perf_counter)
+    """Time of the submission, in seconds of `time.perf_counter`."""
     request_id: str = field(default_factory=request_id.current.get)
 
     @property
     def padded_size(self) -> tuple[int, int]:
-        """Height and width as the net sees them."""
+        """Height and width in pixels, padded to multiples of the net's `multiple`."""
         height, width, _ = self.pixels.shape
         multiple = self.net.multiple
         return height + -height % multiple, width + -width % multiple
 
     @property
     def output_pixels(self) -> int:
-        """Of the padded picture."""
+        """Number of pixels that the net makes of the padded picture."""
         height, width = self.padded_size
         return height * width * self.net.factor**2
 
     @property
     def bytes(self) -> int:
-        """That a CPU needs at once to compute it."""
+        """Bytes of memory that a CPU needs at once to compute the picture."""
         height, width = self.padded_size
         return height * width * self.net.bytes_per_pixel
 
 
 @dataclass(slots=True)
 class _Share:
-    """What waits for one net."""
+    """The pictures that wait for one net, and the net's share of the device."""
 
     spent: int
-    """Output pixels that it was given, counted from those of the others when it began to wait."""
-    buckets: dict[tuple[int, int], deque[Job]] = field(default_factory=dict)
+    """Output pixels that the net was given; the count of a net that joins starts at that of the net served last."""
+    buckets: dict[tuple[int, int], deque[QueuedPicture]] = field(default_factory=dict)
 
     @property
-    def oldest(self) -> deque[Job]:
-        return min(self.buckets.values(), key=lambda jobs: jobs[0].submitted)
+    def oldest(self) -> deque[QueuedPicture]:
+        """Bucket whose first picture has waited longest."""
+        return min(self.buckets.values(), key=lambda bucket: bucket[0].submitted)
 
 
 class Buckets:
-    """Not for several threads at once."""
+    """The buckets of all pictures that wait; only one thread may use them at a time."""
 
     def __init__(self) -> None:
         self._shares: dict[int, _Share] = {}
-        """By the identity of the net."""
+        """Shares of the nets that pictures wait for, by the `id` of the net."""
         self._spent_of_last = 0
+        """Output pixels that the net served last had been given before that turn; a net that joins starts there."""
 
     def __len__(self) -> int:
-        return sum(len(jobs) for share in self._shares.values() for jobs in share.buckets.values())
+        return sum(len(bucket) for share in self._shares.values() for bucket in share.buckets.values())
 
-    def add(self, job: Job) -> None:
-        """Puts a picture at the end of its bucket."""
-        share = self._shares.setdefault(id(job.net), _Share(self._spent_of_last))
-        share.buckets.setdefault(job.padded_size, deque()).append(job)
+    def add(self, picture: QueuedPicture) -> None:
+        """Put a picture at the end of its bucket."""
+        share = self._shares.setdefault(id(picture.net), _Share(self._spent_of_last))
+        share.buckets.setdefault(picture.padded_size, deque()).append(picture)
 
     @property
-    def head(self) -> Job:
-        """The picture that is next; there must be one."""
+    def head(self) -> QueuedPicture:
+        """Picture whose turn is next; at least one must wait."""
         return self._next_share.oldest[0]
 
-    def take(self, max_batch: int, max_pixels: int, max_bytes: int | None = None) -> list[Job]:
-        """Removes and returns the first pictures of one bucket; there must be one.
+    def take(self, max_batch: int, max_pixels: int, max_bytes: int | None = None) -> list[QueuedPicture]:
+        """Remove and return the first pictures of the bucket whose turn is next; at least one picture must wait.
 
         Args:
-            max_batch: pictures; the cancelled come besides.
-            max_pixels: output pixels of several together; a single picture may have more.
-            max_bytes: memory of all together; where the first alone needs more, only what is cancelled is returned, so
-                that nothing overtakes it.
+            max_batch: Largest number of pictures; cancelled ones are returned besides and do not count.
+            max_pixels: Largest number of output pixels of several pictures together; a single one may have more.
+            max_bytes: Bytes of memory for all pictures together, or None for no limit. If a picture alone needs more,
+                only cancelled ones at the front are returned, so that nothing overtakes it.
         """
         share = self._next_share
-        jobs = share.oldest
-        first = jobs[0]
+        pictures = share.oldest
+        first = pictures[0]
         room = max(1, min(max_batch, max_pixels // first.output_pixels))
         if max_bytes is not None:
             room = min(room, max_bytes // first.bytes)
-        batch: list[Job] = []
+        batch: list[QueuedPicture] = []
         self._spent_of_last = share.spent
-        while jobs and (room > 0 or jobs[0].future.cancelled()):
-            job = jobs.popleft()
-            batch.append(job)
-            if not job.future.cancelled():
+        while pictures and (room > 0 or pictures[0].future.cancelled()):
+            picture = pictures.popleft()
+            batch.append(picture)
+            if not picture.future.cancelled():
                 room -= 1
-                share.spent += job.output_pixels
-        if not jobs:
+                share.spent += picture.output_pixels
+        if not pictures:
             del share.buckets[first.padded_size]
         if not share.buckets:
             del self._shares[id(first.net)]
@@ -126,10 +130,11 @@ class Buckets:
 
     @property
     def _next_share(self) -> _Share:
+        """Share of the net that was given the fewest output pixels so far."""
         return min(self._shares.values(), key=lambda each: (each.spent, each.oldest[0].submitted))
 
-    def take_all(self) -> list[Job]:
-        """Removes and returns every picture."""
-        jobs = [job for share in self._shares.values() for jobs in share.buckets.values() for job in jobs]
+    def take_all(self) -> list[QueuedPicture]:
+        """Remove and return every picture."""
+        pictures = [each for share in self._shares.values() for bucket in share.buckets.values() for each in bucket]
         self._shares.clear()
-        return jobs
+        return pictures

@@ -1,4 +1,4 @@
-"""The cores that a process may use, in containers of both kinds."""
+"""Tests of the number of cores that a process may use, in containers of both versions of cgroups."""
 
 import os
 from pathlib import Path
@@ -43,7 +43,7 @@ def test_a_process_may_use_the_cores_that_it_may_run_on_or_its_containers_quota(
     assert usable_cores(tmp_path) == expected
 
 
-def test_where_nothing_tells_what_it_may_run_on_it_may_use_the_machines_cores(
+def test_a_process_may_use_all_cores_where_the_system_cannot_bind_it_to_some(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delattr(os, "sched_getaffinity", raising=False)

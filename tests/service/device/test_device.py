@@ -82,11 +82,11 @@ def test_as_many_pixels_may_be_in_flight_as_memory_holds_up_to_100_million(tmp_p
     assert small < large <= 100_000_000
 
 
-def test_where_memory_is_less_than_the_process_needs_nothing_is_computed(tmp_path: Path) -> None:
+def test_nets_get_no_memory_in_a_container_that_is_too_small_for_the_process(tmp_path: Path) -> None:
     assert capacity_of(torch.device("cpu"), cgroups=_limited(tmp_path, GIB // 2)).net_bytes == 0
 
 
-def test_cuda_is_refused_where_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cuda_is_refused_on_a_machine_without_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert choose_device("auto") == choose_device("cpu") == torch.device("cpu")
     with pytest.raises(ImpastoError, match="no CUDA device"):

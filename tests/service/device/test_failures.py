@@ -5,7 +5,7 @@ from service.device.failures import answers, is_out_of_memory
 
 
 def accelerator_error(message: str, code: int) -> torch.AcceleratorError:
-    """As torch raises it for a call of CUDA that failed."""
+    """Return an error as torch raises it for a failed call of CUDA."""
     error = torch.AcceleratorError(message)
     error.error_code = code  # type: ignore[attr-defined]
     return error
@@ -25,7 +25,7 @@ def accelerator_error(message: str, code: int) -> torch.AcceleratorError:
     ],
     ids=lambda error: f"{type(error).__name__} {error}",
 )
-def test_whoever_runs_out_of_memory_says_so_in_a_way_of_its_own(error: Exception) -> None:
+def test_out_of_memory_is_recognised_whichever_library_reports_it(error: Exception) -> None:
     assert is_out_of_memory(error)
 
 
@@ -40,11 +40,11 @@ def test_whoever_runs_out_of_memory_says_so_in_a_way_of_its_own(error: Exception
     ],
     ids=lambda error: f"{type(error).__name__} {error}",
 )
-def test_other_errors_are_not_taken_for_it(error: Exception) -> None:
+def test_other_errors_are_not_taken_for_out_of_memory(error: Exception) -> None:
     assert not is_out_of_memory(error)
 
 
-def test_what_cannot_be_allocated_on_a_cpu_is_told_by_torch_as_expected() -> None:
+def test_out_of_memory_is_recognised_when_torch_really_raises_it_on_a_cpu() -> None:
     with pytest.raises(RuntimeError) as raised:
         torch.empty(2**58)
     assert is_out_of_memory(raised.value)
@@ -54,7 +54,7 @@ def test_a_device_that_computes_answers() -> None:
     assert answers(torch.device("cpu"))
 
 
-def test_a_device_that_fails_at_everything_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_device_that_fails_at_everything_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_args: object, **_options: object) -> None:
         raise accelerator_error("CUDA error: an illegal memory access was encountered", 700)
 
@@ -63,7 +63,7 @@ def test_a_device_that_fails_at_everything_does_not(monkeypatch: pytest.MonkeyPa
     assert not answers(torch.device("cuda"))
 
 
-def test_an_error_left_over_from_what_failed_before_does_not_mean_that_the_device_is_lost(
+def test_an_error_left_over_from_an_earlier_failure_does_not_mean_that_the_device_is_lost(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     zeros, left_over = torch.zeros, [accelerator_error("CUDA error: invalid argument", 1)]

@@ -30,7 +30,7 @@ def result(future: Future[Output]) -> Output:
 
 
 class Negative(TransformNet):
-    """Remembers the batches that it saw, by the level of their pictures' first pixels."""
+    """A net that inverts pictures, and remembers its batches by the levels of the pictures' first pixels."""
 
     multiple: ClassVar[int] = 4
 
@@ -45,7 +45,7 @@ class Negative(TransformNet):
 
 
 class Gate(TransformNet):
-    """Keeps the device busy until opened."""
+    """A net that keeps the device busy until it is opened."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -59,7 +59,7 @@ class Gate(TransformNet):
 
 @contextmanager
 def busy(engine: Engine) -> Iterator[None]:
-    """What is submitted inside waits until the block is left."""
+    """Keep the device busy, so that pictures submitted inside the block wait until it ends."""
     gate = Gate()
     future = engine.submit(gate, picture())
     assert gate.entered.wait(SECONDS)

@@ -141,7 +141,7 @@ def test_each_lane_computes_a_batch_of_its_own_at_the_same_time() -> None:
 
 
 class CountsCores(TransformNet):
-    """Remembers how many cores each picture could use."""
+    """A net that remembers how many cores each picture could use."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -175,7 +175,7 @@ def test_a_single_picture_uses_all_cores_and_several_share_them() -> None:
 
 
 class Recorder(TransformNet):
-    """Waits in each picture until it is let through; remembers the levels of those that entered."""
+    """A net that tells the level of each picture that entered, and computes it only when it is let through."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -194,7 +194,7 @@ LARGE, SMALL = (60, 60), (16, 16)
 
 @contextmanager
 def _room_for_one_large() -> Iterator[tuple[Engine, Recorder]]:
-    """Of two lanes, and a little room besides."""
+    """Yield an engine of two lanes, with memory for one large picture and two small ones, and a net for it."""
     net = Recorder()
     room = net.bytes_per_pixel * (60 * 60 + 2 * 16 * 16)
     engine = Engine(CPU, max_batch=1, max_batch_pixels=2_000_000, lanes=2, max_bytes=room)
@@ -217,7 +217,7 @@ def test_two_pictures_that_do_not_fit_into_memory_together_are_computed_one_afte
         result(futures[1])
 
 
-def test_of_pictures_that_do_not_fit_together_none_begins_before_another_ends() -> None:
+def test_pictures_that_do_not_fit_into_memory_together_never_overlap() -> None:
     at_once, most = 0, 0
     lock = threading.Lock()
 
@@ -292,7 +292,7 @@ def test_a_picture_that_needs_more_memory_than_there_is_keeps_nobody_waiting_for
 
 
 @pytest.mark.usefixtures("four_threads")
-def test_a_picture_that_nothing_fits_beside_uses_all_cores() -> None:
+def test_a_picture_that_leaves_no_memory_for_others_uses_all_cores() -> None:
     net, gate = CountsCores(), Gate()
     room = net.bytes_per_pixel * 32 * 48
     engine = Engine(CPU, max_batch=1, max_batch_pixels=2_000_000, lanes=2, max_bytes=room)
@@ -347,7 +347,7 @@ def test_a_bucket_of_nothing_but_cancelled_pictures_is_passed_over(engine: Engin
     assert net.batches == [[2]]
 
 
-# The end
+# Closing
 
 
 def test_an_open_engine_is_alive(engine: Engine) -> None:

@@ -1,4 +1,4 @@
-"""What becomes of pictures where a net or the device fails."""
+"""Tests of what becomes of pictures when a net or the device fails."""
 
 import logging
 import threading
@@ -20,7 +20,7 @@ from .nets import CPU, SECONDS, Negative, busy, picture, result
 
 
 class FailsOn(Negative):
-    """Raises an error when a picture of a level is in the batch."""
+    """A net that raises an error when a picture of one level is in the batch."""
 
     def __init__(self, level: int, error: BaseException) -> None:
         super().__init__()
@@ -34,7 +34,7 @@ class FailsOn(Negative):
 
 
 class SmallMemory(Negative):
-    """Has memory for so many pictures at once."""
+    """A net that has memory for a limited number of pictures at once."""
 
     def __init__(self, room_for: int, error: Exception | None = None) -> None:
         super().__init__()
@@ -47,7 +47,7 @@ class SmallMemory(Negative):
 
 
 class HugeLayer(TransformNet):
-    """Asks for more memory than any machine has."""
+    """A net that asks for more memory than any machine has."""
 
     def transform(self, pictures: Tensor) -> Tensor:
         return torch.empty(len(pictures), 2**58)
@@ -63,7 +63,7 @@ def test_a_picture_that_the_net_fails_on_does_not_fail_its_neighbours(engine: En
     assert [int(result(future).pixels[0, 0, 0]) for future in futures] == [255 - level for level in levels]
 
 
-def test_a_failure_tells_nothing_of_our_insides(engine: Engine) -> None:
+def test_a_failure_reveals_nothing_internal(engine: Engine) -> None:
     error = engine.submit(FailsOn(100, ValueError("secret")), picture()).exception(SECONDS)
     assert isinstance(error, InternalError)
     assert "secret" not in error.detail
@@ -116,7 +116,7 @@ def test_out_of_memory_of_the_driver_halves_the_batch_as_well(
 
 
 class Holds(TransformNet):
-    """Runs out of memory while it holds some, after another error that held some as well."""
+    """A net that runs out of memory while it holds some, after another error that holds some as well."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -139,7 +139,7 @@ class Holds(TransformNet):
             raise torch.OutOfMemoryError("CUDA out of memory.") from None
 
 
-def test_what_a_failed_attempt_held_is_freed_before_the_next(caplog: pytest.LogCaptureFixture) -> None:
+def test_the_memory_of_a_failed_attempt_is_freed_before_the_next(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.CRITICAL, "service.engine.engine")  # or pytest would hold on to the errors
     net = Holds()
     engine = Engine(CPU, max_batch=16, max_batch_pixels=2_000_000)
@@ -160,7 +160,7 @@ def test_out_of_memory_for_a_single_picture_says_when_to_come_back(engine: Engin
 
 @pytest.fixture
 def lost_device(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever fails, the device fails at everything else from then on."""
+    """Make every failure the loss of the device."""
     monkeypatch.setattr(Lane, "is_lost", lambda _lane: True)
 
 
@@ -184,7 +184,7 @@ def test_an_error_of_the_device_that_passes_fails_one_picture_alone(
         RuntimeError("cuDNN error: CUDNN_STATUS_EXECUTION_FAILED"),
     ],
 )
-def test_a_lost_device_fails_all_that_wait_and_all_to_come(engine: Engine, error: Exception) -> None:
+def test_a_lost_device_fails_all_waiting_and_all_later_pictures(engine: Engine, error: Exception) -> None:
     broken = FailsOn(0, error)
     with busy(engine):
         futures = [engine.submit(broken, picture(level=level)) for level in range(2)]
@@ -196,7 +196,7 @@ def test_a_lost_device_fails_all_that_wait_and_all_to_come(engine: Engine, error
 
 
 @pytest.mark.usefixtures("lost_device")
-def test_of_a_lost_device_is_told_after_all_who_waited_were(engine: Engine) -> None:
+def test_the_loss_is_announced_after_all_waiting_pictures_have_their_errors(engine: Engine) -> None:
     with busy(engine):
         futures = [
             engine.submit(FailsOn(0, torch.AcceleratorError("CUDA error")), picture(level=0)),
