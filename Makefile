@@ -1,22 +1,47 @@
-# The commands of this project: `make serve`, `make test`, `make lint`, and `make lock` to pin the images' packages.
+# The commands of this project: `make serve`, `make test`, `make test-fast`, `make lint`, `make wheel`, `make check-gpu` (see
+# docs/gpu.md), and `make lock` to pin the images' packages.
 PYTHON ?= python3
 VENV ?= .venv
 PORT ?= 8000
+DIST ?= dist
 BIN := $(VENV)/bin
+PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
 
-.PHONY: serve test lint lock
+.PHONY: serve test test-fast lint wheel check-gpu gpu-kit lock
 
 serve: $(VENV)/serve.stamp
 	$(BIN)/impasto serve --port $(PORT)
 
 test: $(VENV)/dev.stamp
-	$(BIN)/python -m pytest
+	$(PYTEST)
+
+# While working: without what starts a browser, commands or servers as processes, or trains.
+test-fast: $(VENV)/dev.stamp
+	$(PYTEST) -m 'not browser and not process and not training'
 
 lint: $(VENV)/dev.stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/hadolint docker/Dockerfile
+
+wheel: $(VENV)/dev.stamp
+	$(BIN)/python -m build --wheel --outdir $(DIST)
+
+# Everything that only a GPU can tell, in so many minutes; REHEARSE=1 runs it small, on a CPU. With WHEELS, a folder that
+# `make gpu-kit` gathered, it needs no package index.
+MINUTES ?= $(if $(REHEARSE),6,4)
+OUT ?= runs/check-gpu
+
+check-gpu: $(if $(WHEELS),,$(VENV)/dev.stamp)
+	@PYTHONPATH=tests $(if $(WHEELS),$(PYTHON),$(BIN)/python) -m check_gpu --minutes $(MINUTES) --out $(OUT) \
+		$(if $(WHEELS),--wheels $(WHEELS)) $(if $(REHEARSE),--rehearse)
+
+# The checkout and the wheels for a host with a GPU and no package index.
+DIR ?= runs/gpu-kit
+
+gpu-kit: $(VENV)/dev.stamp
+	@PATH="$(abspath $(BIN)):$$PATH" PYTHONPATH=tests python -m check_gpu.kit $(DIR) $(addprefix --also ,$(ALSO))
 
 # Run `make lock` again after a change of the dependencies; `make lock UPGRADE=--upgrade` takes all newest versions.
 LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes $(UPGRADE) --custom-compile-command 'make lock'

@@ -1,1 +1,1 @@
-"""How a model is made and measured: losses, loss networks, photos, training and evaluation."""
+"""The trainer makes models and measures them: losses, loss networks, photos, training and evaluation."""

@@ -1,4 +1,4 @@
-"""The commands that make and measure models; each is in a file of `trainer.commands`."""
+"""The command-line program of the trainer; each of its commands is in a file of `trainer.commands`."""
 
 import typer
 
@@ -21,7 +21,9 @@ train.command("gallery")(train_gallery)
 train.command("sparse-coding")(train_sparse_coding)
 app.add_typer(train, name="train")
 
-evaluate = typer.Typer(no_args_is_help=True, help="Measure models of the store, or look at what they do.")
+evaluate = typer.Typer(
+    no_args_is_help=True, help="Measure models of the store, or draw contact sheets of what they make."
+)
 evaluate.command("super-resolution")(evaluate_super_resolution)
 evaluate.command("style")(evaluate_style)
 evaluate.command("gallery")(evaluate_gallery)
@@ -29,7 +31,9 @@ app.add_typer(evaluate, name="evaluate")
 
 app.command("optimize")(optimize)
 
-reconstruct = typer.Typer(no_args_is_help=True, help="Find pictures with the features or the style of another.")
+reconstruct = typer.Typer(
+    no_args_is_help=True, help="Find pictures that have the features or the style of another picture."
+)
 reconstruct.command("content")(reconstruct_content)
 reconstruct.command("style")(reconstruct_style)
 app.add_typer(reconstruct, name="reconstruct")

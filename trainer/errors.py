@@ -1,17 +1,17 @@
-"""What can go wrong while training and measuring.
+"""The errors of training and measuring.
 
 TrainerError
-├── BadDictionary    a dictionary of sparse coding that cannot be read or written
-├── BadGallery       a file of styles that cannot be used
-├── BadLossNetwork   a loss network that cannot be had or does not fit its taps
-│   └── TooShallow   its weights end before a tap
-├── BadOutput        a report or picture that cannot be written
-├── BadPhotos        no usable photos
-├── BadRecipe        settings that contradict each other
-├── BadRun           a run that cannot be resumed
+├── BadDictionary    the dictionary of sparse coding cannot be read or written
+├── BadGallery       the gallery file cannot be used
+├── BadLossNetwork   the loss network cannot be loaded or does not fit its taps
+│   └── TooShallow   the weights of the loss network end before a tap
+├── BadOutput        the report or picture cannot be written
+├── BadPhotos        there are no usable photos
+├── BadRecipe        settings contradict each other
+├── BadRun           the run cannot begin, be resumed or be saved
 ├── Stopped          training was asked to stop, and can be resumed
-├── Unfinished       styles of a gallery were not published
-└── Diverged         the loss is no longer a number
+├── Unfinished       some styles of a gallery were not published
+└── Diverged         the loss is no longer a finite number
 """
 
 from model_store.errors import ImpastoError
@@ -26,7 +26,7 @@ class BadDictionary(TrainerError):
 
 
 class BadGallery(TrainerError):
-    """The file of styles cannot be read, or says what cannot be."""
+    """The gallery file cannot be read, or a setting in it is not valid."""
 
 
 class BadLossNetwork(TrainerError):
@@ -38,11 +38,11 @@ class TooShallow(BadLossNetwork):
 
 
 class BadOutput(TrainerError):
-    """A report or picture cannot be written where it was to go."""
+    """The report or picture cannot be written to its path."""
 
 
 class BadPhotos(TrainerError):
-    """There are no photos, or none that can be used."""
+    """There are no photos, or none of them can be used."""
 
 
 class BadRecipe(TrainerError):
@@ -50,7 +50,7 @@ class BadRecipe(TrainerError):
 
 
 class BadRun(TrainerError):
-    """The run folder does not hold what is needed to go on."""
+    """The folder of a run cannot be written to, or does not hold the checkpoint of the same run."""
 
 
 class Stopped(TrainerError):
@@ -58,7 +58,7 @@ class Stopped(TrainerError):
 
 
 class Unfinished(TrainerError):
-    """Some styles of a gallery failed; the others are published."""
+    """Some styles of a gallery were not published; the others were."""
 
 
 class Diverged(TrainerError):

@@ -1,6 +1,6 @@
-"""What decides what a net becomes, besides the pictures: settings, with the defaults and the published ones.
+"""Recipes: the settings that a net is trained with, their defaults, and the settings that the paper published.
 
-There is no torch here, so that commands can show their options at once.
+This module does not import torch, so that commands can show their options at once.
 """
 
 import math
@@ -17,28 +17,38 @@ Precision = Literal["auto", "float32", "bfloat16"]
 
 
 class Recipe(BaseModel):
-    """How any net is trained: Adam, its learning rate, and a moving average of the weights."""
+    """The settings that all nets are trained with: Adam, its learning rate, and a moving average of the weights."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     architecture: str
-    steps: int = Field(ge=1, description="How many batches to train on.")
-    batch: int = Field(ge=1, description="Pictures a step, over all processes.")
-    learning_rate: float = Field(gt=0, description="Adam's, at its peak.")
+    steps: int = Field(ge=1, description="Number of batches to train on.")
+    batch: int = Field(ge=1, description="Number of pictures in a step, over all processes.")
+    learning_rate: float = Field(gt=0, description="Learning rate of Adam at its peak.")
     schedule: Literal["one-cycle", "constant"] = Field(
-        default="one-cycle", description="Of the learning rate: a linear warm-up, then a cosine; or none."
+        default="one-cycle",
+        description="Course of the learning rate; one-cycle: a linear warm-up, then a cosine; constant: no change.",
     )
-    warm_up: float = Field(default=0.03, ge=0, lt=1, description="Share of the steps.")
-    final_rate: float = Field(default=0.01, ge=0, le=1, description="Share of the peak at the end.")
-    gradient_norm: float = Field(default=20.0, ge=0, description="Gradients are clipped to this norm; 0: they are not.")
-    ema: float = Field(default=0.999, ge=0, lt=1, description="Decay of the weights' moving average; 0: none.")
-    seed: int = Field(default=0, ge=0, lt=2**63, description="Of the first weights and of every draw.")
+    warm_up: float = Field(
+        default=0.03, ge=0, lt=1, description="Share of the steps in which the learning rate rises to its peak."
+    )
+    final_rate: float = Field(
+        default=0.01, ge=0, le=1, description="Learning rate at the last step, as a share of its peak."
+    )
+    gradient_norm: float = Field(
+        default=20.0, ge=0, description="Norm that gradients are clipped to; 0: gradients are not clipped."
+    )
+    ema: float = Field(
+        default=0.999, ge=0, lt=1, description="Decay of the moving average of the weights; 0: no average is taken."
+    )
+    seed: int = Field(default=0, ge=0, lt=2**63, description="Seed of the first weights and of all random draws.")
     precision: Precision = Field(
-        default="auto", description="Of convolutions; auto: bfloat16 where the processor has it, else float32."
+        default="auto",
+        description="Precision of the convolutions; auto: bfloat16 where the processor has it, else float32.",
     )
 
     def rate_at(self, step: int) -> float:
-        """Learning rate of a step, counted from 0."""
+        """Return the learning rate of a step, counted from 0."""
         if self.schedule == "constant":
             return self.learning_rate
         warm_up_steps = self.warm_up * self.steps
@@ -50,15 +60,15 @@ class Recipe(BaseModel):
 
     @property
     def parameters(self) -> dict[str, JsonValue]:
-        """What the architecture is built with."""
+        """Return the parameters that the architecture is built with."""
         raise NotImplementedError
 
 
 def changed(recipe: RecipeType, *changes: Mapping[str, object]) -> RecipeType:
-    """A recipe with other settings, checked.
+    """Return a recipe in which some settings are changed and all are checked; later changes win.
 
     Raises:
-        ValidationError: a setting is out of its range, or contradicts another.
+        ValidationError: A setting is out of its range, or contradicts another.
     """
     merged: dict[str, object] = recipe.model_dump()
     for each in changes:
@@ -67,53 +77,68 @@ def changed(recipe: RecipeType, *changes: Mapping[str, object]) -> RecipeType:
 
 
 class StyleRecipe(Recipe):
-    """How a style net is trained; the defaults are what looked best."""
+    """The settings that a style net is trained with; the defaults are those that looked best."""
 
-    architecture: Literal["style-net", "johnson2016"] = "style-net"
+    architecture: Literal["style-net", "johnson2016"] = Field(
+        default="style-net", description="Architecture of the net; johnson2016 is that of the paper."
+    )
     width: int = Field(default=32, ge=4, description="Channels of the net's first layer.")
-    residual_blocks: int = Field(default=5, ge=1, description="Of the net; johnson2016 always has 5.")
-    steps: int = Field(default=5600, ge=1, description="How many batches to train on.")
-    batch: int = Field(default=4, ge=1, description="Photos a step, over all processes.")
-    learning_rate: float = Field(default=1e-3, gt=0, description="Adam's, at its peak.")
+    residual_blocks: int = Field(
+        default=5, ge=1, description="Number of residual blocks of the net; johnson2016 always has 5."
+    )
+    steps: int = Field(default=5600, ge=1, description="Number of batches to train on.")
+    batch: int = Field(default=4, ge=1, description="Number of photos in a step, over all processes.")
+    learning_rate: float = Field(default=1e-3, gt=0, description="Learning rate of Adam at its peak.")
     size: int = Field(default=256, ge=32, description="Side of the photos, in pixels.")
-    early_size: int | None = Field(default=None, ge=32, description="Side of the photos in the first part, in pixels.")
-    early_share: float = Field(default=0.3, ge=0, le=1, description="Which share of the steps the first part is.")
-    late_size: int | None = Field(default=None, ge=32, description="Side of the photos in the last part, in pixels.")
-    late_share: float = Field(default=0.2, ge=0, le=1, description="Which share of the steps the last part is.")
+    early_size: int | None = Field(
+        default=None, ge=32, description="Side of the photos in the first steps, in pixels; as size if not given."
+    )
+    early_share: float = Field(
+        default=0.3, ge=0, le=1, description="Share of the steps that are trained at the early size, if it is given."
+    )
+    late_size: int | None = Field(
+        default=None, ge=32, description="Side of the photos in the last steps, in pixels; as size if not given."
+    )
+    late_share: float = Field(
+        default=0.2, ge=0, le=1, description="Share of the steps that are trained at the late size, if it is given."
+    )
     augmentation: Literal["flip", "crop", "none"] = Field(
-        default="flip", description="Mirror half of the photos; crop: also take a random part of each."
+        default="flip",
+        description="Random changes of the photos; flip: mirror half of them; crop: also take a random part of each.",
     )
     style_size: int = Field(default=256, ge=32, description="Shorter side of the style picture, in pixels.")
     loss_networks: tuple[str, ...] = Field(
         default=("vgg19",),
-        description="vgg16, vgg19 or LAYOUT:FILE, as in vgg19-normalised:vgg19.safetensors; repeatable.",
+        description="Loss network: vgg16, vgg19 or LAYOUT:FILE, as in vgg19-normalised:vgg19.safetensors; repeatable.",
     )
     content_taps: tuple[str, ...] = Field(
         default=("relu2_1", "relu3_1"),
-        description="As in relu2_1, relu2_1/2 (at half size), vgg16:relu2_2, relu2_1=0.5 (weighted); repeatable.",
+        description="Layer of a loss network for feature reconstruction, as in relu2_1, relu2_1/2 (at half size), "
+        "vgg16:relu2_2, relu2_1=0.5 (weighted); repeatable.",
     )
     style_taps: tuple[str, ...] = Field(
         default=("relu1_1", "relu2_1", "relu3_1", "relu2_1/2", "relu3_1/2", "relu2_1/4", "relu3_1/4"),
-        description="Likewise.",
+        description="Layer of a loss network for style reconstruction, written like a content tap; repeatable.",
     )
     losses: Literal["relative", "absolute"] = Field(
         default="relative",
-        description="Divided by the target's size and averaged over taps; absolute: as published, summed over taps.",
+        description="Scale of the losses; relative: divided by the target's size and averaged over taps; absolute: as "
+        "published, summed over taps.",
     )
-    content_weight: float = Field(default=2.0, ge=0, description="Of feature reconstruction.")
-    style_weight: float = Field(default=28.0, ge=0, description="Of style reconstruction.")
-    variation_weight: float = Field(default=2.0, ge=0, description="Of total variation.")
+    content_weight: float = Field(default=2.0, ge=0, description="Weight of feature reconstruction.")
+    style_weight: float = Field(default=28.0, ge=0, description="Weight of style reconstruction.")
+    variation_weight: float = Field(default=2.0, ge=0, description="Weight of total variation.")
 
     @property
     def parameters(self) -> dict[str, JsonValue]:
-        """What the architecture is built with."""
+        """Return the parameters that the architecture is built with."""
         if self.architecture == "johnson2016":
             return {"width": self.width}
         return {"width": self.width, "residual_blocks": self.residual_blocks}
 
     @property
     def sizes(self) -> dict[int, float]:
-        """Sides of the photos, in pixels, with the share of the steps that see them, in the order of training."""
+        """Return the sides of the photos, in pixels, each with its share of the steps, in the order of training."""
         early = self.early_share if self.early_size is not None else 0.0
         late = self.late_share if self.late_size is not None else 0.0
         parts = ((self.early_size, early), (self.size, 1 - early - late), (self.late_size, late))
@@ -125,16 +150,16 @@ class StyleRecipe(Recipe):
 
     @property
     def smallest_size(self) -> int:
-        """Side of the smallest photos of the run, in pixels."""
+        """Return the side of the smallest photos of the run, in pixels."""
         return min(self.sizes)
 
     @property
     def largest_size(self) -> int:
-        """Side of the largest photos of the run, in pixels."""
+        """Return the side of the largest photos of the run, in pixels."""
         return max(self.sizes)
 
     def size_at(self, step: int) -> int:
-        """Side of the photos of a step, counted from 0, in pixels."""
+        """Return the side of the photos of a step, in pixels; steps are counted from 0."""
         if self.early_size is not None and step < round(self.steps * self.early_share):
             return self.early_size
         if self.late_size is not None and step >= round(self.steps * (1 - self.late_share)):
@@ -149,48 +174,69 @@ class StyleRecipe(Recipe):
 
 
 class SuperResolutionRecipe(Recipe):
-    """How a super-resolution net is trained; the defaults give the best PSNR."""
+    """The settings that a super-resolution net is trained with; the defaults give the best PSNR."""
 
-    architecture: Literal["super-resolution-net", "johnson2016-super-resolution", "srcnn"] = "super-resolution-net"
-    factor: int = Field(default=4, description="2, 4 or 8; the paper's net 4 or 8.")
-    channels: int = Field(default=64, ge=4, description="Of every layer of a super-resolution-net.")
-    residual_blocks: int = Field(default=16, ge=1, description="Of a super-resolution-net.")
-    kernels: Literal["9-1-5", "9-5-5"] = Field(default="9-1-5", description="Of an srcnn.")
-    steps: int = Field(default=6000, ge=1, description="How many batches to train on.")
-    batch: int = Field(default=32, ge=1, description="Patches a step, over all processes.")
-    learning_rate: float = Field(default=5e-4, gt=0, description="Adam's, at its peak.")
-    warm_up: float = Field(default=0.02, ge=0, lt=1, description="Share of the steps.")
+    architecture: Literal["super-resolution-net", "johnson2016-super-resolution", "srcnn"] = Field(
+        default="super-resolution-net",
+        description="Architecture of the net; johnson2016-super-resolution is that of the paper.",
+    )
+    factor: int = Field(default=4, description="Factor of enlargement: 2, 4 or 8; the net of the paper has 4 or 8.")
+    channels: int = Field(default=64, ge=4, description="Channels of every layer of a super-resolution-net.")
+    residual_blocks: int = Field(default=16, ge=1, description="Number of residual blocks of a super-resolution-net.")
+    kernels: Literal["9-1-5", "9-5-5"] = Field(
+        default="9-1-5", description="Sides of the kernels of an srcnn, from its first layer to its last."
+    )
+    steps: int = Field(default=6000, ge=1, description="Number of batches to train on.")
+    batch: int = Field(default=32, ge=1, description="Number of patches in a step, over all processes.")
+    learning_rate: float = Field(default=5e-4, gt=0, description="Learning rate of Adam at its peak.")
+    warm_up: float = Field(
+        default=0.02, ge=0, lt=1, description="Share of the steps in which the learning rate rises to its peak."
+    )
     tile: int = Field(default=320, ge=32, description="Side of the squares that photos are cut into, in pixels.")
-    patch: int = Field(default=192, ge=32, description="Side of the patches trained on, in large pixels.")
+    patch: int = Field(
+        default=192, ge=32, description="Side of the patches to train on, in pixels of the large picture."
+    )
     augmentation: Literal["dihedral", "none"] = Field(
-        default="dihedral", description="Turn and mirror each patch in one of eight ways."
+        default="dihedral",
+        description="Random changes of the patches; dihedral: turn and mirror each in one of eight ways.",
     )
     degradation: Literal["bicubic", "blur", "drawn"] = Field(
         default="bicubic",
-        description="Bicubic shrinking; blur: after a Gaussian of σ 1.0, as in the paper; drawn: of σ 0 to 2 a patch.",
+        description="Way to make the small picture; bicubic: bicubic shrinking; blur: after a Gaussian blur of σ 1.0, "
+        "as in the paper; drawn: after a blur of a random σ from 0 to 2 for each patch.",
     )
-    pixel_loss: Literal["absolute", "squared"] = Field(default="absolute", description="The paper's is squared.")
-    pixel_weight: float = Field(default=1.0, ge=0, description="Of the pixel loss.")
-    feature_weight: float = Field(default=0.0, ge=0, description="Of feature reconstruction.")
+    pixel_loss: Literal["absolute", "squared"] = Field(
+        default="absolute", description="Difference that the pixel loss takes; the paper's is squared."
+    )
+    pixel_weight: float = Field(default=1.0, ge=0, description="Weight of the pixel loss.")
+    feature_weight: float = Field(default=0.0, ge=0, description="Weight of feature reconstruction.")
     feature_taps: tuple[str, ...] = Field(
-        default=("relu2_2",), description="As in relu2_2, relu2_2/2 (at half size), relu1_2=0.5 (weighted); repeatable."
+        default=("relu2_2",),
+        description="Layer of a loss network whose features are compared, as in relu2_2, relu2_2/2 (at half size), "
+        "relu1_2=0.5 (weighted); repeatable.",
     )
     texture_weight: float = Field(
-        default=0.0, ge=0, description="Of the style reconstruction of the same features, window by window."
+        default=0.0, ge=0, description="Weight of the style reconstruction of the same features, window by window."
     )
     grid_weight: float = Field(
-        default=0.0, ge=0, description="Of the difference in what repeats with the pixels of the small picture."
+        default=0.0,
+        ge=0,
+        description="Weight of the loss against patterns that repeat with the pixels of the small picture.",
     )
-    texture_window: int = Field(default=48, ge=8, description="Side of these windows, in large pixels.")
+    texture_window: int = Field(
+        default=48, ge=8, description="Side of the windows of the texture loss, in pixels of the large picture."
+    )
     losses: Literal["relative", "absolute"] = Field(
-        default="relative", description="Feature reconstruction divided by the target's size; absolute: as published."
+        default="relative",
+        description="Scale of feature reconstruction; relative: divided by the target's size; absolute: as published.",
     )
     loss_networks: tuple[str, ...] = Field(
-        default=("vgg16",), description="vgg16, vgg19 or LAYOUT:FILE, as in vgg16-caffe:vgg16.safetensors; repeatable."
+        default=("vgg16",),
+        description="Loss network: vgg16, vgg19 or LAYOUT:FILE, as in vgg16-caffe:vgg16.safetensors; repeatable.",
     )
 
     def size_at(self, _step: int) -> int:
-        """Side of the large patches of a step, in pixels."""
+        """Return the side of the large patches, in pixels, which is the same at every step."""
         return self.patch
 
     @model_validator(mode="after")
@@ -205,12 +251,12 @@ class SuperResolutionRecipe(Recipe):
 
     @property
     def sees_features(self) -> bool:
-        """Whether a loss network is needed."""
+        """Return whether the losses need a loss network."""
         return bool(self.feature_weight or self.texture_weight)
 
     @property
     def parameters(self) -> dict[str, JsonValue]:
-        """What the architecture is built with."""
+        """Return the parameters that the architecture is built with."""
         match self.architecture:
             case "johnson2016-super-resolution":
                 return {"factor": self.factor}
@@ -232,11 +278,11 @@ _AS_PUBLISHED = {
 }
 
 _TORCHVISION_SCALE = 57.6
-"""How many times smaller than the original network torchvision's sees pictures: 255 · 0.226, its mean deviation."""
+"""Ratio of the input of the authors' network to that of torchvision's: 255 · 0.226, its mean standard deviation."""
 
 
 def _as_published(loss_network: str, scale: float) -> StyleRecipe:
-    """The published recipe for a loss network whose input is `scale` times smaller than the original's.
+    """Return the published recipe for a loss network whose input is `scale` times smaller than that of the authors'.
 
     The authors' code averages the Gram differences over C² and has a style weight of 5 and a total variation weight of
     1e-6. Content falls with scale², style with scale⁴, and total variation with the 255² between [0, 1] and 0..255; of
@@ -265,8 +311,9 @@ STYLE_RECIPES: dict[str, StyleRecipe] = {
     "paper": _as_published("vgg16", _TORCHVISION_SCALE),
     "paper-caffe": _as_published("vgg16-caffe", 1.0),
 }
-"""By what `impasto train style --recipe` calls them. `fine-tune` and `laptop` are for starting from another style;
-`paper` sees with torchvision's VGG-16, `paper-caffe` with the authors' own, for which a file must be given."""
+"""Recipes keyed by the names that `impasto train style --recipe` takes. `fine-tune` and `laptop` are for starting from
+another style. The loss network of `paper` is torchvision's VGG-16; that of `paper-caffe` is the authors' own, for which
+a file must be given."""
 
 _LOSS_WEIGHTS = ("content_weight", "style_weight", "variation_weight")
 
@@ -277,18 +324,18 @@ def style_recipe(
     changes: Mapping[str, object],
     spelling: Callable[[str], str] = str,
 ) -> StyleRecipe:
-    """The recipe to train a style by.
+    """Return the recipe to train a style with.
 
     Args:
-        named: what `STYLE_RECIPES` calls the one to begin with; if not given, `fine-tune` for a net that starts from
-            another, else `default`.
-        started: settings of the net that it starts from, if it starts from one.
-        changes: settings that are other.
-        spelling: how whoever gives the settings writes the name of one, for errors.
+        named: Name in `STYLE_RECIPES` of the recipe to begin with; if not given, `fine-tune` for a net that starts
+            from another, else `default`.
+        started: Settings of the net that the style starts from, if it starts from one.
+        changes: Settings that differ from those of the recipe.
+        spelling: Function that spells the name of a setting in error messages, for example as an option.
 
     Raises:
-        BadRecipe: the losses are other ones, and not all of their weights are given.
-        ValidationError: a setting is out of its range, or contradicts another.
+        BadRecipe: The losses differ from those of the recipe, and not all of their weights are given.
+        ValidationError: A setting is out of its range, or contradicts another.
     """
     base = STYLE_RECIPES[named or ("default" if started is None else "fine-tune")]
     if changes.get("losses", base.losses) != base.losses and not changes.keys() >= set(_LOSS_WEIGHTS):
@@ -328,4 +375,4 @@ SUPER_RESOLUTION_RECIPES: dict[tuple[str, str], SuperResolutionRecipe] = {
         architecture="srcnn", steps=9000, batch=8, learning_rate=1e-3, patch=64, pixel_loss="squared"
     ),
 }
-"""By what `impasto train super-resolution` calls them in `--recipe` and `--loss`."""
+"""Recipes keyed by the names that `impasto train super-resolution` takes in `--recipe` and `--loss`."""

@@ -30,6 +30,11 @@ class SelfEnsemble(TransformNet):
         self.task, self.factor = net.task, net.factor
         self.eval()
 
+    @property
+    def bytes_per_pixel(self) -> int:
+        """Bytes of memory for each pixel of the input: those of the net, and the sum of the results beside it."""
+        return self.net.bytes_per_pixel + 16 * self.factor**2
+
     def transform(self, pictures: Tensor) -> Tensor:
         """Map `(N, 3, H, W)` to `(N, 3, H·factor, W·factor)`."""
         total = self._transform_turned(pictures, *_WAYS[0])

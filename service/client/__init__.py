@@ -1,7 +1,7 @@
 """The Python SDK of Impasto: a synchronous and an asynchronous client of its HTTP API, which need no torch.
 
 Example:
-    from service.client import Client
+    from impasto import Client
 
     with Client("http://localhost:8000") as client:
         client.stylize("in.jpg", style="muse").save("out.jpg")
@@ -10,7 +10,7 @@ Example:
 """
 
 from service.client.answer import Answer
-from service.client.clients import AsyncClient, Client
+from service.client.async_client import AsyncClient
 from service.client.errors import (
     BadOption,
     BadPicture,
@@ -37,6 +37,7 @@ from service.client.errors import (
 from service.client.mapping import Progress
 from service.client.options import Format, MapOptions, PictureOptions, Style, StylizeOptions, SuperResolveOptions
 from service.client.picture import PictureSource
+from service.client.sync_client import Client
 
 __all__ = [
     "Answer",

@@ -25,6 +25,10 @@ class Progress(NamedTuple):
     """The number of pictures in all, or None if the input has no length."""
 
 
+OnProgress = Callable[[Progress], object] | None
+"""A function that `map` calls with the progress after each picture, or None."""
+
+
 class Tally:
     """A count of outcomes that reports the progress, from one thread at a time.
 

@@ -1,12 +1,15 @@
-"""How the process gives memory back to the system: at once, where it is much."""
+"""What the process keeps of the memory of the host: no large blocks of its own, and few of cuDNN's plans."""
 
 import ctypes
+import os
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 """Of mallopt(3)."""
 _LARGE = 12_000_000
 """Bytes of a block that is given back when it is freed; those of pictures of 256² stay, which makes them faster."""
 _MOST_KEPT = 64_000_000
+_MOST_PLANS = 2000
+"""Number of cuDNN's plans that torch keeps for each thread."""
 
 
 def give_back_large_blocks() -> None:
@@ -19,3 +22,12 @@ def give_back_large_blocks() -> None:
     if mallopt is not None:
         mallopt(_MMAP_THRESHOLD, _LARGE)
         mallopt(_TRIM_THRESHOLD, _MOST_KEPT)
+
+
+def limit_plans() -> None:
+    """Have torch keep fewer of cuDNN's plans, unless the environment says how many; before the first convolution.
+
+    A plan is for one layer and one size of pictures, and takes about 200 kB. Torch would keep 10,000 for each lane:
+    a style net's for 600 sizes.
+    """
+    os.environ.setdefault("TORCH_CUDNN_V8_API_LRU_CACHE_LIMIT", str(_MOST_PLANS))

@@ -36,7 +36,7 @@ class Engine:
         max_batch_pixels: output pixels in one batch; a single picture may have more.
         lanes: batches computed at the same time.
         max_bytes: of memory that all lanes compute in together, where a CPU is to keep within it (see
-            `inference.bytes_per_pixel`). A picture that does not fit beside the others waits, and all behind it; one
+            `TransformNet.bytes_per_pixel`). A picture that does not fit beside the others waits, and all behind it; one
             that needs more is computed alone.
         relieve: frees memory of the device, if it can; called when that ran out.
         observer: is told of the queue, the batches and the loss of the device.

@@ -16,7 +16,6 @@ from torch import Tensor
 
 from model_store.nets import TransformNet
 from service.contract import request_id
-from service.inference import bytes_per_pixel
 
 
 class Output(NamedTuple):
@@ -59,7 +58,7 @@ class Job:
     def bytes(self) -> int:
         """That a CPU needs at once to compute it."""
         height, width = self.padded_size
-        return height * width * bytes_per_pixel(self.net)
+        return height * width * self.net.bytes_per_pixel
 
 
 @dataclass(slots=True)

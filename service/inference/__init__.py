@@ -3,18 +3,15 @@
 from model_store.nets import StyleNet, SuperResolutionNet, TransformNet
 from service.inference.cpu.style_net import CpuStyleNet
 from service.inference.cuda.form import form_for_cuda
-from service.inference.footprint import bytes_per_pixel
 from service.inference.super_resolution_net import FoldedSuperResolutionNet
-
-__all__ = ["bytes_per_pixel", "inference_form"]
 
 
 def inference_form(net: TransformNet, *, is_exact: bool = False) -> TransformNet:
-    """The form of a net that is fastest on the device where it is.
+    """Return the form of a net that is fastest on the device where the net is.
 
     Args:
-        net: in evaluation mode, in float32; may be taken apart for the form.
-        is_exact: whether to do without half precision, where that is faster.
+        net: A net in evaluation mode, in float32; it may be taken apart for the form.
+        is_exact: Whether to do without half precision, where that is faster.
 
     Returns:
         A net whose results differ by rounding only: by far less than 1/255 in float32, and by less than that in the

@@ -8,14 +8,14 @@ from model_store.convolutions.folding import fold_tail
 from model_store.nets import SuperResolutionNet, TransformNet, bicubic
 
 _STRIP = 3
-"""Cells: the outermost one, which differs, and the two beside it that its pixels are made from as well."""
+"""Width of the border in cells: the outermost one, which differs, and two more from which its pixels are made."""
 
 
 class FoldedSuperResolutionNet(TransformNet):
-    """Does what a `SuperResolutionNet` does, to rounding, without features of the enlarged size.
+    """A net that makes what a `SuperResolutionNet` makes, to rounding, without features of the enlarged size.
 
     Args:
-        net: on any device, in any precision; is shared, not copied.
+        net: The net, on any device and in any precision; it is shared, not copied.
     """
 
     def __init__(self, net: SuperResolutionNet) -> None:
@@ -27,8 +27,14 @@ class FoldedSuperResolutionNet(TransformNet):
             part.to(memory_format=torch.channels_last)
         self.requires_grad_(requires_grad=False).eval()
 
+    @property
+    def bytes_per_pixel(self) -> int:
+        """Bytes of memory for each pixel of the input; see `TransformNet.bytes_per_pixel`."""
+        channels = self.net.head.out_channels
+        return max(20 * channels, 5 * channels + 36 * self.factor**2)
+
     def transform(self, pictures: Tensor) -> Tensor:
-        """`(N, 3, H, W)` to `(N, 3, H·factor, W·factor)`."""
+        """Map `(N, 3, H, W)` to `(N, 3, H·factor, W·factor)`."""
         features = self.net.features(pictures.contiguous(memory_format=torch.channels_last))
         detail = F.pixel_shuffle(self.folded(features), self.factor)
         self._correct_border(detail, features)
@@ -37,7 +43,7 @@ class FoldedSuperResolutionNet(TransformNet):
         return detail.float().add_(bicubic.enlarge(pictures, self.factor))
 
     def _correct_border(self, detail: Tensor, features: Tensor) -> None:
-        """Computes the outermost cells as the net does."""
+        """Compute the outermost cells as the net does."""
         cell = self.factor
         detail[:, :, :cell] = self.net.detail(features[:, :, :_STRIP])[:, :, :cell]
         detail[:, :, -cell:] = self.net.detail(features[:, :, -_STRIP:])[:, :, -cell:]

@@ -22,6 +22,7 @@ from service.contract.observer import Observer
 from service.contract.options import Options
 from service.contract.problems import BadOption, DamagedWeights, Problem, Unavailable, UnknownModel
 from service.device.failures import is_out_of_memory
+from service.inference.cuda.graphs import free_memory
 from service.models.cache import Cache
 
 _log = logging.getLogger(__name__)
@@ -106,16 +107,18 @@ class Models:
             DamagedWeights: A model of the blend is in the store, but its files cannot be used.
             Unavailable: There is not enough memory on the device, or the store cannot be reached.
         """
-        try:
-            return self._get(task, blend.parts)
-        except Exception as error:
-            if is_out_of_memory(error):
-                self.shrink()
-                raise Unavailable("there is not enough memory for this model now: try later", 10) from None
-            if not isinstance(error, OSError):
-                raise
-            _log.error("cannot load %s/%s: %s", task, blend, error)
-            raise Unavailable("this model cannot be loaded now: try later", 10) from error
+        for _ in range(2):  # once more after memory was freed
+            try:
+                return self._get(task, blend.parts)
+            except OSError as error:
+                _log.error("cannot load %s/%s: %s", task, blend, error)
+                raise Unavailable("this model cannot be loaded now: try later", 10) from error
+            except Exception as error:
+                if not is_out_of_memory(error):
+                    raise
+            self.shrink()
+            free_memory()
+        raise Unavailable("there is not enough memory for this model now: try later", 10)
 
     async def resolve(self, options: Options) -> Loaded:
         """Return the net that a request's options name, without blocking the event loop; see `get`."""

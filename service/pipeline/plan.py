@@ -7,7 +7,6 @@ from model_store.nets import TransformNet
 from service import codec
 from service.contract.options import Format, Options, StylizeOptions
 from service.contract.problems import BadPicture, TooLarge
-from service.inference import bytes_per_pixel
 from service.models.loaded import Loaded
 
 
@@ -93,7 +92,7 @@ def check_memory(plan: Plan, net_bytes: int) -> None:
     Raises:
         TooLarge: The picture would need more memory.
     """
-    most = net_bytes // bytes_per_pixel(plan.net)
+    most = net_bytes // plan.net.bytes_per_pixel
     if plan.width * plan.height > most:
         shrunk = ", or have it painted smaller by 'size'" if plan.net.task == "stylize" else ""
         raise TooLarge(

@@ -6,7 +6,7 @@ import torch
 
 from model_store.store import Store
 from service.contract.observer import Observer
-from service.device.allocator import give_back_large_blocks
+from service.device.allocator import give_back_large_blocks, limit_plans
 from service.device.device import capacity_of
 from service.engine.engine import Engine
 from service.inference import inference_form
@@ -37,6 +37,8 @@ class Runtime:
         self.capacity = capacity = capacity_of(device, processes)
         if device.type == "cpu":
             give_back_large_blocks()
+        else:
+            limit_plans()
         self.models = Models(
             store,
             device,

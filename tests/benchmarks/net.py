@@ -1,12 +1,12 @@
 """Measure a net in the form that serves, compared with the net as it was trained and with the limits of the device.
 
-    python tests/benchmarks/net.py --size 256 --batch 1 --batch 32
+    python tests/benchmarks/net.py --shape 256x1 --shape 256x32
 
 The peers are the net as it was trained, in eager float32, and on CUDA also in eager bfloat16 and channels-last. All run
 in turn on the same pictures. Then the layers of the serving form are timed one by one, without CUDA graphs, and
 compared with the limits of the device, which are measured by copying memory and by multiplying large matrices. The
 least time of a layer is that of its arithmetic, or of reading and writing its input and output once, whichever is
-longer.
+longer. The ceiling of a net is the least time of the arithmetic of its convolutions, as it was trained.
 """
 
 import argparse
@@ -16,8 +16,9 @@ import re
 import statistics
 import time
 from collections.abc import Iterator
-from contextlib import nullcontext
+from contextlib import contextmanager
 from itertools import pairwise
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
@@ -27,8 +28,9 @@ from torch import Tensor, nn
 from model_store.nets import TransformNet
 from model_store.store import BUNDLED, Store
 from service.inference import inference_form
+from service.inference.cuda.awaited_form import AwaitedForm
 from service.inference.cuda.bfloat16_net import Bfloat16Net
-from service.inference.cuda.graphs import GraphedNet
+from service.inference.cuda.graphs import GraphedNet, LaneGraphs
 
 WARM_UP = 3
 
@@ -55,26 +57,23 @@ class Layer(NamedTuple):
 
 @torch.inference_mode()
 def main() -> None:
-    """Print a line and a table of stages for each size and batch, or everything as JSON."""
+    """Print a line and a table of stages for each shape, and write everything so far as JSON after each."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="muse", help="name of a bundled model")
-    parser.add_argument("--size", type=int, action="append", help="side of the square pictures in pixels; repeatable")
-    parser.add_argument("--batch", type=int, action="append", help="number of pictures in a batch; repeatable")
+    parser.add_argument(
+        "--shape", type=shape_of, action="append", help="side of square pictures x number in a batch; repeatable"
+    )
     parser.add_argument("--rounds", type=int, default=20, help="number of rounds, of which the median counts")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="cuda or cpu")
-    parser.add_argument("--json", action="store_true", help="print everything as JSON")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="file to write everything to as JSON")
     options = parser.parse_args()
     device = torch.device(options.device)
     ceilings = measure_ceilings(device)
     net = read(options.model).to(device)
     with torch.inference_mode(mode=False):
         nets = contestants(net, device)
-    with torch.cuda.stream(torch.cuda.Stream(device)) if device.type == "cuda" else nullcontext():
-        runs = [
-            measure(nets, torch.rand(batch, 3, size, size, device=device), options.rounds, ceilings)
-            for size in options.size or [256]
-            for batch in options.batch or [1]
-        ]
+    flop = flop_per_pixel(net, device)
+    runs: list[dict[str, Any]] = []
     report = {
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
         "threads": torch.get_num_threads(),
@@ -85,7 +84,31 @@ def main() -> None:
         "matrix_product_tflop_per_s": round(ceilings.flop_per_s / 1e12, 3),
         "runs": runs,
     }
-    print(json.dumps(report) if options.json else as_text(report))
+    print("\n".join(f"{name}: {value}" for name, value in report.items() if name != "runs"))
+    with lane(device):
+        for side, batch in options.shape or [(256, 1)]:
+            pictures = torch.rand(batch, 3, side, side, device=device)
+            run = measure_what_fits(nets, pictures, options.rounds, ceilings)
+            runs.append({"ceiling_ms_per_picture": round(1e3 * flop * side**2 / ceilings.flop_per_s, 5)} | run)
+            print(as_text(runs[-1]), flush=True)
+            if options.json:
+                options.json.write_text(json.dumps(report))
+
+
+def shape_of(text: str) -> tuple[int, int]:
+    """Parse the side and the batch of a shape such as `256x32`."""
+    side, batch = map(int, text.split("x"))
+    return side, batch
+
+
+@contextmanager
+def lane(device: torch.device) -> Iterator[None]:
+    """Compute on a stream with CUDA graphs, as a lane of the engine does; on a CPU, do nothing."""
+    if device.type == "cuda":
+        with torch.cuda.stream(torch.cuda.Stream(device)), LaneGraphs().in_use():
+            yield
+    else:
+        yield
 
 
 def read(model: str) -> TransformNet:
@@ -105,6 +128,17 @@ def contestants(net: TransformNet, device: torch.device) -> dict[str, TransformN
     return nets
 
 
+def measure_what_fits(
+    nets: dict[str, TransformNet], pictures: Tensor, rounds: int, ceilings: Ceilings
+) -> dict[str, Any]:
+    """Measure all nets, or the serving form alone if the device has not enough memory for its peers."""
+    try:
+        return measure(nets, pictures, rounds, ceilings)
+    except torch.OutOfMemoryError:
+        torch.cuda.empty_cache()
+    return measure({"form": nets["form"]}, pictures, rounds, ceilings)
+
+
 def measure(nets: dict[str, TransformNet], pictures: Tensor, rounds: int, ceilings: Ceilings) -> dict[str, Any]:
     """Time all nets in turn, then the layers of the serving form."""
     device = pictures.device
@@ -119,14 +153,21 @@ def measure(nets: dict[str, TransformNet], pictures: Tensor, rounds: int, ceilin
         "speed_up_over": {
             name: round(each / per_picture["form"], 2) for name, each in per_picture.items() if name != "form"
         },
-        "difference_255ths": round((form(pictures) - nets["float32"](pictures)).abs().mean().item() * 255, 4),
+        "difference_255ths": difference(form, nets["float32"], pictures) if "float32" in nets else None,
         "stages": list(stages(layers, seconds, ceilings)),
     }
 
 
+def difference(form: TransformNet, net: TransformNet, pictures: Tensor) -> float:
+    """Return the mean difference of a form from its net, in 255ths."""
+    return round((form(pictures) - net(pictures)).abs().mean().item() * 255, 4)
+
+
 def inner(net: TransformNet) -> TransformNet:
     """Return the net whose CUDA graphs a form captures, or the form itself if it captures none."""
-    return net.net if isinstance(net, GraphedNet) else net
+    while isinstance(net, GraphedNet | AwaitedForm):
+        net = net.net
+    return net
 
 
 def measure_ceilings(device: torch.device) -> Ceilings:
@@ -221,6 +262,21 @@ class CudaClock(Clock):
         return [before.elapsed_time(after) / 1e3 for before, after in pairwise(self.events)]
 
 
+def flop_per_pixel(net: TransformNet, device: torch.device) -> float:
+    """Return the floating-point operations of all convolutions of a net for each pixel of its input."""
+    flop: list[float] = []
+    convolutions = [module for module in net.modules() if isinstance(module, nn.Conv2d | nn.ConvTranspose2d)]
+    hooks = [
+        each.register_forward_hook(lambda module, _given, made: flop.append(flop_of(module, made)))
+        for each in convolutions
+    ]
+    pictures = torch.rand(1, 3, 64, 64, device=device)
+    net(pictures)
+    for hook in hooks:
+        hook.remove()
+    return sum(flop) / pictures[0, 0].numel()
+
+
 def flop_of(module: nn.Module, made: object) -> float:
     """Return the floating-point operations of a convolution, or 0 for other modules."""
     kernels = [tensor for tensor in (*module.parameters(), *module.buffers()) if tensor.ndim == 4]
@@ -255,25 +311,24 @@ def stages(layers: list[Layer], seconds: float, ceilings: Ceilings) -> Iterator[
     yield {"stage": "between", "ms": round(1e3 * between, 4), "share": round(between / seconds, 3)}
 
 
-def as_text(report: dict[str, Any]) -> str:
-    """Return the report as text for people."""
-    lines = [f"{name}: {value}" for name, value in report.items() if name != "runs"]
-    for run in report["runs"]:
-        times = ", ".join(f"{name} {each} ms" for name, each in run["ms_per_picture"].items())
-        ratios = ", ".join(f"{each}× over {name}" for name, each in run["speed_up_over"].items())
-        lines += [
-            "",
-            f"{run['size']}² ×{run['batch']}: a picture {times}; {ratios}; off by {run['difference_255ths']}/255",
-        ]
-        lines += [
-            f"  {stage['stage']:36}{stage['ms']:10.3f} ms {stage['share']:7.1%}"
-            + (
-                f"{stage['gflop']:10.3f} GFLOP{stage['mb']:10.2f} MB{stage['of_ceiling']:8.1%} of the ceiling"
-                if "mb" in stage
-                else ""
-            )
-            for stage in run["stages"]
-        ]
+def as_text(run: dict[str, Any]) -> str:
+    """Return the figures of a shape as text for people."""
+    times = ", ".join(f"{name} {each} ms" for name, each in run["ms_per_picture"].items())
+    ratios = ", ".join(f"{each}× over {name}" for name, each in run["speed_up_over"].items())
+    lines = [
+        "",
+        f"{run['size']}² ×{run['batch']}: a picture {times}, ceiling {run['ceiling_ms_per_picture']} ms; {ratios}; "
+        f"off by {run['difference_255ths']}/255",
+    ]
+    lines += [
+        f"  {stage['stage']:36}{stage['ms']:10.3f} ms {stage['share']:7.1%}"
+        + (
+            f"{stage['gflop']:10.3f} GFLOP{stage['mb']:10.2f} MB{stage['of_ceiling']:8.1%} of the ceiling"
+            if "mb" in stage
+            else ""
+        )
+        for stage in run["stages"]
+    ]
     return "\n".join(lines)
 
 

@@ -51,15 +51,8 @@ class Server(NamedTuple):
 
     def resident_mib(self) -> float:
         """Return the resident memory of the process and all its descendants, in MiB."""
-        parents = {}
-        for path in Path("/proc").glob("[0-9]*/stat"):
-            with contextlib.suppress(OSError):  # the process may have ended since it was listed
-                parents[int(path.parent.name)] = int(path.read_text().rpartition(")")[2].split()[1])
-        tree = {self.process.pid}
-        while children := {pid for pid, parent in parents.items() if parent in tree} - tree:
-            tree |= children
         pages = 0
-        for pid in tree:
+        for pid in _tree_of(self.process.pid):
             with contextlib.suppress(OSError):
                 pages += int(Path(f"/proc/{pid}/statm").read_text().split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
@@ -102,7 +95,6 @@ def running(program: Program, environment: Mapping[str, str] | None = None) -> I
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
-            start_new_session=True,
         )
         try:
             while not _is_ready(url + program.ready_path):
@@ -111,11 +103,14 @@ def running(program: Program, environment: Mapping[str, str] | None = None) -> I
                 time.sleep(0.01)
             yield Server(url, process, started, time.perf_counter() - started)
         finally:
+            tree = _tree_of(process.pid)
             process.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(_STOP_S)
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
+            for pid in tree - {process.pid}:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            process.kill()
             process.wait()
 
 
@@ -136,11 +131,16 @@ def environment_of(options: argparse.Namespace) -> dict[str, str]:
 
 def publish(options: argparse.Namespace, results: Mapping[str, Any]) -> None:
     """Print results as JSON, with the machine and the options, and write them to the file of `--json`."""
+    print(write(options, results))
+
+
+def write(options: argparse.Namespace, results: Mapping[str, Any]) -> str:
+    """Write results as JSON to the file of `--json`, with the machine and the options; return the document."""
     chosen = {name: value for name, value in vars(options).items() if name != "json"}
     document = json.dumps({"machine": machine(), "load_before": _LOAD_BEFORE, "options": chosen, **results}, indent=2)
-    print(document)
     if options.json:
         options.json.write_text(document + "\n")
+    return document
 
 
 def machine() -> str:
@@ -152,6 +152,18 @@ def machine() -> str:
     else:
         device = torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
     return f"{device}, {os.cpu_count()} cores"
+
+
+def _tree_of(pid: int) -> set[int]:
+    """Return the ids of a process and all its descendants."""
+    parents = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):  # the process may have ended since it was listed
+            parents[int(path.parent.name)] = int(path.read_text().rpartition(")")[2].split()[1])
+    tree = {pid}
+    while children := {child for child, parent in parents.items() if parent in tree} - tree:
+        tree |= children
+    return tree
 
 
 def _free_port() -> int:

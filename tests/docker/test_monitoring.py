@@ -178,6 +178,7 @@ def run(*command: str | Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.process
 def test_prometheus_can_read_its_configuration(promtool: str, tmp_path: Path) -> None:
     for path in PROMETHEUS.iterdir():
         shutil.copy(path, tmp_path)
@@ -188,6 +189,7 @@ def test_prometheus_can_read_its_configuration(promtool: str, tmp_path: Path) ->
     run(promtool, "check", "config", tmp_path / "prometheus.yml")
 
 
+@pytest.mark.process
 def test_alerts_fire_when_they_should(promtool: str) -> None:
     run(promtool, "test", "rules", PROMETHEUS / "alerts_test.yml")
 
@@ -207,6 +209,7 @@ def test_every_alert_has_a_delay_a_severity_and_a_description() -> None:
         assert len(rule["annotations"]["description"]) > len(rule["annotations"]["summary"])
 
 
+@pytest.mark.process
 def test_prometheus_accepts_the_queries_of_the_dashboard(promtool: str, tmp_path: Path) -> None:
     queries = dashboard_expressions()
     assert not [expression for expression in queries.values() if "$" in expression]

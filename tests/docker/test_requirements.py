@@ -58,7 +58,9 @@ def test_torch_is_the_same_with_cuda_and_without() -> None:
 
 def test_a_package_in_two_locks_has_one_version() -> None:
     server, cuda = versions(LOCKS["server"]), versions(LOCKS["torch-cuda"])
-    for name in server.keys() & cuda.keys():
+    both = server.keys() & cuda.keys()
+    assert both
+    for name in both:
         assert server[name] == cuda[name], name
 
 

@@ -1,10 +1,11 @@
-"""Run every command of the README's section "Run it" as a newcomer would: in a fresh clone, one after the other.
+"""Run what the documents say of starting and testing, as a newcomer would: in a fresh clone, one after the other.
 
     python tests/end_to_end/run_it.py
     python tests/end_to_end/run_it.py --compose podman-compose
 
-A command that starts a server must paint a photo over HTTP and end with status 0; a command that ends by itself must
-succeed. Commands that need a GPU are left out if there is none, which is printed.
+A command that starts a server must paint a photo over HTTP and end with status 0, and so must the command that the
+README gives after `make serve`; a command that ends by itself must succeed. Commands that need a GPU are left out if
+there is none, which is printed.
 """
 
 import argparse
@@ -23,12 +24,20 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
+from PIL import Image
 
 PROJECT = Path(__file__).parents[2]
 PHOTO = PROJECT / "tests/pictures/coffee.jpg"
 LONGEST_START_S = 3600
 """Seconds that a server may take to start, during which images may be built."""
 ENDS_BY_ITSELF = ("make test",)
+_DOCUMENTS = ("README.md", "docs/operating.md", "CONTRIBUTING.md")
+_LINES = [line for name in _DOCUMENTS for line in (PROJECT / name).read_text().splitlines()]
+COMMANDS = [
+    line for line in dict.fromkeys(_LINES) if re.fullmatch(r"make (serve|test)|docker compose .*up( --build)?", line)
+]
+SECOND = _LINES[_LINES.index("make serve") + 1]
+"""The command that the README gives for a second terminal, while `make serve` runs in the first."""
 NEEDS_GPU = ("docker compose up", "docker compose --profile cuda")
 
 
@@ -38,12 +47,11 @@ def main() -> None:
     parser.add_argument("--compose", default="docker compose", help="command to run instead of docker compose")
     parser.add_argument("--only", help="run only the commands that contain this text")
     options = parser.parse_args()
-    readme = (PROJECT / "README.md").read_text()
     failed = False
     with tempfile.TemporaryDirectory() as folder:
         clone = Path(folder, "impasto")
         subprocess.run(["git", "clone", "--quiet", PROJECT, clone], check=True)
-        for command in commands(readme, "Run it"):
+        for command in COMMANDS:
             if options.only and options.only not in command:
                 continue
             if command.startswith(NEEDS_GPU) and shutil.which("nvidia-smi") is None:
@@ -57,12 +65,6 @@ def main() -> None:
                 seen = f"FAILED: {error}"
             print(f"{command}: {seen} ({time.monotonic() - started:.0f} s)", flush=True)
     sys.exit(failed)
-
-
-def commands(readme: str, section: str) -> list[str]:
-    """Return the commands of a section, which are its indented lines."""
-    text = readme.partition(f"\n## {section}\n")[2].partition("\n## ")[0]
-    return re.findall(r"^    (.+)$", text, re.MULTILINE)
 
 
 def run(command: str, words: list[str], clone: Path) -> str:
@@ -82,6 +84,10 @@ def run(command: str, words: list[str], clone: Path) -> str:
         environment["COMPOSE_PROFILES"] = ""  # podman-compose would start these profiles, too
     with running(words, clone, environment) as process:
         seen = paint(f"http://127.0.0.1:{port}", process)
+        if command == "make serve":
+            subprocess.run(shlex.split(SECOND.replace("localhost:8000", f"localhost:{port}")), cwd=clone, check=True)
+            with Image.open(clone / "painting.jpg") as painting:
+                seen += f", and a {painting.format} of {painting.width}×{painting.height} by README's second command"
         if "monitoring" in command:
             seen += f", Prometheus' target is {target_health('http://127.0.0.1:9090')}"
     return f"{seen}, exit status {process.returncode}"

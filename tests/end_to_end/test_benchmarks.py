@@ -1,4 +1,7 @@
-"""The benchmarks on little work: they must run and print their figures, whose values are not tested here."""
+"""The benchmarks on little work: they must run and print their figures, whose values are not tested here.
+
+The rehearsal of `make check-gpu` runs others.
+"""
 
 import json
 import os
@@ -9,22 +12,24 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.process
+
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
 
 def run(name: str, *options: str) -> dict[str, Any]:
     """Run a benchmark and return the results that it printed."""
+    results: dict[str, Any] = json.loads(finish(name, *options))
+    return results
+
+
+def finish(name: str, *options: str) -> str:
+    """Run a benchmark and return what it printed."""
     command = [sys.executable, BENCHMARKS / f"{name}.py", *options]
     environment = os.environ | {"IMPASTO_STORE": "nothing-here", "IMPASTO_DEVICE": "cpu"}
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     assert done.returncode == 0, done.stderr
-    results: dict[str, Any] = json.loads(done.stdout)
-    return results
-
-
-def test_start_up_is_measured() -> None:
-    results = run("start_up", "--starts", "1", "--size", "32")
-    assert 0 < results["ready_s"]["median"] < results["first_picture_s"]["median"]
+    return done.stdout
 
 
 def test_overload_is_measured_and_every_request_is_answered(tmp_path: Path) -> None:
@@ -62,17 +67,14 @@ def test_endurance_is_measured_and_leaves_nothing_in_flight() -> None:
     assert results["livez"] == 200
 
 
-def test_serving_is_measured_against_both_peers() -> None:
-    pytest.importorskip("litserve")
-    results = run("serving", "--size", "32", "--clients", "2", "--rounds", "1", "--duration", "1", "--warm-up", "0")
-    assert set(results["by_clients"]["2"]) == {"impasto", "handwritten", "litserve", "ours_to_better_peer"}
-    assert all(each["not_good"] == 0 for each in results["by_clients"]["2"].values() if "not_good" in each)
-
-
-def test_a_net_is_measured_in_its_serving_form_and_by_stages() -> None:
-    results = run("net", "--size", "32", "--batch", "1", "--batch", "2", "--rounds", "1", "--device", "cpu", "--json")
-    assert [(each["size"], each["batch"]) for each in results["runs"]] == [(32, 1), (32, 2)]
-    for each in results["runs"]:
+def test_a_net_is_measured_in_its_serving_form_and_by_stages(tmp_path: Path) -> None:
+    written = tmp_path / "net.json"
+    finish("net", "--shape", "32x1", "--shape", "48x2", "--rounds", "1", "--device", "cpu", "--json", str(written))
+    runs = json.loads(written.read_text())["runs"]
+    assert [(each["size"], each["batch"]) for each in runs] == [(32, 1), (48, 2)]
+    for each in runs:
         assert each["ms_per_picture"].keys() == {"form", "float32"}
         assert each["difference_255ths"] < 0.1
         assert sum(stage["share"] for stage in each["stages"]) == pytest.approx(1, abs=0.02)
+    small, large = (each["ceiling_ms_per_picture"] for each in runs)
+    assert large / small == pytest.approx(48**2 / 32**2, rel=0.01)

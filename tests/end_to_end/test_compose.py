@@ -14,6 +14,8 @@ from PIL import Image
 
 from service.client import Client, UnknownModel
 
+pytestmark = pytest.mark.process
+
 PROJECT = Path(__file__).parents[2]
 SERVICES = yaml.safe_load((PROJECT / "compose.yaml").read_text())["services"]
 TINY = (

@@ -15,6 +15,8 @@ from PIL import Image, ImageChops
 
 from service.client import Client
 
+pytestmark = pytest.mark.process
+
 Run = Callable[..., Any]
 """The type of the fixture `run`; see conftest.py."""
 CLIENTS = 8

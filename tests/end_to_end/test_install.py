@@ -1,4 +1,4 @@
-"""The wheel, and an installation of it without extras, as by `pip install impasto`."""
+"""The wheel, and an installation of it without extras."""
 
 import subprocess
 import sys
@@ -8,14 +8,17 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.process
+
 PROJECT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Build the project's wheel and return its path."""
+    """Build the project's wheel by `make wheel`, which takes the environment as up to date, and return its path."""
     folder = tmp_path_factory.mktemp("wheel")
-    subprocess.run([sys.executable, "-m", "build", "--wheel", "--outdir", folder, PROJECT], check=True)
+    installed = [f"VENV={sys.prefix}", "--assume-old", f"{sys.prefix}/dev.stamp"]
+    subprocess.run(["make", "wheel", f"DIST={folder}", *installed], cwd=PROJECT, check=True)
     return next(folder.glob("impasto-*.whl"))
 
 
@@ -36,11 +39,11 @@ def test_the_wheel_has_the_bundled_models_the_playground_and_types_but_not_the_g
     assert "model_store/bundled/README.md" not in names
     page = {f"service/playground/static/{name}" for name in ("index.html", "style.css", "main.js", "sample.jpg")}
     assert page <= names
-    assert {f"{package}/py.typed" for package in ("model_store", "service", "trainer")} <= names
+    assert {f"{package}/py.typed" for package in ("impasto", "model_store", "service", "trainer")} <= names
 
 
 def test_the_client_needs_neither_torch_nor_fastapi(plain_python: Path) -> None:
-    script = "from service.client import AsyncClient, Client; from model_store.card import Card; Client().close()"
+    script = "from impasto import AsyncClient, Card, Client; Client().close()"
     subprocess.run([plain_python, "-c", script], check=True)
     listed = subprocess.run([plain_python, "-m", "pip", "list"], capture_output=True, text=True, check=True).stdout
     installed = {line.split()[0].lower() for line in listed.splitlines()}

@@ -15,6 +15,8 @@ from PIL import Image
 
 from service.client import Client, UnknownModel
 
+pytestmark = pytest.mark.process
+
 IMPASTO = Path(sys.executable).with_name("impasto")
 
 

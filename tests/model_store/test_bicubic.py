@@ -60,7 +60,9 @@ def test_a_size_that_the_factor_does_not_divide_is_refused() -> None:
 @pytest.mark.parametrize("benchmark", ["Set5", "Set14"])
 def test_shrinking_gives_matlabs_pictures(research_data: Path, benchmark: str) -> None:
     folder = research_data / "benchmarks"
-    for path in sorted((folder / f"{benchmark}_LR_x4_matlab").glob("*.png")):
+    paths = sorted((folder / f"{benchmark}_LR_x4_matlab").glob("*.png"))
+    assert paths
+    for path in paths:
         large, small = (np.array(Image.open(each).convert("RGB")) for each in (folder / benchmark / path.name, path))
         pictures = torch.from_numpy(large).permute(2, 0, 1)[None] / 255
         height, width = (side - side % 4 for side in pictures.shape[-2:])

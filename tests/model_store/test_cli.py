@@ -14,20 +14,12 @@ from model_store.card import Draft
 from model_store.nets import StyleNet
 from model_store.root import BUNDLED
 
-
-@pytest.fixture
-def impasto(tmp_path: Path):
-    """Return a function that runs `impasto` with an empty store."""
-
-    def run(*words: str) -> subprocess.CompletedProcess[str]:
-        environment = {**os.environ, "IMPASTO_STORE": str(tmp_path / "store"), "COLUMNS": "120"}
-        command = Path(sys.executable).with_name("impasto")
-        return subprocess.run([command, *words], env=environment, capture_output=True, text=True, check=False)
-
-    return run
+from ..command import Impasto
 
 
-def test_a_model_is_published_listed_shown_and_verified(impasto, tmp_path: Path, draft: Draft, net: StyleNet) -> None:
+def test_a_model_is_published_listed_shown_and_verified(
+    impasto: Impasto, tmp_path: Path, draft: Draft, net: StyleNet
+) -> None:
     safetensors.torch.save_file(net.state_dict(), tmp_path / "net.safetensors")
     (tmp_path / "card.json").write_text(draft.model_dump_json())
     published = impasto("models", "publish", str(tmp_path / "net.safetensors"), "--card", str(tmp_path / "card.json"))
@@ -39,7 +31,7 @@ def test_a_model_is_published_listed_shown_and_verified(impasto, tmp_path: Path,
     assert {line.split()[1] for line in verified.stdout.splitlines()} >= {"stylize/tiny@1", "stylize/muse@1"}
 
 
-def test_verify_names_a_damaged_model_and_fails(impasto, tmp_path: Path, draft: Draft, net: StyleNet) -> None:
+def test_verify_names_a_damaged_model_and_fails(impasto: Impasto, tmp_path: Path, draft: Draft, net: StyleNet) -> None:
     safetensors.torch.save_file(net.state_dict(), tmp_path / "net.safetensors")
     (tmp_path / "card.json").write_text(draft.model_dump_json())
     impasto("models", "publish", str(tmp_path / "net.safetensors"), "--card", str(tmp_path / "card.json"))
@@ -57,14 +49,16 @@ def test_verify_names_a_damaged_model_and_fails(impasto, tmp_path: Path, draft: 
         (("models", "show", "paint/muse"), "there is no task 'paint'"),
     ],
 )
-def test_a_model_that_does_not_exist_is_refused_in_one_sentence(impasto, words: tuple[str, ...], sentence: str) -> None:
+def test_a_model_that_does_not_exist_is_refused_in_one_sentence(
+    impasto: Impasto, words: tuple[str, ...], sentence: str
+) -> None:
     result = impasto(*words)
     assert result.returncode != 0
     assert sentence in " ".join(result.stderr.split())
     assert "Traceback" not in result.stderr
 
 
-def test_a_file_that_is_not_a_card_is_refused(impasto, tmp_path: Path, net: StyleNet) -> None:
+def test_a_file_that_is_not_a_card_is_refused(impasto: Impasto, tmp_path: Path, net: StyleNet) -> None:
     safetensors.torch.save_file(net.state_dict(), tmp_path / "net.safetensors")
     (tmp_path / "card.json").write_text("{}")
     result = impasto("models", "publish", str(tmp_path / "net.safetensors"), "--card", str(tmp_path / "card.json"))
@@ -73,7 +67,7 @@ def test_a_file_that_is_not_a_card_is_refused(impasto, tmp_path: Path, net: Styl
     assert not (tmp_path / "store").exists()
 
 
-def test_models_are_listed_as_lines_for_other_programs(impasto) -> None:
+def test_models_are_listed_as_lines_for_other_programs(impasto: Impasto) -> None:
     lines = [line.split("\t") for line in impasto("models", "ls").stdout.splitlines()]
     assert all(len(line) == 4 for line in lines)
     (muse,) = (line for line in lines if line[0] == "stylize/muse@1")
@@ -81,13 +75,14 @@ def test_models_are_listed_as_lines_for_other_programs(impasto) -> None:
     assert int(muse[2]) == (BUNDLED / "stylize/muse/1/model.safetensors").stat().st_size
 
 
-def test_models_are_listed_as_json(impasto) -> None:
+def test_models_are_listed_as_json(impasto: Impasto) -> None:
     listed = json.loads(impasto("models", "ls", "--json").stdout)
     (muse,) = (each for each in listed if each["name"] == "muse")
     assert set(muse) == {"task", "name", "version", "title", "licence", "bytes"}
     assert (muse["task"], muse["version"]) == ("stylize", 1)
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("colours", ["truecolor", "none"])
 def test_models_are_shown_in_a_table_with_previews_where_the_terminal_can(tmp_path: Path, colours: str) -> None:
     command = [Path(sys.executable).with_name("impasto"), "models", "ls", "--previews"]

@@ -172,6 +172,7 @@ def test_a_damaged_card_is_refused_by_name(tmp_path: Path, add) -> None:
         page(tmp_path)
 
 
+@pytest.mark.process
 def test_the_page_is_made_without_torch(tmp_path: Path, add) -> None:
     add()
     script = "import sys; sys.modules['torch'] = None; from model_store.cli import app; app(sys.argv[1:])"
@@ -180,6 +181,7 @@ def test_the_page_is_made_without_torch(tmp_path: Path, add) -> None:
     assert (tmp_path / "README.md").read_text(encoding="utf-8") == page(tmp_path)
 
 
+@pytest.mark.process
 def test_without_a_file_the_page_goes_to_standard_output() -> None:
     script = "import sys; from model_store.cli import app; app(sys.argv[1:])"
     words = [sys.executable, "-c", script, "models", "gallery"]

@@ -232,6 +232,7 @@ def test_an_interrupted_publish_leaves_the_store_as_it_was(
     assert files_below(tmp_path) == before
 
 
+@pytest.mark.process
 def test_a_publisher_killed_while_writing_leaves_no_model_for_readers(tmp_path: Path, draft: Draft) -> None:
     script = textwrap.dedent("""
         import os, signal, sys

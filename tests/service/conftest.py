@@ -46,6 +46,14 @@ def store(tmp_path: Path) -> Store:
     return Store(tmp_path)
 
 
+@pytest.fixture(params=["cpu", pytest.param("cuda", marks=pytest.mark.cuda)])
+def each_device(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> torch.device:
+    """The CPU and CUDA: the same test in small on the one, to know that only the device is new on the other."""
+    if request.param == "cuda":
+        monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)  # and put back what a test leaves
+    return torch.device(request.param)
+
+
 @pytest.fixture(scope="session")
 def cuda_error() -> Callable[[str, int], torch.AcceleratorError]:
     """Make the error that torch raises where a call of CUDA fails."""
@@ -192,10 +200,10 @@ def http(server: str) -> Iterator[httpx.Client]:
 
 @pytest.fixture(scope="session")
 def until() -> Callable[[Callable[[], bool]], bool]:
-    """Return a function that waits up to 20 seconds for a condition, and returns whether it came true."""
+    """Return a function that waits up to a minute for a condition, and returns whether it came true."""
 
     def until(is_so: Callable[[], bool]) -> bool:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while not is_so() and time.monotonic() < deadline:
             time.sleep(0.01)
         return is_so()

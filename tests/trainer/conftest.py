@@ -1,4 +1,4 @@
-"""Photos and loss networks made for the tests."""
+"""Fixtures that make photos and files of loss networks."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from PIL import Image
 
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
-    """A folder of twelve small pictures with edges and colours."""
+    """Make a folder of twelve small pictures with edges and colours."""
     folder = tmp_path / "photos"
     folder.mkdir()
     generator = np.random.default_rng(0)
@@ -23,7 +23,7 @@ def photos(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def style_picture(tmp_path: Path) -> Path:
-    """Diagonal stripes in two colours."""
+    """Make a picture of diagonal stripes in two colours."""
     rows, columns = np.mgrid[:64, :80]
     stripes = ((rows + columns) // 6 % 2).astype(bool)
     pixels = np.where(stripes[..., None], (230, 60, 20), (20, 40, 160)).astype(np.uint8)
@@ -34,7 +34,7 @@ def style_picture(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def vgg19_weights(tmp_path: Path) -> Path:
-    """Random weights in the layout of a normalised VGG-19 that ends at conv3_1."""
+    """Write a file of random weights for a normalised VGG-19 that ends at conv3_1."""
     torch.manual_seed(0)
     widths = {0: (3, 64), 2: (64, 64), 5: (64, 128), 7: (128, 128), 10: (128, 256)}
     weights = {"conv0.weight": torch.eye(3)[..., None, None], "conv0.bias": torch.zeros(3)}
@@ -48,7 +48,7 @@ def vgg19_weights(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def vgg16_weights(tmp_path: Path) -> Path:
-    """Random weights of a VGG-16 that ends at conv4_3, in float16, as one is carried to another machine."""
+    """Write a file of random weights for a VGG-16 that ends at conv4_3, in float16 to make it small."""
     torch.manual_seed(0)
     widths = {
         0: (3, 64),

@@ -1,4 +1,4 @@
-"""What recipes say."""
+"""Recipes: their defaults, schedules, and settings that contradict each other."""
 
 import itertools
 
@@ -55,7 +55,7 @@ def test_the_papers_super_resolution_recipe_is_the_published_one(loss: str) -> N
     assert (recipe.pixel_weight, recipe.feature_weight) == ((1, 0) if loss == "pixel" else (0, 1))
 
 
-def test_the_papers_recipe_weighs_alike_whatever_the_scale_of_the_loss_network() -> None:
+def test_the_papers_recipes_weigh_alike_at_each_scale_of_the_loss_network() -> None:
     torchvision, caffe = STYLE_RECIPES["paper"], STYLE_RECIPES["paper-caffe"]
     assert caffe.style_weight == 5
     assert torchvision.style_weight == pytest.approx(5 * 57.6**2)

@@ -1,1 +1,1 @@
-"""What nets are compared with: Gatys' optimisation, sparse coding, and reconstructions."""
+"""The baselines that nets are compared with: Gatys' optimisation, sparse coding, and reconstructions."""

@@ -1,4 +1,4 @@
-"""How the objective of a picture falls while it is optimised, and where on the way a net is (section 4.1)."""
+"""The fall of the objective of a picture while it is optimised, and where a net stands on it (section 4.1)."""
 
 import itertools
 import statistics
@@ -14,20 +14,20 @@ from trainer.objectives.losses import weighted_sum
 from trainer.objectives.style_objective import StyleLosses
 
 Terms = Mapping[str, float]
-"""The terms of equation 5 by name, unweighted, and `objective`, their weighted sum."""
+"""The unweighted terms of equation 5, keyed by name, and their weighted sum as `objective`."""
 
 
 class Descent(NamedTuple):
-    """How the objective of one picture fell."""
+    """The course of the optimisation of one picture, and its best picture."""
 
     objectives: list[float]
-    """Of the start and after each iteration."""
+    """Objective of the start, then of the picture after each iteration."""
     seconds: float
-    """Of one iteration: the median."""
+    """Median number of seconds that an iteration took."""
     terms: Terms
-    """Where the objective was lowest."""
+    """Terms of the picture with the lowest objective."""
     picture: Tensor
-    """There, float RGB in [0, 1], `(1, 3, H, W)`, on the CPU."""
+    """The picture with the lowest objective, float RGB in [0, 1], `(1, 3, H, W)`, on the CPU."""
 
 
 def descend(
@@ -37,17 +37,17 @@ def descend(
     iterations: int,
     watch: Callable[[Iterator[Iteration]], Iterable[Iteration]] = iter,
 ) -> Descent:
-    """Optimises a picture as Gatys et al. do.
+    """Optimise a picture as Gatys et al. do, and record how its objective falls.
 
     Args:
-        photo: float RGB in [0, 1], `(1, 3, H, W)`, on the device of the losses.
-        start: of the same shape.
-        style_losses: the style, and the terms' weights.
-        iterations: at least 1.
-        watch: passes the iterations on, and may show them.
+        photo: Content photo, float RGB in [0, 1], `(1, 3, H, W)`, on the device of the losses.
+        start: Picture to start from, of the same shape and on the same device.
+        style_losses: Losses of the style, with their weights.
+        iterations: Number of iterations, at least 1.
+        watch: Function that passes the iterations on, and may show them.
 
     Raises:
-        Diverged: the objective is no longer a number.
+        Diverged: The objective is no longer a finite number.
     """
     durations: list[float] = []
     steps = _timed(optimise(start, style_objective(style_losses, photo), iterations), durations)
@@ -63,12 +63,12 @@ def descend(
 
 
 def best_so_far(objectives: Iterable[float]) -> list[float]:
-    """The lowest objective up to each iteration."""
+    """Return the lowest objective up to each iteration."""
     return list(itertools.accumulate(objectives, min))
 
 
 def mean_curve(descents: Sequence[Descent]) -> list[float]:
-    """The best objective so far, at each iteration, on average over pictures."""
+    """Return the lowest objective up to each iteration, on average over pictures."""
     return [
         statistics.fmean(values)
         for values in zip(*(best_so_far(descent.objectives) for descent in descents), strict=True)
@@ -76,11 +76,11 @@ def mean_curve(descents: Sequence[Descent]) -> list[float]:
 
 
 def iteration_equal_to(objective: float, falling: Sequence[float]) -> float | None:
-    """When a curve reaches an objective, interpolated between iterations; None if it never does.
+    """Return the iteration at which a curve reaches an objective, with a fraction; None if it never does.
 
     Args:
-        objective: of a net.
-        falling: a curve that never rises, from iteration 0 on.
+        objective: Objective of a net.
+        falling: Curve that never rises, one value for each iteration from 0 on.
     """
     if falling[0] <= objective:
         return 0.0
@@ -92,12 +92,12 @@ def iteration_equal_to(objective: float, falling: Sequence[float]) -> float | No
 
 @torch.no_grad()
 def terms_of(picture: Tensor, photo: Tensor, style_losses: StyleLosses) -> Terms:
-    """The terms of a picture of a photo.
+    """Return the terms and the objective of a picture that was made from a photo.
 
     Args:
-        picture: float RGB in [0, 1], `(1, 3, H, W)`, on the device of the losses.
-        photo: of the same shape.
-        style_losses: the style, and the terms' weights.
+        picture: Float RGB in [0, 1], `(1, 3, H, W)`, on the device of the losses.
+        photo: Content photo, of the same shape and on the same device.
+        style_losses: Losses of the style, with their weights.
     """
     terms = style_losses.terms(picture, style_losses.content(photo))
     values = {name: float(term) for name, term in terms.items()}
@@ -105,12 +105,12 @@ def terms_of(picture: Tensor, photo: Tensor, style_losses: StyleLosses) -> Terms
 
 
 def mean_terms(terms: Sequence[Terms]) -> Terms:
-    """The mean of each term over pictures, at least one."""
+    """Return the mean of each term over at least one picture."""
     return {name: statistics.fmean(each[name] for each in terms) for name in terms[0]}
 
 
 def _timed(iterations: Iterator[Iteration], durations: list[float]) -> Iterator[Iteration]:
-    """Passes iterations on and notes their seconds; each has waited for the device, because its objective was read."""
+    """Pass iterations on and append their seconds to `durations`; reading an objective has waited for the device."""
     begun = time.perf_counter()
     for iteration in iterations:
         durations.append(time.perf_counter() - begun)

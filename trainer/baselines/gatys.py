@@ -12,44 +12,47 @@ from trainer.objectives.losses import weighted_sum
 from trainer.objectives.style_objective import StyleLosses
 
 _HISTORY = 50
-_LONGEST_STEP = 0.05  # root mean square over the picture
+"""Number of the last steps from which L-BFGS estimates the curvature."""
+_LONGEST_STEP = 0.05
+"""Largest root mean square of a step over the values of the picture."""
 
 
 class Iteration(NamedTuple):
-    """How far the optimisation is."""
+    """One picture on the way of an optimisation."""
 
     number: int
-    """How often the picture was improved; 0 is the picture it started from."""
+    """Number of steps that led to the picture; 0 for the start."""
     objective: float
-    """Of this very picture."""
+    """Objective of this picture."""
     picture: Tensor
-    """Float RGB in [0, 1], shaped as the start."""
+    """Float RGB in [0, 1], of the shape of the start."""
 
 
 def optimise(start: Tensor, objective: Callable[[Tensor], Tensor], iterations: int) -> Iterator[Iteration]:
-    """Projected L-BFGS: a step without line search, then the picture is clipped to [0, 1], and so on.
+    """Minimise an objective of a picture by projected L-BFGS: each step has no line search and is clipped to [0, 1].
 
-    Steps are limited in length, which keeps the first ones, with little history, from leaping.
+    The length of steps is limited, so that the first ones, for which there is little history, do not leap.
 
     Args:
-        start: float RGB, `(1, 3, H, W)`, on the device to compute on; not changed.
-        objective: a scalar to minimise, differentiable; evaluated once an iteration, and once more at the end.
-        iterations: how many steps.
+        start: Float RGB, `(1, 3, H, W)`, on the device to compute on; it is not changed.
+        objective: Differentiable function of a picture that returns a scalar; it is evaluated once in each iteration,
+            and once more at the end.
+        iterations: Number of steps.
 
     Yields:
-        The start and the picture after each step; what is between them is computed when it is asked for.
+        The start and the picture after each step; each step is computed only when it is asked for.
 
     Raises:
-        Diverged: the objective is no longer a number.
+        Diverged: The objective is no longer a finite number.
     """
     picture = start.detach().float().clamp(0, 1).clone().requires_grad_()
-    # It must neither stop early nor save iterations where their time is measured: hence the tolerances.
+    # The tolerances keep it from stopping early, because the time of all iterations is measured.
     lbfgs = torch.optim.LBFGS([picture], max_iter=1, history_size=_HISTORY, tolerance_grad=-1.0, tolerance_change=0.0)
     scale = 0.0
 
     def closure() -> float:
-        # The gradient is scaled so that a plain step down it is as long as steps may be: LBFGS has absolute thresholds,
-        # below which it learns no curvature, and goes by plain steps until it does.
+        # The gradient is scaled so that a plain step down it is as long as steps may be: LBFGS has absolute thresholds
+        # below which it learns no curvature, and takes plain steps until it does.
         nonlocal scale
         value = objective(picture)
         (gradient,) = torch.autograd.grad(value, picture)
@@ -67,7 +70,7 @@ def optimise(start: Tensor, objective: Callable[[Tensor], Tensor], iterations: i
             if length > _LONGEST_STEP or (number == 0 and length > 0):  # LBFGS's own first step is far too short
                 step *= _LONGEST_STEP / length
             picture.copy_((before + step).clamp(0, 1))
-            # The step as it was at last: else the curvature of a step that was not taken enters the history.
+            # LBFGS is told the step that was taken in the end, so that its history has the curvature of that one.
             lbfgs.state[picture]["d"] = (picture - before).flatten() / lbfgs.state[picture]["t"]
     with torch.no_grad():
         value = objective(picture).item()
@@ -75,18 +78,18 @@ def optimise(start: Tensor, objective: Callable[[Tensor], Tensor], iterations: i
 
 
 def style_objective(style_losses: StyleLosses, photo: Tensor) -> Callable[[Tensor], Tensor]:
-    """What is minimised for a picture of a photo in a style (equation 5 of the paper).
+    """Return the objective of a picture that shows a photo in a style (equation 5 of the paper).
 
     Args:
-        style_losses: the style, and the terms' weights.
-        photo: float RGB in [0, 1], `(1, 3, H, W)`, on the device of the losses.
+        style_losses: Losses of the style, with their weights.
+        photo: Content photo, float RGB in [0, 1], `(1, 3, H, W)`, on the device of the losses.
     """
     content = style_losses.content(photo)
     return lambda picture: weighted_sum(style_losses.terms(picture, content), style_losses.weights)
 
 
 def noise(like: Tensor, seed: int) -> Tensor:
-    """White noise, uniform in [0, 1], of the shape and on the device of a picture; the same on every device."""
+    """Return white noise, uniform in [0, 1], of the shape and on the device of a picture; it is the same everywhere."""
     return torch.rand(like.shape, generator=torch.Generator().manual_seed(seed)).to(like.device)
 
 

@@ -1,7 +1,7 @@
-"""What a layer of a loss network keeps of a picture: another picture that agrees with it there.
+"""The errors by which a picture is reconstructed from one layer of a loss network, to show what the layer keeps.
 
-The paper's figures 3 (content) and 4 (style), after Mahendran and Vedaldi 2015 and Gatys et al. 2015. The errors are
-relative, so one weight of the total variation suits all layers.
+They make figures 3 (content) and 4 (style) of the paper, after Mahendran and Vedaldi 2015 and Gatys et al. 2015. The
+errors are relative, so that one weight of the total variation suits all layers.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,15 +18,16 @@ from trainer.objectives.losses import (
 )
 
 Objective = Callable[[Tensor], Tensor]
+"""A differentiable function of a picture, `(1, 3, H, W)`, that returns a scalar to minimise."""
 
 
 def content_error(network: LossNetwork, picture: Tensor, tap: Tap) -> Objective:
-    """How far pictures' features at a tap are from a picture's (equation 2), divided by the size of those.
+    """Return the relative error of another picture's features at a tap from those of a picture (equation 2).
 
     Args:
-        network: a loss network that has the tap.
-        picture: float RGB in [0, 1], `(1, 3, H, W)`, on the network's device; others must have its size.
-        tap: where to compare.
+        network: Loss network that has the tap.
+        picture: Float RGB in [0, 1], `(1, 3, H, W)`, on the network's device; the other picture must have its size.
+        tap: Tap at which features are compared.
     """
     with torch.no_grad():
         target = network(picture, [tap])[tap]
@@ -34,12 +35,12 @@ def content_error(network: LossNetwork, picture: Tensor, tap: Tap) -> Objective:
 
 
 def style_error(network: LossNetwork, picture: Tensor, taps: Mapping[Tap, float]) -> Objective:
-    """How far pictures' Gram matrices are from a picture's (equation 4), divided by the size of those.
+    """Return the relative error of another picture's Gram matrices from those of a picture (equation 4).
 
     Args:
-        network: a loss network that has the taps.
-        picture: float RGB in [0, 1], `(1, 3, H, W)`, on the network's device; others may have another size.
-        taps: where to compare, with their weights in the mean.
+        network: Loss network that has the taps.
+        picture: Float RGB in [0, 1], `(1, 3, H, W)`, on the network's device; the other may have another size.
+        taps: Taps at which Gram matrices are compared, with their weights in the mean.
     """
     with torch.no_grad():
         targets = {tap: gram_matrix(features) for tap, features in network(picture, taps).items()}
@@ -57,5 +58,5 @@ def style_error(network: LossNetwork, picture: Tensor, taps: Mapping[Tap, float]
 
 
 def smoothed(error: Objective, variation_weight: float) -> Objective:
-    """An error plus the total variation, divided by the number of neighbours, times a weight (section 3.2)."""
+    """Return an error plus a weight times the total variation divided by the number of neighbours (section 3.2)."""
     return lambda picture: error(picture) + variation_weight * mean_squared_variation(picture)

@@ -1,7 +1,8 @@
 """Super-resolution by sparse coding (Yang et al. 2010), in the form of Zeyde, Elad and Protter 2010.
 
-A patch of the enlarged picture is described by its gradients; the few atoms of one dictionary that make up these
-features say, with the same weights, which atoms of another dictionary make up the detail that is missing.
+Each patch of the enlarged picture is described by features made from its gradients. These features are combined from a
+few atoms of one dictionary; the corresponding atoms of another dictionary, with the same weights, make up the missing
+detail.
 """
 
 import math
@@ -26,44 +27,51 @@ from trainer.errors import BadDictionary, BadPhotos, BadRecipe
 _WINDOW = 3
 """Side of a patch, in pixels of the small picture."""
 _FILTERS = 4
+"""Number of gradients that describe a patch."""
 _ENERGY = 0.999
 """Share of the features' variance that the principal components keep."""
 _ATOMS_EACH = 3
+"""Number of atoms that a patch is combined from."""
 _PATCHES, _PATCHES_OF_ATOMS = 100_000, 20_000
-"""As many are drawn to learn the atoms of the detail, and that many of these to learn those of the features."""
+"""Number of patches drawn to learn the atoms of the detail, and of those among them to learn those of the features."""
 _SPARSITY, _BATCH = 0.3, 256
+"""Weight of the penalty on the codes, and number of patches in a batch, while the feature atoms are learnt."""
 _RIDGE = 1e-3
+"""Regularisation of the least squares for the detail atoms, as a share of the mean of their diagonal."""
 
 
 @dataclass(frozen=True, eq=False)
 class SparseCoding:
-    """Two dictionaries of A atoms, for patches with P = 3·factor pixels a side; works on luma, chroma stays bicubic."""
+    """A super-resolver made of two dictionaries of A atoms, for patches with P = 3·factor pixels a side.
+
+    It adds detail to luma only; chroma stays as bicubic interpolation makes it.
+    """
 
     components: Tensor
-    """From the four gradients of a patch to its D features, float32, `(D, 4, P, P)`."""
+    """Principal components, which turn the four gradients of a patch into its D features, float32, `(D, 4, P, P)`."""
     feature_atoms: Tensor
-    """Of norm 1, float32, `(A, D)`."""
+    """Atoms of the features, each of norm 1, float32, `(A, D)`."""
     detail_atoms: Tensor
-    """Of what is to be added to the enlarged patch, float32, `(A, P·P)`."""
+    """Atoms of the detail that is added to the enlarged patch, float32, `(A, P·P)`."""
 
     @property
     def factor(self) -> int:
-        """How many times it enlarges."""
+        """Return the factor of enlargement."""
         return self.components.shape[-1] // _WINDOW
 
     @classmethod
     def learn(cls, tiles: Tensor, factor: int, atoms: int = 1024, seed: int = 0) -> Self:
-        """Learns from large pictures and their degraded copies.
+        """Learn dictionaries from large pictures and their degraded copies.
 
         Args:
-            tiles: large pictures, uint8 RGB, `(N, 3, S, S)`.
-            factor: of enlargement.
-            atoms: size of the dictionaries, A.
-            seed: of the patches drawn and the atoms begun with, below 2^32.
+            tiles: Large pictures, uint8 RGB, `(N, 3, S, S)`.
+            factor: Factor of enlargement.
+            atoms: Size of the dictionaries, A.
+            seed: Seed of the random choice of patches and first atoms, from 0 to 2^32 - 1.
 
         Raises:
-            BadRecipe: the factor does not divide S, or S is less than three times the factor.
-            BadPhotos: they have fewer patches with structure than there are to be atoms.
+            BadRecipe: The factor does not divide S, or S is less than three times the factor.
+            BadPhotos: The pictures have fewer patches with structure than the dictionaries are to have atoms.
         """
         side = tiles.shape[-1]
         if side % factor or side < _WINDOW * factor:
@@ -88,10 +96,10 @@ class SparseCoding:
         return cls(components, feature_atoms, _fit_detail_atoms(features, detail, feature_atoms))
 
     def enlarge(self, pictures: Tensor) -> Tensor:
-        """Enlarges `(N, 3, H, W)` float RGB in [0, 1] to `(N, 3, H·factor, W·factor)`, in [0, 1].
+        """Enlarge float RGB in [0, 1], `(N, 3, H, W)` to `(N, 3, H·factor, W·factor)`.
 
         Raises:
-            ValueError: a side is shorter than 3 pixels.
+            ValueError: A side is shorter than 3 pixels.
         """
         height, width = pictures.shape[-2:]
         if min(height, width) < _WINDOW:
@@ -99,10 +107,10 @@ class SparseCoding:
         return torch.cat([self._enlarge(picture[None]) for picture in pictures])
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Writes the dictionaries as safetensors.
+        """Write the dictionaries to a safetensors file.
 
         Raises:
-            BadDictionary: the file cannot be written.
+            BadDictionary: The file cannot be written.
         """
         tensors = {
             "components": self.components,
@@ -116,10 +124,10 @@ class SparseCoding:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
-        """Reads what `save` wrote.
+        """Read dictionaries from a file that `save` wrote.
 
         Raises:
-            BadDictionary: the file cannot be read, is damaged or holds something else.
+            BadDictionary: The file cannot be read, is damaged or holds something else.
         """
         name = os.fspath(path)
         try:
@@ -161,7 +169,7 @@ class SparseCoding:
 
 
 def _gradients_and_detail(tiles: Tensor, factor: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Of each tile: the gradients of its enlarged copy, `(1, 4, S, S)`, and what that one lacks, `(1, 1, S, S)`."""
+    """Yield the gradients of each tile's enlarged copy, `(1, 4, S, S)`, and its missing detail, `(1, 1, S, S)`."""
     for tile in tiles:
         large = tile[None] / 255
         enlarged = bicubic.enlarge(luma(degrade(large, factor)), factor)
@@ -169,7 +177,7 @@ def _gradients_and_detail(tiles: Tensor, factor: int) -> Iterator[tuple[Tensor, 
 
 
 def _gradients(grey: Tensor) -> Tensor:
-    """First and second derivatives by columns and by rows, `(1, 1, H, W)` to `(1, 4, H, W)`."""
+    """Return the first and second derivatives along rows and columns, `(1, 1, H, W)` to `(1, 4, H, W)`."""
     height, width = grey.shape[-2:]
     padded = F.pad(grey, (2, 2, 2, 2), mode="replicate")
 
@@ -182,17 +190,17 @@ def _gradients(grey: Tensor) -> Tensor:
 
 
 def _patches(maps: Tensor, factor: int) -> Tensor:
-    """All patches of one picture, a pixel of the small one apart, `(1, C, H, W)` to `(N, C·P·P)`."""
+    """Return the patches of one picture, one for each pixel of the small one, `(1, C, H, W)` to `(N, C·P·P)`."""
     return F.unfold(maps, _WINDOW * factor, stride=factor)[0].T
 
 
 def _features(gradients: Tensor, components: Tensor) -> Tensor:
-    """The features of all patches, `(1, 4, H, W)` to `(N, D)`, in the order of `_patches`."""
+    """Return the features of all patches from gradients, `(1, 4, H, W)` to `(N, D)`, in the order of `_patches`."""
     return F.conv2d(gradients, components, stride=components.shape[-1] // _WINDOW)[0].flatten(1).T
 
 
 def _principal_components(parts: Iterator[Tensor]) -> Tensor:
-    """Of vectors that come in parts, `(N, E)`: the directions that hold most of their energy, `(D, E)`."""
+    """Return the directions that hold most of the energy of vectors, `(D, E)`; the vectors come in parts, `(N, E)`."""
     covariance = torch.zeros((), dtype=torch.float64)
     for part in parts:
         covariance = covariance + part.T @ part
@@ -203,7 +211,7 @@ def _principal_components(parts: Iterator[Tensor]) -> Tensor:
 
 
 def _learn_feature_atoms(features: Tensor, atoms: int, seed: int, generator: torch.Generator) -> Tensor:
-    """Atoms of norm 1 for the half of the features that have most structure, whatever its contrast."""
+    """Learn atoms of norm 1 from the half of the features with the most contrast, each normalised first."""
     contrast = features.norm(dim=1)
     structured = features[contrast > contrast.median()]
     if len(structured) < atoms:
@@ -226,7 +234,7 @@ def _learn_feature_atoms(features: Tensor, atoms: int, seed: int, generator: tor
 
 
 def _fit_detail_atoms(features: Tensor, detail: Tensor, feature_atoms: Tensor) -> Tensor:
-    """The atoms that make up the detail best with the weights that make up the features (least squares)."""
+    """Fit the detail atoms by least squares, so that the weights of the features make up the detail best."""
     codes = pursue(features, feature_atoms, _ATOMS_EACH)
     count = len(feature_atoms)
     pairs = codes.atoms[:, :, None] * count + codes.atoms[:, None, :]

@@ -1,4 +1,4 @@
-"""`impasto evaluate gallery`."""
+"""The command `impasto evaluate gallery`, which draws contact sheets."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -21,19 +21,21 @@ _JPEG_QUALITY = 85
 
 
 def evaluate_gallery(
-    photos: Annotated[list[Path], typer.Argument(exists=True, dir_okay=False, help="To try the models on.")],
+    photos: Annotated[list[Path], typer.Argument(exists=True, dir_okay=False, help="Photos to try the models on.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the contact sheets.")],
     *,
     style: Annotated[
-        list[str], typer.Option(help="Name in the store, as in muse or muse@1; repeatable; if none, all.")
+        list[str],
+        typer.Option(help="Name of a style in the store, as in muse or muse@1; repeatable; all if not given."),
     ] = [],  # noqa: B006  (typer copies it)
     size: Annotated[int, typer.Option(min=32, help="Longest side that photos are shrunk to, in pixels.")] = 512,
     shown: Annotated[int, typer.Option(min=32, help="Height that whole pictures are shown at, in pixels.")] = 256,
     device: DeviceOption = "auto",
 ) -> None:
-    """Contact sheets to look at: PHOTOS in every style, styles blended, and enlargements from pixel to feature loss.
+    """Draw contact sheets of PHOTOS: in every style, in blends of styles, and enlarged from pixel to feature loss.
 
-    Writes styles.jpg, blends.jpg (of the first photo) and fidelity.jpg, each where the store has the models for it.
+    The sheets are styles.jpg, blends.jpg (of the first photo) and fidelity.jpg, each written if the store has the
+    models for it.
     """
     from model_store.settings import StoreSettings
     from trainer.evaluation.gallery import blend_rows, fidelity_rows, style_rows
@@ -74,7 +76,7 @@ def _open(store: "Store", task: "Task", labels: Iterable[str], device: "torch.de
 
 
 def _pairs(names: list[str]) -> list[tuple[str, str]]:
-    """`x4-pixel` and `x4-feature`, and so on, by factor."""
+    """Return the pairs of names `x4-pixel` and `x4-feature` for each factor that has both, sorted by factor."""
     both = sorted(set(factors_of("pixel", names)) & set(factors_of("feature", names)))
     return [(super_resolution_name(factor, "pixel"), super_resolution_name(factor, "feature")) for factor in both]
 

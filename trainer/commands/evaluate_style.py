@@ -1,4 +1,4 @@
-"""`impasto evaluate style`."""
+"""The command `impasto evaluate style`, which compares a style net with the optimisation of pictures."""
 
 import json
 import shlex
@@ -42,20 +42,24 @@ _OF_THE_OBJECTIVE = (
 
 
 def evaluate_style(
-    model: Annotated[str, typer.Option(help="Name in the store, as in muse or muse@1.")],
-    style_picture: Annotated[Path, typer.Option(exists=True, dir_okay=False, help="What the net was trained on.")],
+    model: Annotated[str, typer.Option(help="Name of the net in the store, as in muse or muse@1.")],
+    style_picture: Annotated[
+        Path, typer.Option(exists=True, dir_okay=False, help="Style picture that the net was trained on.")
+    ],
     photos: PhotosOption,
     *,
     size: Annotated[list[int], typer.Option(min=32, help="Side of the photos, in pixels; repeatable.")] = [256],  # noqa: B006  (typer copies it)
     held_out: Annotated[
-        int, typer.Option(min=1, help="How many photos to run the net on: the first, as training would hold out.")
+        int,
+        typer.Option(min=1, help="Number of photos to run the net on: the first ones, which training would hold out."),
     ] = 32,
     gatys_photos: Annotated[
-        int, typer.Option(min=1, help="For how many of them to optimise pictures as Gatys et al. do.")
+        int, typer.Option(min=1, help="Number of these photos for which pictures are optimised as Gatys et al. do.")
     ] = 4,
-    iterations: Annotated[int, typer.Option(min=1, help="Of each optimisation.")] = 100,
+    iterations: Annotated[int, typer.Option(min=1, help="Number of iterations of each optimisation.")] = 100,
     style_size: Annotated[
-        int | None, typer.Option(min=32, help="Shorter side of the style picture; of the card if not given.")
+        int | None,
+        typer.Option(min=32, help="Shorter side of the style picture, in pixels; that of the card if not given."),
     ] = None,
     content_weight: ContentWeightOption = None,
     style_weight: StyleWeightOption = None,
@@ -64,25 +68,27 @@ def evaluate_style(
     style_tap: StyleTapsOption = None,
     loss_network: LossNetworksOption = None,
     losses: LossesOption = None,
-    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Of the noise that optimisation starts from.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, max=2**63 - 1, help="Seed of the noise that optimisation starts from.")
+    ] = 0,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON document, with the errors of each picture at the deep taps.")
     ] = False,
     device: DeviceOption = "auto",
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Folder for the report; evaluation/NAME if not given.")
+        Path | None, typer.Option("--output", "-o", help="Folder of the report; evaluation/NAME if not given.")
     ] = None,
 ) -> None:
-    """A style net's objective, terms and speed beside those of optimising each picture (Gatys et al. 2016).
+    """Compare a style net with the optimisation of each picture (Gatys et al. 2016): objective, terms and speed.
 
-    The objective is that of the net's card; options replace parts of it. With a VGG-16 among the loss networks, which
-    no tap of the objective needs to be on, the errors at the paper's own taps of it are measured, too.
+    The objective is that of the net's card; options replace parts of it. If a VGG-16 is among the loss networks, the
+    errors at the paper's own taps of it are measured, too, even if no tap of the objective is on it.
     """
     from model_store.card import parse_label
     from model_store.settings import StoreSettings
     from trainer.commands.iterations import shown
     from trainer.data.photos import load_picture
-    from trainer.evaluation.reports import Report, prepare
+    from trainer.evaluation.reports import EvaluationReport, prepare
     from trainer.evaluation.style_report import draw, measurements, scores, tables, write_curves
     from trainer.evaluation.style_study import study
     from trainer.evaluation.tap_errors import load_deep_measure
@@ -123,7 +129,7 @@ def evaluate_style(
         for side in dict.fromkeys(size)
     ]
     figures = measurements(studies, ", ".join(Path(source).name for source in photos), command_line())
-    report = Report(
+    report = EvaluationReport(
         f"stylize/{card.label} against optimising each picture",
         shlex.join(["impasto", *sys.argv[1:]]),
         target,
@@ -144,10 +150,10 @@ def evaluate_style(
 
 
 def _objective_of(card: "Mapping[str, JsonValue]", options: Mapping[str, object]) -> "StyleRecipe":
-    """What a net was trained for; what its card does not say is as in `StyleRecipe`.
+    """Return the objective of a net from the recipe on its card; a missing setting has the default of `StyleRecipe`.
 
     Raises:
-        BadRecipe: the card says what cannot be.
+        BadRecipe: A setting of the card or an option is not valid.
     """
     from pydantic import ValidationError
 
@@ -163,7 +169,7 @@ def _objective_of(card: "Mapping[str, JsonValue]", options: Mapping[str, object]
 
 
 def _tapped(recipe: "StyleRecipe", *, has_deep: bool) -> tuple[str, ...]:
-    """The loss networks of the objective: without a VGG-16 that only the deep errors are measured with."""
+    """Return the loss networks that the objective has taps on, and so no VGG-16 that only serves the deep errors."""
     from trainer.evaluation.tap_errors import DEEP_LAYOUTS
     from trainer.objectives.loss_networks import parse_taps
 
@@ -174,7 +180,7 @@ def _tapped(recipe: "StyleRecipe", *, has_deep: bool) -> tuple[str, ...]:
 
 
 def _first(photos: list[str], size: int, count: int) -> "torch.Tensor":
-    """uint8 RGB, `(N, 3, S, S)`."""
+    """Return the crops of the first photos, uint8 RGB, `(N, 3, S, S)`, N at most `count`."""
     import torch
 
     from trainer.data.squares import load_crops

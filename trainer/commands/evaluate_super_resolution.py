@@ -1,4 +1,4 @@
-"""`impasto evaluate super-resolution`."""
+"""The command `impasto evaluate super-resolution`, which measures enlargements against the truth."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -26,22 +26,28 @@ def evaluate_super_resolution(
     hr: Annotated[list[Path], typer.Option(exists=True, file_okay=False, help="Folder of large pictures; repeatable.")],
     *,
     model: Annotated[
-        list[str], typer.Option(help="Name in the store, as in x4-pixel or x4-pixel@1; repeatable; if none, all.")
+        list[str],
+        typer.Option(help="Name of a net in the store, as in x4-pixel or x4-pixel@1; repeatable; all if not given."),
     ] = [],  # noqa: B006  (typer copies it)
     sparse_coding: Annotated[
-        list[Path], typer.Option(exists=True, dir_okay=False, help="A dictionary to compare with; repeatable.")
+        list[Path],
+        typer.Option(exists=True, dir_okay=False, help="Dictionary of sparse coding to compare with; repeatable."),
     ] = [],  # noqa: B006
     blur: Annotated[
         bool | None,
-        typer.Option("--blur/--no-blur", help="Blur with σ 1.0 before shrinking, as in the paper; if not said, both."),
+        typer.Option(
+            "--blur/--no-blur", help="Whether to blur with σ 1.0 before shrinking, as in the paper; both if not given."
+        ),
     ] = None,
     self_ensemble: Annotated[
-        bool, typer.Option(help="Also take the mean of the nets' results on eight turns and mirrorings.")
+        bool, typer.Option(help="Also measure each net's mean result over eight turns and mirrorings.")
     ] = False,
     match_histogram: Annotated[
-        bool, typer.Option(help="Also match the colours of the nets' results to the small picture.")
+        bool, typer.Option(help="Also measure each net with its colours matched to the small picture.")
     ] = False,
-    lpips: Annotated[bool, typer.Option(help="Also measure LPIPS; downloads AlexNet the first time.")] = False,
+    lpips: Annotated[
+        bool, typer.Option(help="Also measure LPIPS, for which AlexNet is downloaded the first time.")
+    ] = False,
     feature_distance: Annotated[
         str | None,
         typer.Option(
@@ -51,13 +57,16 @@ def evaluate_super_resolution(
         ),
     ] = None,
     device: DeviceOption = "auto",
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the report.")] = Path(
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the report.")] = Path(
         "evaluation/super-resolution"
     ),
 ) -> None:
-    """PSNR and SSIM of nets, bicubic and sparse coding: Y channel, FACTOR pixels of border cropped."""
+    """Measure PSNR and SSIM of nets, bicubic interpolation and sparse coding on the Y channel, without a border.
+
+    The border is as many pixels wide as the factor of enlargement.
+    """
     from trainer.data.photos import list_pictures
-    from trainer.evaluation.reports import Report, prepare
+    from trainer.evaluation.reports import EvaluationReport, prepare
     from trainer.evaluation.super_resolution_report import draw_contact_sheet, draw_plots, means, tables
     from trainer.evaluation.super_resolution_study import measure
 
@@ -79,7 +88,7 @@ def evaluate_super_resolution(
     console = Console()
     measured = track(measure(enlargers, data_sets, target, distances), total=count, console=Console(stderr=True))
     study = means(measured)
-    report = Report(
+    report = EvaluationReport(
         f"Super-resolution of {', '.join(data_sets)}",
         command_line(),
         target,
@@ -98,7 +107,10 @@ def evaluate_super_resolution(
 def _load_distances(
     feature_source: str | None, device: "torch.device", notes: list[str], *, lpips: bool
 ) -> "dict[str, PerceptualDistance]":
-    """What was asked for, and notes: what the features are, and why there is no LPIPS if its weights cannot be had."""
+    """Load the distances that were asked for, and append to `notes` how to read them.
+
+    If the weights of LPIPS cannot be loaded, it is left out, and a note says why.
+    """
     from trainer.errors import BadLossNetwork
     from trainer.evaluation import perceptual_distance
 
@@ -144,7 +156,7 @@ def _sparse_codings(files: list[Path]) -> "list[Enlarger]":
 
 
 def _by_setting(candidates: "list[Enlarger]", *, blur: bool | None) -> "dict[Setting, list[Enlarger]]":
-    """Those of each factor, after bicubic interpolation, with each blur that was asked for."""
+    """Return the enlargers of each factor, bicubic interpolation first, for each blur that was asked for."""
     from trainer.data.degradation import PAPER_SIGMA
     from trainer.evaluation.super_resolution_study import Enlarger, Setting
 

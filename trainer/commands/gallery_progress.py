@@ -1,4 +1,4 @@
-"""Following the training of several styles: a table on a terminal, else a line for each style every minute."""
+"""The progress of several styles while they train: a table on a terminal, else a line for each style every minute."""
 
 import time
 from collections.abc import Iterable
@@ -9,25 +9,25 @@ from rich.live import Live
 from rich.table import Table
 
 from trainer.galleries.lane import Advanced, Event, Failed, Measuring, Published
-from trainer.training.loop import Progress
+from trainer.training.loop import TrainingProgress
 
 _SECONDS_BETWEEN_LINES = 60.0
 _SHOWN = ("content", "style")
 
 
 class GalleryProgress:
-    """Shows what happens to the styles of a gallery while they are trained.
+    """A display of the styles of a gallery while they are trained.
 
     Args:
-        styles: all of them, in the order of the table.
+        styles: Names of all styles, in the order of the table.
     """
 
     def __init__(self, styles: Iterable[str]) -> None:
         self._console = Console(stderr=True)
         self._states = dict.fromkeys(styles, "waits")
-        self._progress: dict[str, Progress] = {}
+        self._progress: dict[str, TrainingProgress] = {}
         self.failures: dict[str, str] = {}
-        """Why styles failed."""
+        """Reasons why styles failed, keyed by the name of the style."""
         self._lines: dict[str, float] = {}
         self._live = Live(console=self._console, get_renderable=self._table, refresh_per_second=1, transient=False)
 
@@ -41,7 +41,7 @@ class GalleryProgress:
             self._live.stop()
 
     def show(self, event: Event) -> None:
-        """Takes note of an event, and prints a line if it is time for one."""
+        """Show an event: in the table on a terminal, else by a line, which for training is printed once a minute."""
         match event:
             case Advanced(style, progress):
                 self._states[style] = _left(progress)
@@ -73,11 +73,11 @@ class GalleryProgress:
         return table
 
 
-def _losses(progress: Progress) -> str:
+def _losses(progress: TrainingProgress) -> str:
     return " ".join(f"{name} {value:.3g}" for name, value in progress.losses.items())
 
 
-def _left(progress: Progress) -> str:
+def _left(progress: TrainingProgress) -> str:
     seconds = progress.seconds / progress.step * (progress.steps - progress.step)
     return f"about {seconds / 60:.0f} min left" if seconds >= 60 else f"about {seconds:.0f} s left"
 

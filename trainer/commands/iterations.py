@@ -1,4 +1,4 @@
-"""Following an optimisation on the terminal."""
+"""The progress of an optimisation, and its end, shown on the terminal."""
 
 import contextlib
 import time
@@ -18,14 +18,14 @@ _SECONDS_BETWEEN_LINES = 10.0
 
 
 class Outcome(NamedTuple):
-    """Where an optimisation ended."""
+    """The outcome of an optimisation."""
 
     best: "Iteration"
-    """That with the lowest objective: without a line search, the last may be a leap too far."""
+    """Iteration with the lowest objective, which need not be the last, because there is no line search."""
     number: int
-    """Of the last iteration."""
+    """Number of the last iteration."""
     is_stopped: bool
-    """By Ctrl-C, before its end."""
+    """Whether Ctrl-C stopped the optimisation before its end."""
 
 
 def follow(
@@ -34,16 +34,16 @@ def follow(
     label: str,
     on_iteration: "Callable[[Iteration], None]" = lambda _: None,
 ) -> Outcome:
-    """Runs an optimisation to its end or to Ctrl-C, and shows how far it is.
+    """Run an optimisation to its end or to Ctrl-C, and show its progress.
 
     Args:
-        iterations: numbered from 0; at least one.
-        total: the number of the last.
-        label: of the bar or the lines.
-        on_iteration: called with each.
+        iterations: Iterations of the optimisation, at least one, numbered from 0.
+        total: Number of the last iteration.
+        label: Text beside the bar or at the beginning of each line.
+        on_iteration: Function that is called with each iteration.
 
     Raises:
-        KeyboardInterrupt: before the first iteration.
+        KeyboardInterrupt: Ctrl-C was typed before the first iteration.
     """
     best = last = None
     try:
@@ -61,7 +61,7 @@ def follow(
 
 
 def shown(iterations: "Iterator[Iteration]", total: int, label: str) -> "Generator[Iteration, None, None]":
-    """Passes the iterations on and shows the objective: by a bar, or off a terminal by a line every ten seconds."""
+    """Pass iterations on and show the objective: by a bar on a terminal, else by a line every ten seconds."""
     console = Console(stderr=True)
     columns = (
         TextColumn("{task.description}"),
@@ -84,10 +84,10 @@ def shown(iterations: "Iterator[Iteration]", total: int, label: str) -> "Generat
 
 
 def say_end(outcome: Outcome, total: int, output: Path) -> None:
-    """Says what was written.
+    """Print the path of the picture that was written.
 
     Raises:
-        Exit: it was stopped; with the status of Ctrl-C.
+        Exit: The optimisation was stopped; the exit status is that of Ctrl-C.
     """
     if outcome.is_stopped:
         typer.echo(f"stopped at iteration {outcome.number} of {total}; wrote the best so far to {output}", err=True)

@@ -1,4 +1,4 @@
-"""`impasto optimize`."""
+"""The command `impasto optimize`, which paints a picture without a net."""
 
 import time
 from pathlib import Path
@@ -28,17 +28,25 @@ _COLUMNS = 4
 def optimize(
     content: PictureArgument,
     style: PictureArgument,
-    output: Annotated[Path, typer.Option("--output", "-o", help="Where to write the picture; .png, .jpg, .webp, …")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Picture file to write, as in out.png, out.jpg or out.webp.")
+    ],
     *,
-    iterations: Annotated[int, typer.Option(min=0, help="Of L-BFGS.")] = 500,
+    iterations: Annotated[int, typer.Option(min=0, help="Number of iterations of L-BFGS.")] = 500,
     size: Annotated[int, typer.Option(min=32, help="Shorter side of the content photo, in pixels.")] = 512,
     style_size: Annotated[
-        int | None, typer.Option(min=32, help="Shorter side of the style picture, in pixels; as --size if not given.")
+        int | None,
+        typer.Option(min=32, help="Shorter side of the style picture, in pixels; that of --size if not given."),
     ] = None,
-    start: Annotated[Literal["noise", "content"], typer.Option("--from", help="What to start from.")] = "noise",
+    start: Annotated[
+        Literal["noise", "content"], typer.Option("--from", help="Picture to start from: noise, or the content photo.")
+    ] = "noise",
     style_weight: Annotated[
         list[float] | None,
-        typer.Option(min=0, help="Of style reconstruction; several: a sheet of what each makes; repeatable."),
+        typer.Option(
+            min=0,
+            help="Weight of style reconstruction; repeatable; several weights make a contact sheet of their pictures.",
+        ),
     ] = None,
     content_weight: ContentWeightOption = None,
     variation_weight: VariationWeightOption = None,
@@ -47,14 +55,17 @@ def optimize(
     loss_network: LossNetworksOption = None,
     losses: LossesOption = None,
     preview_every: Annotated[
-        int, typer.Option(min=0, help="Write the picture after every so many iterations, as in out-000100.png; 0: not.")
+        int,
+        typer.Option(
+            min=0, help="Iterations between pictures that are written on the way, as in out-000100.png; 0: none."
+        ),
     ] = 0,
-    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Of the noise.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seed of the noise.")] = 0,
     device: DeviceOption = "auto",
 ) -> None:
     """Transfer a style without a net, by optimising the picture itself (Gatys et al. 2016).
 
-    Ctrl-C ends it early and writes the best picture so far.
+    Ctrl-C ends the optimisation early and writes the best picture so far.
     """
     from trainer.baselines.descent import terms_of
     from trainer.baselines.gatys import noise, optimise, style_objective
@@ -125,7 +136,7 @@ def _described(terms: "Terms") -> str:
 
 
 def _ratio(recipe: "StyleRecipe") -> str:
-    """β/α of Gatys et al."""
+    """Return the ratio of the style weight to the content weight in words, which is β/α in Gatys et al."""
     if not recipe.content_weight:
         return f"{recipe.style_weight:g}:0"
     return f"{recipe.style_weight / recipe.content_weight:g}:1"

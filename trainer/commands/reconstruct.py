@@ -1,4 +1,4 @@
-"""`impasto reconstruct content` and `impasto reconstruct style`."""
+"""The commands `impasto reconstruct content` and `impasto reconstruct style`, which show what layers keep."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -17,18 +17,22 @@ if TYPE_CHECKING:
 _COLUMNS = 4
 
 OutputOption = Annotated[
-    Path, typer.Option("--output", "-o", help="Where to write the picture, or the sheet of several.")
+    Path, typer.Option("--output", "-o", help="File to write the picture, or the contact sheet of several, to.")
 ]
-IterationsOption = Annotated[int, typer.Option(min=0, help="Of L-BFGS.")]
+IterationsOption = Annotated[int, typer.Option(min=0, help="Number of iterations of L-BFGS.")]
 SizeOption = Annotated[int, typer.Option(min=32, help="Shorter side of the picture, in pixels.")]
-VariationWeightOption = Annotated[float, typer.Option(min=0, help="Of total variation beside the relative error.")]
-SeedOption = Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Of the noise that it starts from.")]
+VariationWeightOption = Annotated[
+    float, typer.Option(min=0, help="Weight of total variation; that of the relative error is 1.")
+]
+SeedOption = Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seed of the noise to start from.")]
 
 
 def reconstruct_content(
     picture: PictureArgument,
     output: OutputOption,
-    tap: Annotated[list[str], typer.Option(help="As in relu2_1 or vgg16:relu2_2; several make a sheet; repeatable.")],
+    tap: Annotated[
+        list[str], typer.Option(help="Layer, as in relu2_1 or vgg16:relu2_2; repeatable; several make a contact sheet.")
+    ],
     *,
     loss_network: LossNetworkOption = ["vgg19"],  # noqa: B006  (typer copies it)
     iterations: IterationsOption = 500,
@@ -37,7 +41,7 @@ def reconstruct_content(
     seed: SeedOption = 0,
     device: DeviceOption = "auto",
 ) -> None:
-    """Find a picture from noise whose features at a tap are those of PICTURE: what the tap keeps (figure 3)."""
+    """Find a picture whose features at a layer are those of PICTURE, which shows what the layer keeps (figure 3)."""
     from trainer.baselines.reconstruction import content_error
     from trainer.objectives.loss_networks import parse_taps
     from trainer.pictures.picture_files import check_output
@@ -54,7 +58,9 @@ def reconstruct_style(
     output: OutputOption,
     taps: Annotated[
         list[str],
-        typer.Option(help="As in relu1_1,relu2_1 or relu1_1,relu2_1=0.5; several make a sheet; repeatable."),
+        typer.Option(
+            help="Layers, as in relu1_1,relu2_1 or relu1_1,relu2_1=0.5; repeatable; several make a contact sheet."
+        ),
     ],
     *,
     loss_network: LossNetworkOption = ["vgg19"],  # noqa: B006  (typer copies it)
@@ -64,7 +70,7 @@ def reconstruct_style(
     seed: SeedOption = 0,
     device: DeviceOption = "auto",
 ) -> None:
-    """Find a picture from noise whose Gram matrices at some taps are those of PICTURE: its style (figure 4)."""
+    """Find a picture whose Gram matrices at some layers are those of PICTURE, which shows its style (figure 4)."""
     from trainer.baselines.reconstruction import style_error
     from trainer.objectives.loss_networks import weigh_taps
     from trainer.pictures.picture_files import check_output
@@ -96,7 +102,7 @@ def _reconstruct(
     variation_weight: float,
     seed: int,
 ) -> None:
-    """One picture for each error, by what to call it; written by itself or, of several, on a sheet."""
+    """Find one picture for each error, keyed by its label, and write it by itself, or several on a contact sheet."""
     import torch
 
     from trainer.baselines.gatys import noise, optimise

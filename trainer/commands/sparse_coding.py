@@ -1,4 +1,4 @@
-"""`impasto train sparse-coding`."""
+"""The command `impasto train sparse-coding`, which learns a dictionary."""
 
 import time
 from pathlib import Path
@@ -11,13 +11,13 @@ from trainer.commands.options.inputs import PhotosOption
 
 def train_sparse_coding(
     photos: PhotosOption,
-    output: Annotated[Path, typer.Option("--output", "-o", help="Where to write the dictionary, as safetensors.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Safetensors file to write the dictionary to.")],
     *,
-    factor: Annotated[int, typer.Option(min=2, help="Of enlargement.")] = 4,
-    atoms: Annotated[int, typer.Option(min=1, help="Size of the dictionary.")] = 1024,
-    tile: Annotated[int, typer.Option(min=32, help="Side of the squares that photos are cut into.")] = 320,
-    held_out: Annotated[int, typer.Option(min=0, help="Photos kept from learning, to measure on.")] = 16,
-    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1)] = 0,
+    factor: Annotated[int, typer.Option(min=2, help="Factor of enlargement.")] = 4,
+    atoms: Annotated[int, typer.Option(min=1, help="Number of atoms in the dictionary.")] = 1024,
+    tile: Annotated[int, typer.Option(min=32, help="Side of the squares that photos are cut into, in pixels.")] = 320,
+    held_out: Annotated[int, typer.Option(min=0, help="Number of photos kept from learning, to measure on.")] = 16,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of the random draws.")] = 0,
 ) -> None:
     """Learn the dictionary of a sparse-coding super-resolver (Zeyde et al. 2010), a baseline without a net."""
     import torch

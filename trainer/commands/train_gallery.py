@@ -1,4 +1,4 @@
-"""`impasto train gallery`."""
+"""The command `impasto train gallery`, which trains many styles."""
 
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +11,8 @@ from trainer.commands.options.inputs import DeviceOption, PhotosOption, choose_d
 
 def train_gallery(
     file: Annotated[
-        str, typer.Argument(help="A TOML file, or the name of one that comes with the project, as in bundled.")
+        str,
+        typer.Argument(help="TOML file of the gallery, or the name of one that comes with the project, as in bundled."),
     ],
     photos: PhotosOption,
     *,
@@ -19,40 +20,47 @@ def train_gallery(
         Path | None,
         typer.Option(exists=True, file_okay=False, help="Folder of the style pictures; that of FILE if not given."),
     ] = None,
-    style: Annotated[list[str], typer.Option(help="Of the file; repeatable; if none, all.")] = [],  # noqa: B006  (typer copies it)
+    style: Annotated[list[str], typer.Option(help="Name of a style in FILE; repeatable; all if not given.")] = [],  # noqa: B006  (typer copies it)
     loss_network: Annotated[
         list[str],
-        typer.Option(help="LAYOUT:FILE for a layout that FILE names, as in vgg16-caffe:vgg16.safetensors."),
+        typer.Option(
+            help="LAYOUT:WEIGHTS for a layout that FILE names, as in vgg16-caffe:vgg16.safetensors; repeatable."
+        ),
     ] = [],  # noqa: B006
     minutes: Annotated[
         float | None,
         typer.Option(
             min=0.01,
-            help="For all styles together; each gets as many of its steps as fit in its share of what is left.",
+            help="Minutes for all styles together; each gets as many of its steps as fit in its share of them.",
         ),
     ] = None,
-    jobs: Annotated[int, typer.Option(min=1, help="Styles trained side by side, on a CPU.")] = 1,
+    jobs: Annotated[int, typer.Option(min=1, help="Number of styles that are trained side by side, on a CPU.")] = 1,
     held_out: runs.HeldOutOption = 32,
     gatys_photos: Annotated[
-        int, typer.Option(min=0, help="For how many of these to optimise pictures, too, for the figures of the cards.")
+        int,
+        typer.Option(
+            min=0, help="Number of photos held out for which pictures are also optimised, to compare with on the cards."
+        ),
     ] = 0,
     preview: runs.PreviewOption = None,
     preview_every: runs.PreviewEveryOption = 500,
     stream: runs.StreamOption = None,
     compiled: runs.CompileOption = None,
     run: Annotated[
-        Path | None, typer.Option(help="Folder that holds the run of each style; runs/ and FILE's name if not given.")
+        Path | None,
+        typer.Option(help="Folder that holds the run of each style; runs/ and the name of FILE if not given."),
     ] = None,
     save_every: runs.SaveEveryOption = 60.0,
     device: DeviceOption = "auto",
 ) -> None:
-    """Train all styles of a TOML file, publish them, and show them beside the nets before them.
+    """Train all styles of a TOML file, publish them, and draw them beside the nets that they replace.
 
-    The file has a table for each style, with its picture, the net that it starts `from`, and the settings of the recipe
-    in which it differs; and one named defaults. Typed again, the command goes on where it was stopped.
+    The file has a table for each style, with its picture, the net that it starts `from`, and the settings that differ
+    from those of the recipe; a table named defaults has the settings that all styles share. If it was stopped, the same
+    command goes on where it was.
 
-    A loss network may be cut to carry it to another machine: a file that ends at the deepest tap is enough, in float16,
-    too. VGG-16 to conv4_3 is 15 MB then:
+    A loss network may be made smaller to carry it to another machine: a file that ends at the deepest tap, in float16,
+    is enough. VGG-16 to conv4_3 takes 15 MB then:
 
         from safetensors.torch import load_file, save_file
         weights = load_file("vgg16.safetensors")

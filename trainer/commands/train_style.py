@@ -1,4 +1,4 @@
-"""`impasto train style`."""
+"""The command `impasto train style`, which trains and publishes a style net."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -23,9 +23,9 @@ def train_style(
     recipe: Annotated[
         Literal["default", "fine-tune", "laptop", "paper", "paper-caffe"] | None,
         typer.Option(
-            help="Settings to begin with: those that look best, two for --from (laptop: on a CPU), and the published "
-            "ones (caffe: for the authors' own VGG-16); default, or with --from fine-tune, if not given. Other options "
-            "change single settings.",
+            help="Settings to begin with; default: those that look best; fine-tune and laptop: for --from, laptop on a "
+            "CPU; paper: those of the paper; paper-caffe: the same for the authors' own VGG-16. If not given, "
+            "fine-tune with --from, else default. Other options change single settings.",
             show_default=False,
         ),
     ] = None,

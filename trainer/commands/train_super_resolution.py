@@ -1,4 +1,4 @@
-"""`impasto train super-resolution`."""
+"""The command `impasto train super-resolution`, which trains and publishes a net that enlarges."""
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -21,17 +21,21 @@ def train_super_resolution(
     name: Annotated[
         str | None,
         typer.Option(
-            help="In the store; if not given, xFACTOR-pixel (if trained on blurred photos, xFACTOR-pixel-blurred), "
-            "-feature or -srcnn."
+            help="Name of the model in the store; if not given, xFACTOR-pixel, xFACTOR-pixel-blurred (if trained on "
+            "blurred photos), xFACTOR-feature or xFACTOR-srcnn."
         ),
     ] = None,
     recipe: Annotated[
         Literal["default", "paper", "srcnn"],
-        typer.Option(help="Settings to begin with: ours, the published ones, or SRCNN's. Other options change them."),
+        typer.Option(
+            help="Settings to begin with: the best ones, those of the paper, or SRCNN's. Other options change them."
+        ),
     ] = "default",
     loss: Annotated[
         Literal["pixel", "feature"],
-        typer.Option(help="What the recipe minimises; feature is best started --from a net of the pixel loss."),
+        typer.Option(
+            help="Loss that the recipe minimises; it is best to start feature --from a net of the pixel loss."
+        ),
     ] = "pixel",
     start: runs.FromOption = None,
     held_out: runs.HeldOutOption = 16,
@@ -48,7 +52,7 @@ def train_super_resolution(
     device: DeviceOption = "auto",
     changes: dict[str, Any],
 ) -> None:
-    """Train a net that enlarges and publish it as super-resolve/NAME."""
+    """Train a super-resolution net and publish it as super-resolve/NAME."""
     from model_store.settings import StoreSettings
     from trainer.training.drafts import Origin
     from trainer.training.processes import Processes
@@ -78,7 +82,7 @@ def train_super_resolution(
 
 
 def _name(recipe: SuperResolutionRecipe, loss: Literal["pixel", "feature"]) -> str:
-    """What the net is called if nothing else is said; the service looks for nets of the pixel loss by these names."""
+    """Return the default name of a net; the service looks for nets of the pixel loss by these names."""
     match recipe.architecture, loss, recipe.degradation:
         case "srcnn", _, _:
             return super_resolution_name(recipe.factor, "srcnn")

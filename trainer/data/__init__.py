@@ -1,1 +1,1 @@
-"""What nets are trained on: photos, squares cut from them, degradations, and batches."""
+"""The data that nets are trained on: photos, squares cut from them, degradations, and batches."""

@@ -1,7 +1,7 @@
-"""The batches of a run: a function of the seed and the step alone.
+"""The batches of a run, each of which is determined by the seed and the step alone.
 
-So a resumed run sees what an uninterrupted one would have seen, batches can be prepared ahead of their step, and each
-of several processes can take its part of a batch.
+A resumed run therefore sees what an uninterrupted one would have seen, batches can be prepared ahead of their step, and
+each of several processes can take its part of a batch.
 """
 
 import os
@@ -22,37 +22,40 @@ _STREAMING_WORKERS = min(16, os.cpu_count() or 1)
 
 
 class Batch(NamedTuple):
-    """What one step is trained on."""
+    """The pictures that one step is trained on, each with a random number."""
 
     pictures: Tensor
     """Float RGB in [0, 1], `(N, 3, S, S)`."""
     chance: Tensor
-    """A uniform number in [0, 1) for each picture, `(N,)`, for what an objective draws itself."""
+    """Uniform random number in [0, 1) for each picture, `(N,)`, from which an objective may draw what it needs."""
 
 
 class View(NamedTuple):
-    """A part of a photo, turned."""
+    """A square part of a photo, turned and mirrored."""
 
     number: int
-    """Of the photo."""
+    """Number of the photo, counted from 0."""
     left: int
+    """Distance of the part from the left edge of the photo, in pixels."""
     top: int
+    """Distance of the part from the top edge of the photo, in pixels."""
     side: int
+    """Side of the part, in pixels of the photo."""
     way: int
-    """Quarter turns, 0 to 3; 4 more: mirrored afterwards."""
+    """Number of quarter turns, 0 to 3; 4 more if the part is mirrored after them."""
 
 
 class Views:
-    """Which parts of which photos a step sees; every photo once before any twice.
+    """The random choice of the views of each step, which takes every photo once before it takes any twice.
 
     Args:
-        photos: how many there are.
-        side: of each photo.
-        batch: views a step.
-        seed: of all draws.
-        smallest: side of the smallest part that is taken, in pixels of the photo.
-        largest: side of the largest; the whole photo if not given.
-        ways: how a part may be turned, as in `View.way`.
+        photos: Number of photos.
+        side: Side of each photo, in pixels.
+        batch: Number of views in a step.
+        seed: Seed of all random draws.
+        smallest: Side of the smallest part that is taken, in pixels of the photo.
+        largest: Side of the largest part that is taken, in pixels of the photo; the side of the photo if not given.
+        ways: Ways in which a part may be turned, as in `View.way`.
     """
 
     def __init__(
@@ -72,7 +75,7 @@ class Views:
         self._epoch, self._order = -1, np.empty(0, dtype=np.int64)
 
     def draw(self, step: int) -> tuple[list[View], list[float]]:
-        """The views of a step, and a uniform number in [0, 1) for each."""
+        """Return the views of a step, and a uniform random number in [0, 1) for each."""
         draws = np.random.default_rng((self._seed, step))
         sides = draws.integers(self._smallest, self._largest, self.batch, endpoint=True)
         corners = draws.random((self.batch, 2))
@@ -94,17 +97,18 @@ class Views:
 
 
 class Batches:
-    """The batches of a run, or of one process's share in it.
+    """The batches of a run, or the part of them that one of several processes takes.
 
-    Photos are decoded once and kept on the device, or decoded by workers whenever they are needed.
+    Photos are either decoded once and kept on the device, or decoded by workers whenever they are needed.
 
     Args:
-        squares: the photos.
-        views: what is seen of them.
-        size_at: side of the pictures of a step, in pixels; views of another side are scaled to it.
-        device: where batches are wanted.
-        keep: decode once; if not given, where the photos fill less than half of what memory is free.
-        share: of which process, and of how many; each takes an equal part of the batch.
+        squares: Squares of the photos.
+        views: The views of the squares that each step sees.
+        size_at: Function that returns the side of the pictures of a step, in pixels; views of another side are scaled.
+        device: Device that batches are moved to.
+        keep: Whether to decode photos once and keep them; if not given, they are kept where they fill less than half of
+            the free memory.
+        share: Rank of this process and number of processes, each of which takes an equal part of the batch.
     """
 
     def __init__(
@@ -124,10 +128,10 @@ class Batches:
         self._mine = slice(rank * views.batch // processes, (rank + 1) * views.batch // processes)
 
     def since(self, step: int, steps: int) -> Iterator[Batch]:
-        """The batches from a step on to the last.
+        """Yield the batches from a step on to the last.
 
         Raises:
-            BadPhotos: photos that are decoded when needed are no longer there.
+            BadPhotos: None of the photos can be decoded any more.
         """
         if self.is_kept:
             for number in range(step, steps):
@@ -146,15 +150,15 @@ class Batches:
         try:
             for batch in ahead:
                 yield self._on_device(Batch(*batch))
-        except BadPhotos as error:  # with the traceback of a worker in its text
+        except BadPhotos as error:  # its text contains the traceback of a worker
             raise BadPhotos("none of the photos can be decoded any more: are they still where they were?") from error
 
     def at(self, step: int) -> Batch:
-        """A step's batch, on the device."""
+        """Return the batch of a step, on the device."""
         return self._on_device(self[step])
 
     def __getitem__(self, step: int) -> Batch:
-        """A step's batch, uint8, where the photos are."""
+        """Return the batch of a step with uint8 pictures, on the device that the photos are on."""
         views, chances = self._views.draw(step)
         size = self._size_at(step)
         pictures = torch.stack([_seen(self._photos[view.number], view, size) for view in views[self._mine]])
@@ -166,7 +170,7 @@ class Batches:
 
 
 class _Steps(Dataset[Batch]):
-    """Batches as a loader's workers want them."""
+    """The batches as a map-style data set, whose indices are steps."""
 
     def __init__(self, batches: Batches) -> None:
         self._batches = batches
@@ -176,13 +180,13 @@ class _Steps(Dataset[Batch]):
 
 
 def _begin_worker(_number: int) -> None:
-    """One thread each; Ctrl-C is for the process that trains."""
+    """Let a worker use one thread, and leave Ctrl-C to the process that trains."""
     torch.set_num_threads(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _seen(photo: Tensor, view: View, size: int) -> Tensor:
-    """A view of a uint8 photo `(3, S, S)`, scaled to `size`."""
+    """Return a view of a uint8 photo, `(3, S, S)`, scaled to `(3, size, size)`."""
     part = photo[:, view.top : view.top + view.side, view.left : view.left + view.side]
     part = part.rot90(view.way % 4, (1, 2))
     part = part.flip(2) if view.way >= 4 else part

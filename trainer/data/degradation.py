@@ -1,4 +1,4 @@
-"""How a large picture becomes the small one that super-resolution starts from."""
+"""The degradation that turns a large picture into the small one that super-resolution starts from."""
 
 import torch
 import torch.nn.functional as F
@@ -7,30 +7,31 @@ from torch import Tensor
 from model_store.nets import bicubic
 
 PAPER_SIGMA = 1.0
-"""Of the Gaussian that Johnson et al. 2016 blur with (section 4.2), in pixels of the large picture."""
+"""σ of the Gaussian blur of Johnson et al. 2016 (section 4.2), in pixels of the large picture."""
 LARGEST_SIGMA = 2.0
+"""Largest σ of a blur, in pixels of the large picture."""
 
 _RADIUS = 8  # 4·LARGEST_SIGMA
 _NO_BLUR = 1e-3  # a σ whose Gaussian is 1 in the middle and 0 beside it
 
 
 def degrade(pictures: Tensor, factor: int, sigma: float | Tensor = 0.0) -> Tensor:
-    """Gaussian blur, if any, then bicubic shrinking of 8-bit pictures, the standard protocol of the ×4 literature.
+    """Blur pictures with a Gaussian, if asked to, and shrink them by the bicubic protocol of the ×4 literature.
 
     The blur repeats the edge pixel beyond the border and is not rounded to 8 bits. It neither waits for the device nor
     depends on the values of σ, so it can be captured in a CUDA graph.
 
     Args:
-        pictures: float RGB in [0, 1], `(N, 3, H, W)`.
-        factor: divides H and W.
-        sigma: of the blur in pixels of the large picture, 0 (none) to 2.0; one for all pictures or one each,
-            `(N,)`, on the device of the pictures.
+        pictures: Float RGB in [0, 1], `(N, 3, H, W)`.
+        factor: Factor to shrink by, which divides H and W.
+        sigma: σ of the blur in pixels of the large picture, from 0 (no blur) to 2.0; one number for all pictures or one
+            for each, `(N,)`, on the device of the pictures.
 
     Returns:
-        `(N, 3, H/factor, W/factor)`, rounded to multiples of 1/255.
+        The small pictures, `(N, 3, H/factor, W/factor)`, rounded to multiples of 1/255.
 
     Raises:
-        ValueError: the factor does not divide the size, or a σ given as a number is out of range.
+        ValueError: The factor does not divide the size, or a σ given as a number is out of range.
     """
     if not isinstance(sigma, Tensor):
         if not 0 <= sigma <= LARGEST_SIGMA:
@@ -42,7 +43,7 @@ def degrade(pictures: Tensor, factor: int, sigma: float | Tensor = 0.0) -> Tenso
 
 
 def _blur(pictures: Tensor, sigma: Tensor) -> Tensor:
-    """Blurs `(N, C, H, W)` with one σ per picture, `(N,)`; where it is 0 the picture stays exactly as it is."""
+    """Blur pictures `(N, C, H, W)`, each with its own σ, `(N,)`; a picture whose σ is 0 stays exactly as it is."""
     count, channels, height, width = pictures.shape
     offsets = torch.arange(-_RADIUS, _RADIUS + 1, device=pictures.device)
     profiles = torch.exp(-0.5 * (offsets / sigma.clamp(min=_NO_BLUR)[:, None]).square())

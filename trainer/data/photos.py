@@ -1,4 +1,4 @@
-"""Photos in folders, tars and WebDataset shards: found, told apart by their contents, decoded."""
+"""Photos in folders, tars and WebDataset shards: finding them, telling them apart by their contents, decoding them."""
 
 import hashlib
 import io
@@ -24,25 +24,28 @@ _log = logging.getLogger(__name__)
 
 
 class PhotoFile(NamedTuple):
-    """A picture file, or a member of a tar."""
+    """A photo in a file of its own, or in a tar."""
 
     name: str
+    """Path of the file in its folder, or name of the tar and path of the member in it."""
     sha256: bytes
+    """SHA-256 of the contents of the file."""
     size: tuple[int, int]
-    """Width and height when upright."""
+    """Width and height of the upright photo, in pixels."""
     path: Path
-    """Of the file or the tar."""
+    """Path of the file or of the tar."""
     offset: int
-    """Where it begins there."""
+    """Position of the photo's first byte there."""
     length: int
+    """Number of bytes of the photo."""
     data: bytes | None
-    """Its contents, if it cannot be read again by itself, as in a compressed tar."""
+    """Contents of the photo where it cannot be read again by itself, as in a compressed tar; else None."""
 
     def decode(self) -> Image.Image:
-        """The photo, upright, RGB, alpha laid over white.
+        """Return the photo as upright RGB; a transparent one is laid over white.
 
         Raises:
-            Exception: whatever decoders raise on broken files.
+            Exception: The file is broken; decoders raise errors of many types.
         """
         if self.data is not None:
             return _upright_rgb(self.data)
@@ -52,23 +55,23 @@ class PhotoFile(NamedTuple):
 
 
 class Found(NamedTuple):
-    """What was found in some sources."""
+    """The photos that were found in some sources, and the files that are no pictures."""
 
     photos: list[PhotoFile]
-    """By their sha256, so that the order depends neither on names nor on packaging; each only once."""
+    """Photos ordered by their SHA-256, so that the order depends neither on names nor on packaging; each only once."""
     skipped: dict[str, str]
-    """Why others are no pictures, by name."""
+    """Reasons why other files cannot be read as pictures, keyed by name."""
 
 
 def find_photos(sources: Iterable[str | Path]) -> Found:
-    """Finds photos and reads their sizes; does not decode them.
+    """Find photos and read their sizes, without decoding them.
 
     Args:
-        sources: folders, searched through for pictures and tars; tars; or patterns of tars as in
+        sources: Folders, which are searched for pictures and tars; tars; or patterns of tars as in
             `shards/train-{000..041}.tar` (WebDataset).
 
     Raises:
-        BadPhotos: no such source, or a broken tar.
+        BadPhotos: A source does not exist, or a tar is broken.
     """
     photos: dict[bytes, PhotoFile] = {}
     skipped = {}
@@ -88,15 +91,15 @@ def find_photos(sources: Iterable[str | Path]) -> Found:
 
 
 def load_picture(path: Path, shorter_side: int | None = None, *, longest_side: int | None = None) -> Tensor:
-    """One picture as float RGB in [0, 1], `(1, 3, H, W)`, upright; alpha is laid over white.
+    """Read one picture as float RGB in [0, 1], `(1, 3, H, W)`, upright; a transparent one is laid over white.
 
     Args:
-        path: any format that Pillow reads.
-        shorter_side: scale to this many pixels, keeping the proportions.
-        longest_side: shrink to this many pixels, keeping the proportions, what is larger.
+        path: Path of a file in any format that Pillow reads.
+        shorter_side: Number of pixels that the shorter side is scaled to; the proportions stay.
+        longest_side: Number of pixels that the longer side of a larger picture is shrunk to; the proportions stay.
 
     Raises:
-        BadPhotos: it cannot be read.
+        BadPhotos: The file cannot be read.
     """
     try:
         picture = _upright_rgb(path.read_bytes())
@@ -112,15 +115,15 @@ def load_picture(path: Path, shorter_side: int | None = None, *, longest_side: i
 
 
 def sha256_of(path: Path) -> str:
-    """Of a file, in hexadecimal."""
+    """Return the SHA-256 of a file, in hexadecimal."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def list_pictures(folder: Path) -> list[Path]:
-    """The picture files directly in a folder, by name.
+    """Return the paths of the picture files directly in a folder, sorted by name.
 
     Raises:
-        BadPhotos: there is no such folder, or no picture in it.
+        BadPhotos: The folder does not exist, or has no picture in it.
     """
     if not folder.is_dir():
         raise BadPhotos(f"there is no folder {folder}")
@@ -131,23 +134,25 @@ def list_pictures(folder: Path) -> list[Path]:
 
 
 def reason(error: Exception) -> str:
-    """Why a picture cannot be read."""
+    """Return the reason why a picture cannot be read, from the error that its decoder raised."""
     return "it is not a picture" if isinstance(error, UnidentifiedImageError) else str(error)
 
 
 def to_tensor(picture: Image.Image) -> Tensor:
-    """An RGB picture as uint8 `(3, H, W)`."""
+    """Return an RGB picture as a uint8 tensor, `(3, H, W)`."""
     return torch.from_numpy(np.array(picture)).permute(2, 0, 1).contiguous()
 
 
 class _Place(NamedTuple):
+    """The place of a photo in a file."""
+
     path: Path
     offset: int
     is_compressed: bool
 
 
 def _expand_braces(source: str) -> Iterator[str]:
-    """`a-{08..10}.tar` as `a-08.tar`, `a-09.tar`, `a-10.tar`; what has no braces as it is."""
+    """Yield `a-08.tar`, `a-09.tar` and `a-10.tar` for `a-{08..10}.tar`, and a source without braces as it is."""
     match = re.search(r"\{(\d+)\.\.(\d+)\}", source)
     if match is None:
         yield source
@@ -158,7 +163,7 @@ def _expand_braces(source: str) -> Iterator[str]:
 
 
 def _files(source: Path) -> Iterator[tuple[str, bytes, _Place]]:
-    """Names, contents and places of the picture files."""
+    """Yield the name, the contents and the place of each picture file in a source."""
     if not source.is_dir():
         yield from _members(source)
         return

@@ -1,4 +1,4 @@
-"""Squares of one size, cut out of photos: what nets are trained and measured on."""
+"""Squares of one size, cut out of photos, which nets are trained and measured on."""
 
 import hashlib
 import itertools
@@ -18,10 +18,12 @@ from trainer.data.photos import PhotoFile, find_photos, reason, to_tensor
 from trainer.errors import BadPhotos
 
 _TILES_PER_PHOTO = 16
+"""Largest number of tiles that are cut out of one photo."""
+"""Largest number of tiles that are cut out of one photo."""
 _log = logging.getLogger(__name__)
 
 Box = tuple[float, float, float, float]
-"""Left, top, right and bottom of a part of an upright photo."""
+"""Left, top, right and bottom of a part of an upright photo, in pixels."""
 
 
 class Square(NamedTuple):
@@ -32,18 +34,18 @@ class Square(NamedTuple):
 
 
 class Squares:
-    """Squares that are decoded when asked for.
+    """Squares whose photos are decoded only when they are asked for.
 
     Args:
-        squares: those of one photo after one another.
-        size: their side in pixels; parts of another side are scaled to it.
+        squares: The squares; those of the same photo follow one another.
+        size: Side of the decoded squares, in pixels; parts of another side are scaled to it.
     """
 
     def __init__(self, squares: Sequence[Square], size: int) -> None:
         self._squares = squares
         self.size = size
         self.skipped: dict[str, str] = {}
-        """Why photos could not be decoded, by name, as far as they were asked for."""
+        """Reasons why photos that were asked for could not be decoded, keyed by name."""
         self._broken: set[bytes] = set()
         self._kept: dict[torch.device, Tensor] = {}
 
@@ -51,10 +53,10 @@ class Squares:
         return len(self._squares)
 
     def __getitem__(self, number: int) -> Tensor:
-        """One square, uint8 RGB, `(3, S, S)`; if its photo is broken, the next that is not, in its place.
+        """Return one square as uint8 RGB, `(3, S, S)`, or the next one whose photo is not broken.
 
         Raises:
-            BadPhotos: all are broken.
+            BadPhotos: All photos are broken.
         """
         for place in range(number, number + len(self)):
             square = self._squares[place % len(self)]
@@ -64,10 +66,10 @@ class Squares:
         raise BadPhotos(f"none of the {len(self._broken)} photos can be decoded: give others")
 
     def decode(self) -> Tensor:
-        """All squares, uint8 RGB, `(N, 3, S, S)`, as one by one.
+        """Return all squares as uint8 RGB, `(N, 3, S, S)`, the same as each by itself.
 
         Raises:
-            BadPhotos: all are broken.
+            BadPhotos: All photos are broken.
         """
         squares = torch.empty(len(self), 3, self.size, self.size, dtype=torch.uint8)
         broken: list[int] = []
@@ -88,17 +90,17 @@ class Squares:
         return squares
 
     def on(self, device: torch.device) -> Tensor:
-        """All squares on a device, as `decode` gives them; decoded by the first call and kept for those that follow.
+        """Return all squares on a device; the first call decodes them, and later calls return the same tensor.
 
         Raises:
-            BadPhotos: all are broken.
+            BadPhotos: All photos are broken.
         """
         if device not in self._kept:
             self._kept[device] = self.decode().to(device)
         return self._kept[device]
 
     def fits(self, device: torch.device) -> bool:
-        """Whether all are on a device, or would fill less than half of its free memory and of this process's host's."""
+        """Return whether all squares are kept on a device, or fit into half of its free memory and of the host's."""
         if device in self._kept:
             return True
         free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
@@ -108,14 +110,14 @@ class Squares:
 
     @property
     def sha256(self) -> str:
-        """Of the photos' contents and the boxes; the same photos elsewhere have the same."""
+        """Return the SHA-256 of the contents of the photos and of the boxes, which does not depend on names."""
         digest = hashlib.sha256()
         for photo, box in self._squares:
             digest.update(photo.sha256 + repr(box).encode())
         return digest.hexdigest()
 
     def _decode(self, photo: PhotoFile, boxes: Sequence[Box]) -> list[Tensor] | None:
-        """The squares of one photo, or None if it is broken."""
+        """Return some squares of one photo, or None if the photo is broken."""
         if photo.sha256 in self._broken:
             return None
         try:
@@ -133,34 +135,34 @@ class Photos(NamedTuple):
 
     train: Squares
     held_out: Tensor
-    """uint8 RGB, `(N, 3, S, S)`: of the first photos by the sha256 of their files, whatever they are called."""
+    """Squares of the first photos in the order of their SHA-256, uint8 RGB, `(N, 3, S, S)`."""
     skipped: dict[str, str]
-    """Why files were left out before they were decoded, by name."""
+    """Reasons why files were left out before training, keyed by name."""
 
     @property
     def description(self) -> str:
-        """One line for the card."""
+        """Return one line about the squares for the card of a model."""
         size = self.train.size
         return f"{len(self.train)} squares of {size}×{size} from photos, {len(self.held_out)} more held out"
 
     @property
     def summary(self) -> str:
-        """One line for the person who trains."""
+        """Return one line about the squares and the skipped files for the person who trains."""
         skipped = [*self.skipped, *self.train.skipped]
         names = ", ".join(skipped[:5]) + (", …" if len(skipped) > 5 else "")
         return self.description + (f"; skipped {len(skipped)} files: {names}" if skipped else "")
 
 
 def load_crops(sources: Iterable[str | Path], size: int, held_out: int = 0) -> Photos:
-    """The middle square of each photo, scaled to `size` (for style training).
+    """Return the middle square of each photo, scaled to `size`, for training a style.
 
     Args:
-        sources: as for `find_photos`.
-        size: side of the square in pixels.
-        held_out: how many photos to keep from training.
+        sources: Folders, tars or patterns of tars, as for `find_photos`.
+        size: Side of the square, in pixels.
+        held_out: Number of photos to keep from training.
 
     Raises:
-        BadPhotos: no such source, or no more than `held_out` usable photos in it.
+        BadPhotos: A source does not exist, or there are no more than `held_out` usable photos.
     """
 
     def middle(width: int, height: int) -> list[Box]:
@@ -172,23 +174,23 @@ def load_crops(sources: Iterable[str | Path], size: int, held_out: int = 0) -> P
 
 
 class Crops:
-    """The crops of some photos for several runs, found once for each size; arguments and errors as for `load_crops`."""
+    """The crops of some photos for several runs, which are looked for once for each size; see `load_crops`."""
 
     def __init__(self, sources: Iterable[str | Path], held_out: int = 0) -> None:
         self._sources, self._held_out = list(sources), held_out
         self._found: dict[int, Photos] = {}
 
     def of(self, size: int) -> Photos:
-        """The crops of a size, the same object at every call."""
+        """Return the crops of a size; every call for the same size returns the same object."""
         if size not in self._found:
             self._found[size] = load_crops(self._sources, size, self._held_out)
         return self._found[size]
 
 
 def load_tiles(sources: Iterable[str | Path], size: int, held_out: int = 0) -> Photos:
-    """Up to 16 squares of `size` cut, unscaled, out of each photo, evenly spread (for super-resolution).
+    """Return up to 16 unscaled squares of each photo, spread evenly, for training super-resolution.
 
-    Arguments and errors as for `load_crops`; photos smaller than a square are skipped.
+    The arguments and errors are those of `load_crops`; photos smaller than a square are skipped.
     """
 
     def tiles(width: int, height: int) -> list[Box]:

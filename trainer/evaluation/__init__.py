@@ -1,1 +1,1 @@
-"""How nets are measured and looked at."""
+"""Studies that measure nets, and reports of them with tables, plots and contact sheets."""

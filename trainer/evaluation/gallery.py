@@ -1,4 +1,4 @@
-"""What models do to photos, in rows of a contact sheet: styles, blends of styles, and nets between two losses."""
+"""Rows of a contact sheet that show what models make of photos: styles, their blends, and nets between two losses."""
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,7 +15,7 @@ from trainer.evaluation.super_resolution_study import Enlarger
 from trainer.pictures.contact_sheet import Tile, in_rows
 
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
-"""Of the second net, in rows that go from one net to another."""
+"""Shares of the second net in a row that goes from one net to another."""
 
 _COLUMNS = 6
 _log = logging.getLogger(__name__)
@@ -30,7 +30,7 @@ class Photo(NamedTuple):
 
 
 def style_rows(photos: Sequence[Photo], styles: Mapping[str, TransformNet]) -> list[Sequence[Tile]]:
-    """Each photo followed by what every style makes of it, in rows of six; nothing if there are no styles."""
+    """Return rows of six pictures: each photo and what every style makes of it; no rows if there are no styles."""
     if not styles:
         return []
     rows = []
@@ -43,11 +43,11 @@ def style_rows(photos: Sequence[Photo], styles: Mapping[str, TransformNet]) -> l
 def before_and_after_rows(
     photos: Sequence[Photo], pairs: Sequence[tuple[str, TransformNet | None, TransformNet]]
 ) -> list[list[Tile]]:
-    """A row for each style: each photo, what the old net makes of it, and what the new one does.
+    """Return a row for each style: each photo, and what the old net and the new net make of it.
 
     Args:
-        photos: at least one.
-        pairs: what to call a style, its old net if it has one, and its new one.
+        photos: At least one photo.
+        pairs: Name, old net if there is one, and new net of each style.
     """
     rows = []
     for name, old, new in pairs:
@@ -62,7 +62,10 @@ def before_and_after_rows(
 
 
 def blend_rows(photo: Photo, styles: Mapping[str, TransformNet]) -> list[list[Tile]]:
-    """A row from each style to the next, and from the last to the first; styles that cannot be blended are logged."""
+    """Return a row of blends from each style to the next, and from the last to the first.
+
+    A warning is logged for styles that cannot be blended.
+    """
     rows = []
     for first, second in _neighbours(list(styles)):
         nets = _between(first, second, styles)
@@ -73,16 +76,16 @@ def blend_rows(photo: Photo, styles: Mapping[str, TransformNet]) -> list[list[Ti
 def fidelity_rows(
     photos: Sequence[Photo], enlargers: Mapping[str, TransformNet], pairs: Sequence[tuple[str, str]]
 ) -> list[list[Tile]]:
-    """Crops of each photo: the truth, bicubic, and enlarged by nets from one to another.
+    """Return a row for each pair and photo: crops of the photo, of its bicubic enlargement, and of those by mixed nets.
 
     Args:
-        photos: that are shrunk and enlarged again.
-        enlargers: super-resolution nets, by name.
-        pairs: of names of nets of one factor, for the pixel loss and for the feature loss; where they cannot be
-            interpolated, that is logged.
+        photos: Photos that are shrunk and enlarged again.
+        enlargers: Super-resolution nets, keyed by name.
+        pairs: Names of two nets of one factor, the first for the pixel loss and the second for the feature loss; a
+            warning is logged where they cannot be mixed.
 
     Raises:
-        BadPhotos: a photo is too small for a factor.
+        BadPhotos: A photo is too small for a factor.
     """
     rows = []
     for pixel, feature in pairs:
@@ -97,12 +100,15 @@ def fidelity_rows(
 
 
 def _neighbours(names: Sequence[str]) -> list[tuple[str, str]]:
-    """Those of a ring; of two names only one pair."""
+    """Return the pairs of neighbours in a ring of names; two names are a single pair."""
     return list(pairwise([*names, *names[:1]] if len(names) > 2 else names))
 
 
 def _between(first: str, second: str, nets: Mapping[str, TransformNet]) -> Iterator[tuple[float, TransformNet]]:
-    """Nets from the first to the second with the share of the second; none, and a warning, if they cannot be mixed."""
+    """Yield nets from the first to the second, each with its share of the second.
+
+    If the nets cannot be mixed, a warning is logged and nothing yielded.
+    """
     for share in SHARES:
         try:
             net = interpolate([nets[first], nets[second]], [1 - share, share])
@@ -113,7 +119,7 @@ def _between(first: str, second: str, nets: Mapping[str, TransformNet]) -> Itera
 
 
 def _blend(first: str, second: str, share: float) -> str:
-    """As in `0.75 muse + 0.25 candy`; a whole net by its name."""
+    """Return the caption of a blend, as in `0.75 muse + 0.25 candy`; that of a whole net is its name."""
     return " + ".join(
         name if part == 1 else f"{part:g} {name}" for part, name in ((1 - share, first), (share, second)) if part
     )

@@ -5,8 +5,9 @@ from torch import Tensor
 from torchmetrics.functional.image import structural_similarity_index_measure
 
 _HIGHEST_PSNR = 100.0
+"""PSNR of equal pictures, in dB, which would else be infinite."""
 _HALF_WINDOW = 5
-"""Pixels at each edge where the window of SSIM does not fit."""
+"""Number of pixels at each edge where the window of SSIM does not fit."""
 
 
 def luma(pictures: Tensor) -> Tensor:
@@ -26,9 +27,10 @@ def psnr(luma_a: Tensor, luma_b: Tensor, border: int) -> float:
 
 
 def ssim(luma_a: Tensor, luma_b: Tensor, border: int) -> float:
-    """Return the structural similarity (Wang et al. 2004), 1 for equal pictures.
+    """Return the structural similarity (Wang et al. 2004), which is 1 for equal pictures.
 
-    The window is a Gaussian of 11×11, σ 1.5; only where it fits, without `border` pixels at each edge.
+    The window is a Gaussian of 11×11 with σ 1.5. The mean is taken over the positions where it fits, without `border`
+    pixels at each edge.
     """
     _, everywhere = structural_similarity_index_measure(
         _inside(luma_a, border), _inside(luma_b, border), sigma=1.5, data_range=255.0, return_full_image=True

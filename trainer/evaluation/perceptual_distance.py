@@ -1,6 +1,7 @@
-"""How different two pictures look: LPIPS, and the paper's own distance of features.
+"""Measures of how different two pictures look: LPIPS, and the paper's own distance of features.
 
-Distances are of a picture, float RGB, `(1, 3, H, W)`, from the truth, the same in [0, 1]; 0 for equal ones.
+A distance takes a picture and the truth, both float RGB, `(1, 3, H, W)`, the truth in [0, 1]; it is 0 if they are
+equal.
 """
 
 import math
@@ -16,17 +17,18 @@ from trainer.objectives.losses import relative_feature_reconstruction
 
 PerceptualDistance = Callable[[Tensor, Tensor], float]
 
-_SMALLEST_SIDE = 31  # of a picture that AlexNet's layers leave something of
+_SMALLEST_SIDE = 31
+"""Smallest side of a picture, in pixels, that has a position at the last layer of AlexNet."""
 
 
 def load_lpips(device: torch.device) -> PerceptualDistance:
-    """LPIPS (Zhang et al. 2018) on AlexNet; the first time this downloads torchvision's weights (233 MB).
+    """Load LPIPS (Zhang et al. 2018) on AlexNet, whose weights (233 MB) torchvision downloads the first time.
 
     Returns:
-        The distance; NaN where a side is shorter than 31 pixels.
+        The distance, which is NaN where a side is shorter than 31 pixels.
 
     Raises:
-        BadLossNetwork: the weights cannot be had.
+        BadLossNetwork: The weights cannot be loaded.
     """
     try:
         metric = LearnedPerceptualImagePatchSimilarity("alex", normalize=True).to(device)
@@ -43,17 +45,17 @@ def load_lpips(device: torch.device) -> PerceptualDistance:
 
 
 def load_feature_distance(source: str, device: torch.device) -> PerceptualDistance:
-    """Feature reconstruction at relu2_2 (equation 2 of the paper), divided by the mean square of the truth's features.
+    """Load the relative feature reconstruction at relu2_2 (equation 2 of the paper) as a distance.
 
     Args:
-        source: of the loss network, see `load_loss_network`.
-        device: where to compute.
+        source: Source of the loss network, as for `load_loss_network`.
+        device: Device to compute on.
 
     Returns:
-        The distance of the picture rounded to 8 bits, as it would be when saved.
+        The distance, for which the picture is rounded to 8 bits, as it would be when saved.
 
     Raises:
-        BadLossNetwork: there is no such network, or its weights cannot be had.
+        BadLossNetwork: There is no such network, or its weights cannot be loaded.
     """
     network = load_loss_network([source], ["relu2_2"]).to(device)
 

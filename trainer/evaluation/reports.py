@@ -1,4 +1,4 @@
-"""What an evaluation writes into a folder: a report to read, its figures for machines, and plots."""
+"""Reports of evaluations, which are written into a folder as Markdown, as JSON for machines, and as plots."""
 
 import json
 import math
@@ -18,10 +18,12 @@ from rich.markup import escape
 from trainer.errors import BadOutput
 
 Cell = str | int | float | None
-"""None where there is no figure."""
+"""The content of a cell of a table; None where there is no figure."""
 
 _NOTHING = "–"
+"""Text of a cell without a figure."""
 _INCHES, _DOTS_PER_INCH = (9.0, 4.5), 120
+"""Width and height of a plot, and its resolution."""
 
 
 class Column(NamedTuple):
@@ -29,17 +31,17 @@ class Column(NamedTuple):
 
     name: str
     decimals: int = 2
-    """Of its floats."""
+    """Number of decimals that floats are printed with."""
     best: Literal["highest", "lowest"] | None = None
-    """Which of its figures to print bold."""
+    """Whether the highest or the lowest figures are printed bold, if any."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """Figures with a title; columns that hold no text are right-aligned.
+    """A table of figures with a title; columns without text are right-aligned.
 
     Raises:
-        ValueError: a row is not as long as there are columns, or two columns have the same name.
+        ValueError: The number of cells in a row is not that of the columns, or two columns have the same name.
     """
 
     title: str
@@ -55,7 +57,7 @@ class Table:
                 raise ValueError(f"{self.title}: a row has {len(row)} cells, and there are {len(names)} columns")
 
     def markdown(self) -> str:
-        """The table under its title, as Markdown."""
+        """Return the title and the table as Markdown."""
         lines = [
             _line(_plain(column.name) for column in self.columns),
             _line("---:" if self._is_right(place) else "---" for place in range(len(self.columns))),
@@ -64,7 +66,7 @@ class Table:
         return "\n".join([f"## {self.title}", "", *lines])
 
     def rich(self) -> rich.table.Table:
-        """The table for the terminal."""
+        """Return the table in the form that rich prints on a terminal."""
         table = rich.table.Table(box=None, title=escape(self.title), header_style="bold")
         for place, column in enumerate(self.columns):
             is_right = self._is_right(place)
@@ -74,7 +76,7 @@ class Table:
         return table
 
     def figures(self) -> dict[str, object]:
-        """The table as JSON can hold it, unrounded; what is not a finite number is null."""
+        """Return the table in types of JSON, unrounded; a number that is not finite is None."""
         names = [column.name for column in self.columns]
         return {
             "title": self.title,
@@ -96,7 +98,7 @@ class Table:
             yield cells
 
     def _best(self, place: int) -> str | None:
-        """The best figure of a column as it is printed, so that equals are all bold."""
+        """Return the best figure of a column as it is printed, so that all that print the same are bold."""
         column = self.columns[place]
         numbers = [cell for row in self.rows if isinstance(cell := _finite(row[place]), int | float)]
         if column.best is None or not numbers:
@@ -104,32 +106,32 @@ class Table:
         return _text(max(numbers) if column.best == "highest" else min(numbers), column.decimals)
 
 
-class Picture(NamedTuple):
+class ReportPicture(NamedTuple):
     """A plot or a contact sheet that lies in the folder of the report."""
 
     caption: str
     file: str
-    """Its name there."""
+    """Name of the file in that folder."""
 
 
 @dataclass(frozen=True)
-class Report:
-    """What was found, and how."""
+class EvaluationReport:
+    """The report of an evaluation: its tables and pictures, and the command and device that made them."""
 
     title: str
     command: str
-    """As typed."""
+    """Command line that wrote the report."""
     device: torch.device
-    """That it was computed on."""
+    """Device that the figures were computed on."""
     tables: Sequence[Table]
-    pictures: Sequence[Picture] = ()
+    pictures: Sequence[ReportPicture] = ()
     notes: Sequence[str] = ()
-    """What to know when reading the figures, a sentence or more each."""
+    """Notes that explain the figures, each of one sentence or more."""
     details: Mapping[str, object] = field(default_factory=dict)
-    """What machines may want besides, by its key in the JSON."""
+    """Further figures that are written to the JSON only, by their keys in it."""
 
     def figures(self) -> dict[str, object]:
-        """The report as JSON can hold it."""
+        """Return the report in types of JSON."""
         return {
             "title": self.title,
             "command": self.command,
@@ -142,10 +144,10 @@ class Report:
         }
 
     def write(self, folder: Path) -> None:
-        """Writes `report.md` and `report.json`.
+        """Write `report.md` and `report.json` into a folder.
 
         Raises:
-            BadOutput: they cannot be written.
+            BadOutput: A file cannot be written.
         """
         try:
             (folder / "report.md").write_text(self._markdown(), encoding="utf-8")
@@ -168,10 +170,10 @@ class Report:
 
 
 def prepare(folder: Path) -> None:
-    """Makes the folder of a report if need be, and makes sure that it can be written to, before long work.
+    """Make the folder of a report if there is none, and make sure before long work that it can be written to.
 
     Raises:
-        BadOutput: it cannot.
+        BadOutput: The folder cannot be made or written to.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -182,7 +184,7 @@ def prepare(folder: Path) -> None:
 
 
 def describe(device: torch.device) -> str:
-    """A device with the name of its processor, as in `cuda (NVIDIA H200)`."""
+    """Return the type of a device and the name of its processor, as in `cuda (NVIDIA H200)`."""
     processor = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
     return f"{device.type} ({processor})"
 
@@ -197,19 +199,19 @@ def bars(
     lowest: float = 0.0,
     decimals: int = 2,
 ) -> None:
-    """Draws a group of bars for each of some things, each bar with its value, as PNG.
+    """Draw groups of bars, each bar with its value, as PNG.
 
     Args:
-        path: of the PNG.
-        title: above the bars.
-        groups: names of what was measured.
-        series: a value for each group, None where there is none, by what to call them in the legend.
-        measure: name and unit of the values.
-        lowest: where the bars begin.
-        decimals: of the values written.
+        path: Path of the PNG.
+        title: Title above the bars.
+        groups: Names of the groups.
+        series: One value for each group, None where there is none, keyed by the name in the legend.
+        measure: Name and unit of the values.
+        lowest: Value at which the bars begin.
+        decimals: Number of decimals of the values above the bars.
 
     Raises:
-        BadOutput: it cannot be written.
+        BadOutput: The file cannot be written.
     """
     figure, axes = _figure(title)
     width = 0.8 / max(len(series), 1)
@@ -234,17 +236,17 @@ def curves(
     *,
     logarithmic: bool = False,
 ) -> None:
-    """Draws curves through points, as PNG.
+    """Draw curves through points, as PNG.
 
     Args:
-        path: of the PNG.
-        title: above the curves.
-        series: the points of each curve, by what to call it in the legend.
-        axes_names: of x and y, with their units.
-        logarithmic: whether y is.
+        path: Path of the PNG.
+        title: Title above the curves.
+        series: Points (x, y) of each curve, keyed by the name in the legend.
+        axes_names: Names of the x and y axes, with their units.
+        logarithmic: Whether the y axis is logarithmic.
 
     Raises:
-        BadOutput: it cannot be written.
+        BadOutput: The file cannot be written.
     """
     figure, axes = _figure(title)
     for name, points in series.items():
@@ -283,7 +285,7 @@ def _finite(cell: Cell) -> Cell:
 
 
 def _plain(text: str) -> str:
-    """Text that Markdown does not take for the end of a cell."""
+    """Escape the characters of a text that would end a cell in Markdown."""
     return text.replace("|", "\\|")
 
 

@@ -1,4 +1,4 @@
-"""What the study of a style net is written as: tables, curves and pictures."""
+"""The tables, curves and pictures of a study of a style net."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -7,30 +7,30 @@ from pathlib import Path
 from model_store.card import Measurement
 from trainer.baselines.descent import mean_terms
 from trainer.errors import BadOutput
-from trainer.evaluation.reports import Cell, Column, Picture, Table, curves
+from trainer.evaluation.reports import Cell, Column, ReportPicture, Table, curves
 from trainer.evaluation.style_study import Start, Study
 from trainer.evaluation.tap_errors import DEEP_CONTENT_TAP, DEEP_STYLE_TAPS, mean_errors
 from trainer.pictures.contact_sheet import Tile, contact_sheet
 from trainer.pictures.picture_files import save
 
 PAPER_ITERATIONS = (100, 300, 500)
-"""Of table 1 of the paper."""
+"""Numbers of iterations in table 1 of the paper."""
 
-_WHO = {"the photos": "photos", "the net": "stylised"}
-"""What cards call what errors are of."""
+_NAMES_ON_CARDS = {"the photos": "photos", "the net": "stylised"}
+"""Names that cards give to the photos and to the pictures of the net."""
 
 _STARTS: tuple[Start, ...] = ("noise", "content")
 _TERMS = ("content", "style", "variation", "objective")
 
 
 def tables(studies: Sequence[Study]) -> list[Table]:
-    """The figures of studies at several sizes."""
+    """Return the tables of studies at several sizes."""
     found = [_equality(studies), _terms(studies), _style(studies), _speed(studies)]
     return [*found, _deep(studies)] if studies[0].deep else found
 
 
 def scores(studies: Sequence[Study]) -> list[dict[str, Cell]]:
-    """The errors of each picture at the deep taps, for machines; photos are numbered from 0 as they come."""
+    """Return the errors of each picture at the deep taps as rows of JSON; photos are numbered from 0."""
     return [
         {"size": study.size, "photo": number, "of": of, "style error": error.style, "content error": error.content}
         for study in studies
@@ -40,12 +40,12 @@ def scores(studies: Sequence[Study]) -> list[dict[str, Cell]]:
 
 
 def measurements(studies: Sequence[Study], data: str, command: str) -> list[Measurement]:
-    """What a card may say of a net, for each size.
+    """Return the measurements of a net for its card, at each size.
 
     Args:
-        studies: at several sizes.
-        data: where the photos are from, as in `BSD100`.
-        command: that they come from.
+        studies: Studies of the net at several sizes.
+        data: Name of the set that the photos are from, as in `BSD100`.
+        command: Command line that measured the net.
     """
     return [
         Measurement(
@@ -59,11 +59,11 @@ def measurements(studies: Sequence[Study], data: str, command: str) -> list[Meas
     ]
 
 
-def draw(studies: Sequence[Study], folder: Path) -> list[Picture]:
-    """Draws the curves and the pictures of each size into a folder, as PNG.
+def draw(studies: Sequence[Study], folder: Path) -> list[ReportPicture]:
+    """Draw the curves and the pictures of each size, as PNG files in a folder.
 
     Raises:
-        BadOutput: they cannot be written.
+        BadOutput: A file cannot be written.
     """
     pictures = []
     for study in studies:
@@ -81,17 +81,17 @@ def draw(studies: Sequence[Study], folder: Path) -> list[Picture]:
         )
         save(contact_sheet(_rows(study)), folder / sheet)
         pictures += [
-            Picture(f"The lowest objective so far at {study.size}×{study.size}", plot),
-            Picture(f"Pictures of {study.size}×{study.size}", sheet),
+            ReportPicture(f"The lowest objective so far at {study.size}×{study.size}", plot),
+            ReportPicture(f"Pictures of {study.size}×{study.size}", sheet),
         ]
     return pictures
 
 
 def write_curves(studies: Sequence[Study], folder: Path) -> None:
-    """Writes `curves.json`: by size, by start, the objective of each photo at each iteration.
+    """Write `curves.json`: the objective of each photo at each iteration, keyed by size and by start.
 
     Raises:
-        BadOutput: it cannot be written.
+        BadOutput: The file cannot be written.
     """
     objectives = {
         study.size: {start: [descent.objectives for descent in study.descents[start]] for start in _STARTS}
@@ -160,7 +160,7 @@ def _deep(studies: Sequence[Study]) -> Table:
 
 
 def _figures(study: Study) -> Iterator[tuple[str, float, int]]:
-    """The name and value of each figure, and over how many photos it is a mean."""
+    """Yield the name and the value of each figure, and the number of photos that it is a mean over."""
     optimised, everything = len(study.pictures), len(study.deep.get("the net", ()))
     yield "objective", mean_terms(study.net_on_optimised)["objective"], optimised
     for start in _STARTS:
@@ -168,8 +168,8 @@ def _figures(study: Study) -> Iterator[tuple[str, float, int]]:
         if equal is not None:
             yield f"iteration of Gatys' optimisation that the net equals, from {start}", equal, optimised
     for of, errors in study.deep.items():
-        who = _WHO.get(of, f"{of} after {len(study.curve('noise')) - 1} iterations")
-        count = everything if of in _WHO else optimised
+        who = _NAMES_ON_CARDS.get(of, f"{of} after {len(study.curve('noise')) - 1} iterations")
+        count = everything if of in _NAMES_ON_CARDS else optimised
         found = mean_errors(errors)
         yield f"relative style error at {', '.join(DEEP_STYLE_TAPS)} of {study.deep_network}, {who}", found.style, count
         if of != "the photos":

@@ -1,4 +1,4 @@
-"""How well a style net minimises what it was trained for, against optimising each picture (section 4.1)."""
+"""The comparison of a style net with the optimisation of each picture, by the same objective (section 4.1)."""
 
 import statistics
 import time
@@ -18,26 +18,29 @@ from trainer.objectives.style_objective import StyleLosses
 from trainer.recipes import StyleRecipe
 
 _WARM_UPS, _REPETITIONS = 2, 7
+"""Numbers of runs of a net before it is timed, and of those that are timed."""
 
 Start = Literal["noise", "content"]
+"""The picture that an optimisation starts from: noise, or the content photo."""
 Watch = Callable[[str, Iterator[Iteration]], Iterable[Iteration]]
+"""A function that gets the name of an optimisation and passes its iterations on."""
 
 
 class StyleError(NamedTuple):
-    """Mean relative style error (see `losses.relative_style_reconstruction`) over pictures and taps."""
+    """The mean relative style error over pictures and taps; see `losses.relative_style_reconstruction`."""
 
     before: float
-    """Of the photos themselves."""
+    """Error of the photos themselves."""
     after: float
-    """Of the stylised photos."""
+    """Error of the stylised photos."""
 
 
 def seconds_of(net: TransformNet, photo: Tensor) -> float:
-    """How long a net takes for a photo: the median of repeated runs, after warm-up.
+    """Return the seconds that a net takes for a photo: the median of repeated runs, after warm-up.
 
     Args:
-        net: in evaluation mode, on the photo's device.
-        photo: float RGB in [0, 1], `(1, 3, H, W)`.
+        net: Net in evaluation mode, on the photo's device.
+        photo: Float RGB in [0, 1], `(1, 3, H, W)`.
     """
     durations = []
     with torch.inference_mode():
@@ -51,36 +54,41 @@ def seconds_of(net: TransformNet, photo: Tensor) -> float:
 
 
 class Study(NamedTuple):
-    """What was found at one size; means over photos."""
+    """The results of the comparison at one size.
+
+    The first photos are also optimised: pictures are made from them by optimisation.
+    """
 
     size: int
     """Side of the photos, in pixels."""
     photos: Terms
-    """Of the photos themselves."""
+    """Mean terms of the photos themselves."""
     net: Terms
-    """Of the net's pictures of them."""
+    """Mean terms of the net's pictures of all photos."""
     style: StyleError
+    """Style error of all photos, before and after the net."""
     deep: dict[str, list[TapErrors]]
-    """Errors at the deep taps by what they are of: all photos, the net's pictures of them, and for the photos that
-    pictures were also optimised for, those by the start; empty without a VGG-16."""
+    """Errors at the deep taps, keyed by the kind of picture: all photos, the net's pictures of them, and the optimised
+    pictures from each start; empty if no loss network has these taps."""
     deep_network: str | None
-    """As in vgg16-caffe."""
+    """Layout of the VGG-16 that the deep taps are on, as in vgg16-caffe; None if there is none."""
     net_on_optimised: list[Terms]
-    """Of the net's picture of each photo that pictures were also optimised for."""
+    """Terms of the net's picture of each photo that was also optimised."""
     descents: dict[Start, list[Descent]]
-    """One for each of those photos."""
+    """Optimisations of each photo that was also optimised, keyed by start."""
     pictures: list[tuple[Tensor, Tensor]]
-    """Those photos and the net's pictures of them, `(1, 3, S, S)`, on the CPU."""
+    """Photos that were also optimised and the net's pictures of them, `(1, 3, S, S)`, on the CPU."""
     net_seconds: float
-    """For one picture."""
+    """Seconds that the net takes for one picture."""
     iteration_seconds: float
+    """Seconds that an iteration of the optimisation takes."""
 
     def curve(self, start: Start) -> list[float]:
-        """The best objective so far, at each iteration."""
+        """Return the lowest objective up to each iteration, on average over photos."""
         return mean_curve(self.descents[start])
 
     def net_equals(self, start: Start) -> float | None:
-        """The iteration whose objective the net has on the same photos; None if optimisation never reaches it."""
+        """Return the iteration at which optimisation reaches the net's objective on the same photos; None if never."""
         return iteration_equal_to(mean_terms(self.net_on_optimised)["objective"], self.curve(start))
 
 
@@ -97,22 +105,22 @@ def study(
     deep: TapMeasure | None = None,
     watch: Watch = lambda _, steps: steps,
 ) -> Study:
-    """Compares a net with optimisation from noise and from the photo itself, on photos of one size.
+    """Compare a net with optimisation from noise and from the photo itself, on photos of one size.
 
     Args:
-        net: a style net in evaluation mode, on the device of the loss network.
-        recipe: taps and weights of the objective.
-        loss_network: with the recipe's taps.
-        style_picture: float RGB in [0, 1], `(1, 3, H, W)`.
-        photos: uint8 RGB, `(N, 3, S, S)`, N at least 1.
-        optimised: for how many of the photos, the first ones, to optimise pictures; at least 1.
-        iterations: of each optimisation, at least 1.
-        seed: of the noise.
-        deep: the measure at the deep taps.
-        watch: passes the iterations of an optimisation on, called by what it is, and may show them.
+        net: Style net in evaluation mode, on the device of the loss network.
+        recipe: Recipe whose taps, kind of losses and weights make the objective.
+        loss_network: Loss network that has the recipe's taps.
+        style_picture: Float RGB in [0, 1], `(1, 3, H, W)`.
+        photos: RGB as uint8, `(N, 3, S, S)`, N at least 1.
+        optimised: Number of photos, the first ones, for which pictures are optimised; at least 1.
+        iterations: Number of iterations of each optimisation, at least 1.
+        seed: Seed of the noise.
+        deep: Measure at the deep taps, if there is one.
+        watch: Function that gets the name of each optimisation, passes its iterations on, and may show them.
 
     Raises:
-        Diverged: an objective is no longer a number.
+        Diverged: An objective is no longer a finite number.
     """
     style_losses = StyleLosses(recipe, loss_network, style_picture)
     loaded = [photo[None].to(loss_network.device) / 255 for photo in photos]

@@ -1,4 +1,4 @@
-"""The tables and pictures of a super-resolution study (tables 1 and 2 and figures 8 and 9 of the paper)."""
+"""The tables and pictures of a super-resolution study, like figures 8 and 9 of the paper."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -9,7 +9,7 @@ from torch import Tensor
 
 from model_store.nets.luma import luma
 from trainer.data.photos import load_picture
-from trainer.evaluation.reports import Cell, Column, Picture, Table, bars
+from trainer.evaluation.reports import Cell, Column, ReportPicture, Table, bars
 from trainer.evaluation.super_resolution_study import (
     Enlarger,
     Measured,
@@ -26,15 +26,16 @@ from trainer.pictures.picture_files import save
 SHOWN_DETAIL = 256
 """Height that crops are shown at on a contact sheet, in pixels."""
 _CROP, _STEP = 128, 16
-"""Side of those crops, and how far apart they are looked for."""
+"""Side of the crops of a contact sheet, and distance of the positions that are tried for them, in pixels."""
 _DECIBELS_BELOW = 2.0
+"""Distance from the beginning of the bars of a plot to the lowest PSNR, in dB."""
 
 Means = Mapping[Setting, Mapping[str, Mapping[str, Scores]]]
-"""Mean scores by setting, data set and enlarger."""
+"""Mean scores, keyed by setting, data set and name of the enlarger."""
 
 
 def means(measured: Iterable[Measured]) -> Means:
-    """Averages over the pictures of each data set."""
+    """Average scores over the pictures of each data set."""
     groups: dict[Setting, dict[str, list[dict[str, Scores]]]] = {}
     for data_set, setting, scores in measured:
         groups.setdefault(setting, {}).setdefault(data_set, []).append(scores)
@@ -45,21 +46,21 @@ def means(measured: Iterable[Measured]) -> Means:
 
 
 def describe(setting: Setting) -> str:
-    """As in `×4, shrunk after a blur of σ 1.0`."""
+    """Return a setting in words, as in `×4, shrunk after a blur of σ 1.0`."""
     how = f"after a blur of σ {setting.sigma:.1f}" if setting.sigma else "without a blur"
     return f"×{setting.factor}, shrunk {how}"
 
 
 def tables(study: Means) -> list[Table]:
-    """A table for each setting: a row for each enlarger, and for each data set a column for each measure."""
+    """Return a table for each setting, with a row for each enlarger and a column for each data set and measure."""
     return [_table(setting, data_sets) for setting, data_sets in study.items()]
 
 
-def draw_plots(study: Means, folder: Path) -> list[Picture]:
-    """Draws the PSNR of each setting.
+def draw_plots(study: Means, folder: Path) -> list[ReportPicture]:
+    """Draw a plot of the PSNR at each setting, as PNG files in a folder.
 
     Raises:
-        BadOutput: a plot cannot be written.
+        BadOutput: A plot cannot be written.
     """
     pictures = []
     for setting, data_sets in study.items():
@@ -68,7 +69,7 @@ def draw_plots(study: Means, folder: Path) -> list[Picture]:
         lowest = max(0.0, min(min(values) for values in series.values()) - _DECIBELS_BELOW)
         title, name = f"PSNR, {describe(setting)}", f"psnr-{_slug(setting)}.png"
         bars(folder / name, title, list(data_sets), series, "mean PSNR on luma, dB", lowest=lowest)
-        pictures.append(Picture(title, name))
+        pictures.append(ReportPicture(title, name))
     return pictures
 
 
@@ -77,14 +78,14 @@ def draw_contact_sheet(
     data_sets: Mapping[str, Sequence[Path]],
     device: torch.device,
     folder: Path,
-) -> Picture:
-    """Where the first picture of each data set has most detail: the truth, and what each enlarger makes of it.
+) -> ReportPicture:
+    """Draw a contact sheet of the most detailed part of the first picture of each data set, and of its enlargements.
 
-    Arguments as for `measure`; a row for each data set and setting.
+    It has a row for each data set and setting. The arguments are those of `measure`, and the folder to draw into.
 
     Raises:
-        BadPhotos: a picture cannot be read, or is too small.
-        BadOutput: the sheet cannot be written.
+        BadPhotos: A picture cannot be read, or is too small.
+        BadOutput: The sheet cannot be written.
     """
     rows = []
     for data_set, paths in data_sets.items():
@@ -95,13 +96,13 @@ def draw_contact_sheet(
             rows.append(detail(candidates, picture, paths[0].name, caption, setting.sigma))
     name = "contact-sheet.png"
     save(contact_sheet(rows, SHOWN_DETAIL), folder / name)
-    return Picture("Truth and enlargements", name)
+    return ReportPicture("Truth and enlargements", name)
 
 
 def detail(enlargers: Sequence[Enlarger], picture: Tensor, name: str, caption: str, sigma: float = 0.0) -> list[Tile]:
-    """Where a picture has most detail: the truth, and what each enlarger makes of it, with the whole picture's scores.
+    """Return a row with the most detailed part of a picture and its enlargements, with the whole picture's scores.
 
-    Arguments and errors as for `compare`; the caption is that of the truth.
+    The other arguments and the errors are those of `compare`; `caption` is the caption of the true picture.
     """
     truth = crop_to_multiple(picture, enlargers[0].factor, name)
     scores = compare(enlargers, truth, name, sigma)
@@ -131,7 +132,7 @@ def _table(setting: Setting, data_sets: Mapping[str, Mapping[str, Scores]]) -> T
 
 
 def _most_detailed(picture: Tensor) -> tuple[int, int]:
-    """Top and left of the crop with the steepest luma on average; of a picture smaller than a crop, of all of it."""
+    """Return top and left of the crop whose luma is steepest on average; a smaller picture is a crop as it is."""
     grey = luma(picture)
     steepness = (grey.diff(dim=-1)[..., 1:, :] ** 2 + grey.diff(dim=-2)[..., 1:] ** 2).sqrt()
     window = [min(_CROP - 1, side) for side in steepness.shape[-2:]]

@@ -1,6 +1,7 @@
-"""Measuring super-resolution as section 4.2 of the paper does: against the truth, beside bicubic interpolation.
+"""The comparison of enlargements with the truth and with bicubic interpolation (section 4.2 of the paper).
 
-The standard protocol: sides cropped to a multiple of the factor, Y channel, `factor` pixels of border left out.
+By the standard protocol, sides are cropped to a multiple of the factor, and scores are computed on the Y channel
+without `factor` pixels of border.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -27,47 +28,49 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Enlarger:
-    """A way to enlarge pictures."""
+    """A named way to enlarge pictures."""
 
     name: str
     factor: int
     enlarge: Callable[[Tensor], Tensor]
-    """`(N, 3, H, W)` to `(N, 3, H·factor, W·factor)`, float RGB in [0, 1], on the device of its argument."""
+    """Function from `(N, 3, H, W)` to `(N, 3, H·factor, W·factor)`, float RGB in [0, 1], on the device of its
+    argument."""
 
     @classmethod
     def bicubic(cls, factor: int) -> "Enlarger":
-        """Bicubic interpolation."""
+        """Make an enlarger by bicubic interpolation."""
         return cls("bicubic", factor, lambda small: bicubic.enlarge(small, factor))
 
     @classmethod
     def sparse_coding(cls, name: str, coding: "SparseCoding") -> "Enlarger":
-        """Sparse coding; computes on the CPU."""
+        """Make an enlarger by sparse coding, which computes on the CPU."""
         return cls(name, coding.factor, lambda small: coding.enlarge(small.cpu()).to(small.device))
 
     @classmethod
     def net(cls, name: str, net: TransformNet) -> "Enlarger":
-        """A super-resolution net in evaluation mode, on the device of the pictures."""
+        """Make an enlarger of a super-resolution net in evaluation mode, on the device of the pictures."""
         return cls(name, net.factor, net)
 
     def histogram_matched(self) -> "Enlarger":
-        """The same, with the colours of the result matched to those of the small picture."""
+        """Return the same enlarger with the colours of its results matched to those of the small picture."""
         return Enlarger(
             f"{self.name}, histogram matched", self.factor, lambda small: histogram.match(self.enlarge(small), small)
         )
 
 
 class Scores(NamedTuple):
-    """Quality of one enlargement, or a mean of several."""
+    """The quality of one enlargement, or the mean over several."""
 
     psnr: float
-    """dB."""
+    """Peak signal-to-noise ratio, in dB."""
     ssim: float
+    """Structural similarity, at most 1."""
     distances: Mapping[str, float] = MappingProxyType({})
-    """From the truth, by what they are called; those that were asked for."""
+    """Perceptual distances from the truth that were asked for, keyed by name."""
 
 
 class Comparison(NamedTuple):
-    """A picture enlarged by the net and by bicubic interpolation."""
+    """The scores of a picture, or the mean over several, enlarged by a net and by bicubic interpolation."""
 
     name: str
     bicubic: Scores
@@ -75,16 +78,16 @@ class Comparison(NamedTuple):
 
 
 def compare_tiles(net: TransformNet, tiles: Tensor, device: torch.device, sigma: float = 0.0) -> Comparison:
-    """The mean over tiles, of a net and of bicubic interpolation.
+    """Return the mean scores of a net and of bicubic interpolation over tiles.
 
     Args:
-        net: a super-resolution net in evaluation mode, on `device`.
-        tiles: uint8 RGB, `(N, 3, S, S)`, N at least 1.
-        device: where to compute.
-        sigma: of the blur before shrinking, see `degrade`.
+        net: Super-resolution net in evaluation mode, on `device`.
+        tiles: RGB as uint8, `(N, 3, S, S)`, N at least 1.
+        device: Device to compute on.
+        sigma: σ of the blur before shrinking, as for `degrade`.
 
     Raises:
-        BadPhotos: the tiles are smaller than the net needs.
+        BadPhotos: The tiles are smaller than the net needs.
     """
     means = mean_on_tiles([Enlarger.bicubic(net.factor), Enlarger.net("net", net)], tiles, device, sigma)
     return Comparison("mean", means["bicubic"], means["net"])
@@ -93,25 +96,36 @@ def compare_tiles(net: TransformNet, tiles: Tensor, device: torch.device, sigma:
 def mean_on_tiles(
     enlargers: Sequence[Enlarger], tiles: Tensor, device: torch.device, sigma: float = 0.0
 ) -> dict[str, Scores]:
-    """Mean scores by the names of the enlargers; arguments and errors as for `compare_tiles` and `compare`."""
+    """Return the mean scores of enlargers over tiles, keyed by name.
+
+    Args:
+        enlargers: Enlargers of one factor, each with its own name.
+        tiles: RGB as uint8, `(N, 3, S, S)`, N at least 1.
+        device: Device to compute on.
+        sigma: σ of the blur before shrinking, as for `degrade`.
+
+    Raises:
+        BadPhotos: The tiles are smaller than a net needs.
+    """
     return mean_scores(compare(enlargers, tile[None].to(device) / 255, "a tile", sigma) for tile in tiles)
 
 
 class Setting(NamedTuple):
-    """A task that enlargers are compared at."""
+    """A setting at which enlargers are compared."""
 
     factor: int
+    """Factor of enlargement."""
     sigma: float
-    """Of the blur before shrinking, see `degrade`."""
+    """σ of the blur before shrinking, as for `degrade`."""
 
 
 class Measured(NamedTuple):
-    """One picture, enlarged in several ways."""
+    """The scores of one picture that was enlarged in several ways."""
 
     data_set: str
     setting: Setting
     scores: dict[str, Scores]
-    """By the names of the enlargers."""
+    """Scores, keyed by the name of the enlarger."""
 
 
 def measure(
@@ -120,16 +134,16 @@ def measure(
     device: torch.device,
     distances: "Mapping[str, PerceptualDistance]" = MappingProxyType({}),
 ) -> Iterator[Measured]:
-    """Compares on every picture at every setting.
+    """Compare enlargers on every picture at every setting, one after the other.
 
     Args:
-        enlargers: of the setting's factor, each with its own name.
-        data_sets: pictures by the name of the set.
-        device: where to compute.
-        distances: see `compare`.
+        enlargers: Enlargers of the factor of each setting, each with its own name.
+        data_sets: Paths of the pictures, keyed by the name of the data set.
+        device: Device to compute on.
+        distances: Perceptual distances, as for `compare`.
 
     Raises:
-        BadPhotos: a picture cannot be read, or is too small; the sizes are looked at before anything is computed.
+        BadPhotos: A picture cannot be read or is too small; all sizes are checked before anything is computed.
     """
     for path in (path for paths in data_sets.values() for path in paths):
         check_size(_size(path), max(setting.factor for setting in enlargers), path.name)
@@ -148,20 +162,20 @@ def compare(
     sigma: float = 0.0,
     distances: "Mapping[str, PerceptualDistance]" = MappingProxyType({}),
 ) -> dict[str, Scores]:
-    """Shrinks a large picture, enlarges it again in several ways, and scores each.
+    """Shrink a large picture, enlarge it again in several ways, and score each.
 
     Args:
-        enlargers: of one factor, each with its own name.
-        picture: float RGB in [0, 1], `(1, 3, H, W)`; computed where it lies.
-        name: of the picture, for errors.
-        sigma: of the blur before shrinking, see `degrade`.
-        distances: of the whole picture without its border, for `Scores.distances`.
+        enlargers: Enlargers of one factor, each with its own name.
+        picture: Float RGB in [0, 1], `(1, 3, H, W)`, on the device to compute on.
+        name: Name of the picture for error messages.
+        sigma: σ of the blur before shrinking, as for `degrade`.
+        distances: Perceptual distances for `Scores.distances`, keyed by name; they see the picture without its border.
 
     Returns:
-        The scores, by the names of the enlargers.
+        The scores, keyed by the name of the enlarger.
 
     Raises:
-        BadPhotos: the picture is smaller than a net needs when it is shrunk.
+        BadPhotos: The picture is smaller than a net needs when it is shrunk.
     """
     factor = enlargers[0].factor
     truth = crop_to_multiple(picture, factor, name)
@@ -170,17 +184,21 @@ def compare(
 
 
 def enlarge(enlargers: Sequence[Enlarger], truth: Tensor, sigma: float = 0.0) -> dict[str, Tensor]:
-    """Shrinks a large picture, whose sides the factor divides, and enlarges it again; arguments as for `compare`."""
+    """Shrink a large picture, whose sides the factor divides, and enlarge it again; see `compare` for the arguments.
+
+    Returns:
+        The enlargements, float RGB, `(1, 3, H, W)`, keyed by the name of the enlarger.
+    """
     with torch.inference_mode():
         small = degrade(truth, enlargers[0].factor, sigma)
         return {each.name: each.enlarge(small) for each in enlargers}
 
 
 def check_size(size: tuple[int, int], factor: int, name: str) -> None:
-    """Makes sure that a large picture, width and height, is large enough to be measured on.
+    """Make sure that a large picture of some width and height is large enough to be measured on.
 
     Raises:
-        BadPhotos: it is smaller than a net needs when it is shrunk.
+        BadPhotos: The picture is smaller than a net needs when it is shrunk.
     """
     smallest = SMALLEST_SIDE * factor
     if min(size) < smallest:
@@ -190,10 +208,10 @@ def check_size(size: tuple[int, int], factor: int, name: str) -> None:
 
 
 def crop_to_multiple(picture: Tensor, factor: int, name: str) -> Tensor:
-    """Crops at the right and the bottom until the factor divides both sides.
+    """Crop a picture at the right and the bottom so that the factor divides both sides.
 
     Raises:
-        BadPhotos: the picture is smaller than a net needs when it is shrunk.
+        BadPhotos: The picture is smaller than a net needs when it is shrunk.
     """
     height, width = picture.shape[-2:]
     check_size((width, height), factor, name)
@@ -201,7 +219,7 @@ def crop_to_multiple(picture: Tensor, factor: int, name: str) -> Tensor:
 
 
 def mean_scores(pictures: Iterable[Mapping[str, Scores]]) -> dict[str, Scores]:
-    """The mean over pictures, at least one, each with the same enlargers."""
+    """Return the mean scores over at least one picture, all with the same enlargers, keyed by the enlarger's name."""
     every = list(pictures)
     return {method: _mean([scores[method] for scores in every]) for method in every[0]}
 

@@ -1,7 +1,7 @@
-"""How far pictures are from a painting and from their photos, at some taps of a loss network.
+"""Relative errors of pictures: in style from a painting, and in content from their photos, at taps of a loss network.
 
-The paper's own taps of VGG-16 are deep enough to see motifs; where that network is there, nets are measured at them,
-whatever they were trained on, so that their figures can be compared.
+The paper's own taps of VGG-16 are called deep here, because they are deep enough to see motifs. Where that network is
+given, all nets are measured at these taps, whatever they were trained on, so that their figures can be compared.
 """
 
 import statistics
@@ -18,48 +18,48 @@ from trainer.objectives.losses import gram_matrix, relative_feature_reconstructi
 from trainer.recipes import StyleRecipe
 
 DEEP_STYLE_TAPS, DEEP_CONTENT_TAP = ("relu1_2", "relu2_2", "relu3_3", "relu4_3"), "relu2_2"
-"""Taps of VGG-16 that the paper's losses are at (section 4.1)."""
+"""Taps of VGG-16 at which the paper's losses are computed (section 4.1)."""
 
 DEEP_LAYOUTS = ("vgg16-caffe", "vgg16")
-"""Loss networks that have these taps."""
+"""Layouts of loss networks that have the deep taps."""
 
 _BATCH = 4
 
 
 class TapErrors(NamedTuple):
-    """Relative errors of one picture, or their means over several; a mean over taps each."""
+    """The relative errors of one picture, or their means over several pictures; each error is a mean over taps."""
 
     style: float
-    """See `losses.relative_style_reconstruction`."""
+    """Style error; see `losses.relative_style_reconstruction`."""
     content: float
-    """See `losses.relative_feature_reconstruction`."""
+    """Content error; see `losses.relative_feature_reconstruction`."""
 
     def is_worse_than(self, other: "TapErrors") -> bool:
-        """Whether both errors are larger than another's."""
+        """Return whether both errors are larger than another's."""
         return self.style > other.style and self.content > other.content
 
 
 class Measured(NamedTuple):
-    """The errors of a net, of the photos that it was given, and of the net before it; means over the photos."""
+    """The errors of a net, of the photos themselves, and of the net before it, each a mean over the photos."""
 
     photos: TapErrors
     net: TapErrors
     old: TapErrors | None
-    """None if there is no net before it."""
+    """Errors of the net that was published before; None if there is none."""
     deep_network: str | None
-    """The VGG-16 that the deep taps were read off, as in vgg16-caffe; None if the taps are those of the training."""
+    """Layout of the VGG-16 that the deep taps are on, as in vgg16-caffe; None if the taps are those of the training."""
     data: str
-    """How many photos, and of which size."""
+    """Number and size of the photos, in words."""
 
 
 class TapMeasure:
-    """Measures pictures at taps of a loss network.
+    """A measure of the errors of pictures at taps of a loss network.
 
     Args:
-        loss_network: with at least these taps; pictures are moved to where it is.
-        style_picture: float RGB in [0, 1], `(1, 3, H, W)`.
-        style_taps: at least one.
-        content_taps: at least one.
+        loss_network: Loss network that has at least these taps; pictures are moved to its device.
+        style_picture: Float RGB in [0, 1], `(1, 3, H, W)`.
+        style_taps: Taps of the style error, at least one.
+        content_taps: Taps of the content error, at least one.
     """
 
     def __init__(
@@ -73,13 +73,13 @@ class TapMeasure:
 
     @classmethod
     def of_training(cls, recipe: StyleRecipe, loss_network: LossNetwork, style_picture: Tensor) -> Self:
-        """The measure at the taps of a recipe; arguments as above."""
+        """Return the measure at the taps of a recipe; the other arguments are those of the constructor."""
         taps = (parse_taps(taps, recipe.loss_networks) for taps in (recipe.style_taps, recipe.content_taps))
         return cls(loss_network, style_picture, *taps)
 
     @torch.inference_mode()
     def errors(self, pictures: Tensor, photos: Tensor) -> list[TapErrors]:
-        """The errors of each picture of a photo; both float RGB in [0, 1], `(N, 3, H, W)`."""
+        """Return the errors of each picture against its photo, both float RGB in [0, 1], `(N, 3, H, W)`."""
         pictures, photos = (each.to(self._network.device) for each in (pictures, photos))
         features = self._network(pictures, {*self.style_taps, *self.content_taps})
         wanted = self._network(photos, self.content_taps)
@@ -99,11 +99,11 @@ class TapMeasure:
 
     @torch.inference_mode()
     def errors_of(self, net: TransformNet | None, photos: Tensor) -> list[TapErrors]:
-        """The errors of what a net makes of each photo, or of the photo itself.
+        """Return the errors of the picture that a net makes of each photo, or of the photo itself.
 
         Args:
-            net: a style net in evaluation mode, on the device of the loss network; None for the photos themselves.
-            photos: uint8 RGB, `(N, 3, H, W)`.
+            net: Style net in evaluation mode, on the device of the loss network; None for the photos themselves.
+            photos: RGB as uint8, `(N, 3, H, W)`.
         """
         found: list[TapErrors] = []
         for batch in torch.split(photos, _BATCH):
@@ -113,10 +113,10 @@ class TapMeasure:
 
 
 def mean_errors(errors: Sequence[TapErrors]) -> TapErrors:
-    """The means over pictures.
+    """Return the mean errors over pictures.
 
     Raises:
-        ValueError: there are none.
+        ValueError: There are no pictures.
     """
     if not errors:
         raise ValueError("there are no photos to measure on")
@@ -124,15 +124,15 @@ def mean_errors(errors: Sequence[TapErrors]) -> TapErrors:
 
 
 def load_deep_measure(sources: Sequence[str], style_picture: Tensor, device: torch.device) -> TapMeasure | None:
-    """A measure at the deep taps, where one of the loss networks is a VGG-16 that reaches them.
+    """Return the measure at the deep taps, or None if no loss network is a VGG-16 that has them.
 
     Args:
-        sources: as for `load_loss_network`.
-        style_picture: float RGB in [0, 1], `(1, 3, H, W)`.
-        device: where to compute.
+        sources: Sources of the loss networks, as for `load_loss_network`.
+        style_picture: Float RGB in [0, 1], `(1, 3, H, W)`.
+        device: Device to compute on.
 
     Raises:
-        BadLossNetwork: it cannot be had.
+        BadLossNetwork: The loss network cannot be loaded.
     """
     source = next((source for source in sources if source.partition(":")[0] in DEEP_LAYOUTS), None)
     if source is None:

@@ -1,1 +1,1 @@
-"""Galleries: files that name styles and how each is trained, and training all of them; `bundled.toml` comes along."""
+"""Galleries, which are files that say how each of many styles is trained; `bundled.toml` is that of this project."""

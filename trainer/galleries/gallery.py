@@ -1,4 +1,4 @@
-"""Training a gallery: the styles that are not published yet, and a sheet of all of them, old beside new."""
+"""The training of a gallery's styles that are not published yet, and the contact sheet of all its styles."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -21,7 +21,7 @@ from trainer.training.checkpoint import published_label
 from trainer.training.run import load_shown
 
 SHEET = "sheet.jpg"
-"""Name of the sheet in the folder of a gallery."""
+"""Name of the contact sheet in the folder of a gallery."""
 
 _SHEET_PHOTOS, _SHEET_HEIGHT, _SHEET_QUALITY = 2, 256, 85
 
@@ -34,20 +34,20 @@ def train_gallery(
     jobs: int = 1,
     minutes: float | None = None,
 ) -> None:
-    """Trains and publishes the styles that were not published from the workshop's folder yet.
+    """Train and publish the styles that were not published from the workshop's folder yet.
 
     Args:
-        styles: of a gallery.
-        workshop: what they are trained with.
-        report: called with what happens, about twice a second for each style that is trained.
-        jobs: how many styles to train side by side, on a CPU.
-        minutes: for all styles together, those before a stop included; each gets as many of its steps as fit in its
-            share of what is left when it begins. All of their steps if not given.
+        styles: Styles of a gallery.
+        workshop: Photos, store, folder and settings that all styles are trained with.
+        report: Function that is called with each event, about twice a second for each style that is trained.
+        jobs: Number of styles that are trained side by side, on a CPU.
+        minutes: Minutes for all styles together, including those before an earlier stop. Each style gets as many of its
+            steps as fit in its share of the time that is left when it begins; if not given, it gets all of them.
 
     Raises:
-        BadRecipe: more than one job on a GPU.
-        BadRun: a style was published from this folder with other settings.
-        Stopped: asked to by Ctrl-C or SIGTERM; what was trained is saved.
+        BadRecipe: There is more than one job, and the device is a GPU.
+        BadRun: A style was published from this folder with other settings.
+        Stopped: Ctrl-C was typed or SIGTERM received; checkpoints were saved.
     """
     if jobs > 1 and workshop.device.type != "cpu":
         raise BadRecipe("--jobs is for a CPU: leave it out, one style keeps a GPU busy")
@@ -66,16 +66,13 @@ def train_gallery(
 
 
 def draw_sheet(styles: Sequence[Style], workshop: Workshop) -> Path | None:
-    """Draws what is published, a row for each style: two photos, each beside what the old and the new net make of it.
+    """Draw a contact sheet of the published styles, with two photos and what the old and the new net make of each.
 
-    The photos are the first of the previews, or else of those held out.
+    The photos are the first of those for previews, or else of those held out.
 
     Returns:
-        The path of the sheet; None if nothing is published or there is no photo.
-
-    Raises:
-        StoreError: a net is no longer in the store.
-        BadOutput: the sheet cannot be written.
+        The path of the sheet; None if no style is published or there is no photo.
+        BadOutput: The sheet cannot be written.
     """
     photos = _photos(styles, workshop)
     pairs = []

@@ -1,4 +1,4 @@
-"""A gallery: a TOML file with a table for each style, and one named `defaults` for what they have in common.
+"""Galleries: TOML files with a table for each style, and one named `defaults` for the settings that they share.
 
     [defaults]
     loss_networks = ["vgg16-caffe"]
@@ -9,7 +9,8 @@
     from = "candy@1"
     style_size = 384
 
-Keys are the settings of `StyleRecipe`, and those of `Style` below. There is no torch here.
+Keys are the settings of `StyleRecipe` and the fields of `Style`, in which `from` stands for `start` and `recipe` for
+`base`. This module does not import torch.
 """
 
 import tomllib
@@ -30,7 +31,7 @@ _DEFAULTS = "defaults"
 
 
 class _Table(BaseModel):
-    """What a table says besides the settings of the recipe."""
+    """The keys of a style's table that are not settings of the recipe."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -49,15 +50,15 @@ class Style:
     """A style of a gallery."""
 
     name: str
-    """In the store."""
+    """Name of the style in the store."""
     picture: Path
-    """The style picture; `picture` in the file, relative to a folder that whoever trains gives."""
+    """Path of the style picture; the file gives it relative to a folder of pictures."""
     start: str | None
-    """The net of the store to start from, as in muse or muse@1; `from` in the file."""
+    """Net of the store to start from, as in muse or muse@1; `from` in the file."""
     base: str | None
-    """The recipe to begin with, as in `STYLE_RECIPES`; `recipe` in the file."""
+    """Name in `STYLE_RECIPES` of the recipe to begin with; `recipe` in the file."""
     settings: Mapping[str, JsonValue]
-    """Settings in which it differs from that recipe."""
+    """Settings that differ from those of that recipe."""
     title: str | None
     description: str | None
     limitations: str
@@ -65,13 +66,13 @@ class Style:
     author: str | None
 
     def recipe(self, started: Mapping[str, JsonValue] | None) -> StyleRecipe:
-        """The recipe of the style.
+        """Return the recipe of the style.
 
         Args:
-            started: settings of the net that it starts from, if it starts from one.
+            started: Settings of the net that the style starts from, if it starts from one.
 
         Raises:
-            BadGallery: a setting is out of its range or contradicts another.
+            BadGallery: A setting is out of its range or contradicts another.
         """
         try:
             return style_recipe(self.base, started, self.settings)
@@ -82,10 +83,10 @@ class Style:
 
 
 def find_gallery(file: str) -> Path:
-    """The path of a file, or of a gallery that comes with the project by its name, as in `bundled`.
+    """Return the path of a gallery, given its file, or its name if it comes with the project, as in `bundled`.
 
     Raises:
-        BadGallery: there is neither.
+        BadGallery: There is no such file and no such gallery.
     """
     for path in (Path(file), _HERE / f"{file}.toml"):
         if path.is_file():
@@ -95,15 +96,16 @@ def find_gallery(file: str) -> Path:
 
 
 def read_gallery(path: Path, pictures: Path, loss_networks: Sequence[str] = ()) -> list[Style]:
-    """Reads the styles of a gallery, in the order of the file.
+    """Read the styles of a gallery, in the order of the file.
 
     Args:
-        path: the file.
-        pictures: the folder that its pictures are in.
-        loss_networks: files for the layouts that it names, as in `vgg16-caffe:vgg16.safetensors`.
+        path: Path of the TOML file.
+        pictures: Folder of the style pictures.
+        loss_networks: Files of weights for the layouts that the gallery names, as in `vgg16-caffe:vgg16.safetensors`.
 
     Raises:
-        BadGallery: it cannot be read, has no styles, or says what cannot be; the style and the key are named.
+        BadGallery: The file cannot be read, has no styles, or has a setting that is not valid; the message names the
+            style and the key.
     """
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -123,10 +125,10 @@ def read_gallery(path: Path, pictures: Path, loss_networks: Sequence[str] = ()) 
 
 
 def choose(styles: Sequence[Style], names: Sequence[str]) -> list[Style]:
-    """The styles with these names; all if there are none.
+    """Return the styles with some names, or all styles if there are no names.
 
     Raises:
-        BadGallery: there is no such style.
+        BadGallery: There is no style with one of the names.
     """
     known = [style.name for style in styles]
     for name in names:
@@ -170,7 +172,7 @@ def _style(name: str, table: Mapping[str, JsonValue], pictures: Path, files: Map
 
 
 def _wrong(error: ValidationError) -> str:
-    """What is wrong, each with its key unless it is about several."""
+    """Return the messages of a validation error, each with its key unless it is about several keys."""
     sentences = []
     for each in error.errors():
         key, message = ".".join(map(str, each["loc"])), each["msg"].removeprefix("Value error, ")

@@ -1,8 +1,8 @@
-"""Styles that are trained and published one after the other, each going on where it was stopped."""
+"""A lane: styles that are trained and published one after the other, each resumed where it was stopped."""
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -25,7 +25,7 @@ from trainer.galleries.plan import Plan, check_steps, with_steps
 from trainer.galleries.run_lock import locked
 from trainer.training.checkpoint import has_checkpoint, read_saved
 from trainer.training.drafts import Origin
-from trainer.training.loop import Progress
+from trainer.training.loop import TrainingProgress
 from trainer.training.processes import Processes
 from trainer.training.run import Keeping, carry_out, load_shown, publish
 from trainer.training.run_log import Shown
@@ -46,71 +46,77 @@ _FREE_OF_COST = {
     "style_weight",
     "variation_weight",
 }
-"""Settings of a recipe that a step takes equally long with."""
+"""Settings of a recipe that do not change the time that a step takes."""
 
 _GATYS_ITERATIONS = 100
+"""Number of iterations of each optimisation whose figures cards give."""
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Workshop:
-    """What the styles of a gallery are trained with; it can be sent to another process."""
+    """The photos, store, folder and settings that all styles of a gallery are trained with.
+
+    It can be sent to another process.
+    """
 
     photos: Sequence[str]
-    """Sources as for `find_photos`."""
+    """Folders, tars or patterns of tars, as for `find_photos`."""
     held_out: int
-    """Photos kept from training, to measure on."""
+    """Number of photos kept from training, to measure on."""
     store: Store
+    """Store that nets are taken from and published to."""
     folder: Path
-    """Holds the folder of each style's run."""
+    """Folder in which each style has a folder for its run."""
     device: torch.device
     command: str
-    """As typed, for the cards."""
+    """Command line for the cards."""
     previews: Sequence[Path] = ()
-    """Photos to show progress on; the first also in the store."""
+    """Photos that previews are made from; the preview of the first is also published with each net."""
     preview_every: int = 0
     """Steps between previews; 0 for none."""
     save_every: float = 60.0
     """Seconds between checkpoints."""
     gatys_photos: int = 0
-    """For how many of the photos held out to optimise pictures too, 100 iterations each, for the cards."""
+    """Number of photos held out for which pictures are also optimised, in 100 iterations each, for the cards."""
     deadline: float | None = None
-    """When all styles are to be trained, in seconds since the epoch; None if each has the steps of its recipe."""
+    """Time at which all styles are to be trained, in seconds since the epoch; None if styles train all their steps."""
     stream: bool | None = None
+    """Whether to decode photos whenever they are needed, as for `open_style_run`."""
     compiled: bool | None = None
-    """As for `open_style_run`."""
+    """Whether to compile the losses, as for `open_style_run`."""
 
     def until(self, deadline: float) -> Self:
-        """The same workshop with a deadline."""
+        """Return the same workshop with a deadline."""
         return replace(self, deadline=deadline)
 
 
 class Advanced(NamedTuple):
-    """A style was trained a little."""
+    """The event that a style was trained further."""
 
     style: str
-    progress: Progress
+    progress: TrainingProgress
 
 
 class Measuring(NamedTuple):
-    """A style is trained and will be published unless it is worse than the net before it."""
+    """The event that a style is trained; it is now measured, then published unless it is worse than the old net."""
 
     style: str
 
 
 class Published(NamedTuple):
-    """A style is in the store."""
+    """The event that a style is in the store."""
 
     style: str
     label: str
-    """As in stylize/muse@2."""
+    """Label of the net, as in stylize/muse@2."""
     measured: Measured | None = None
-    """None if it was published earlier, or no photos are held out."""
+    """Errors of the net; None if it was published earlier, or no photos are held out."""
 
 
 class Failed(NamedTuple):
-    """A style will not be published this time."""
+    """The event that a style will not be published this time."""
 
     style: str
     reason: str
@@ -120,15 +126,15 @@ Event = Advanced | Measuring | Published | Failed
 
 
 def train_styles(styles: Sequence[Style], workshop: Workshop, report: Callable[[Event], None]) -> None:
-    """Trains styles one after the other; one that fails does not keep the others from it.
+    """Train styles one after the other; a failure of one does not stop the others.
 
     Args:
-        styles: none of them published from its folder yet.
-        workshop: what they share.
-        report: called with what happens, about twice a second.
+        styles: Styles, none of which was published from its folder yet.
+        workshop: Photos, store, folder and settings that all styles are trained with.
+        report: Function that is called with each event, about twice a second.
 
     Raises:
-        Stopped: asked to by Ctrl-C or SIGTERM; what was trained is saved.
+        Stopped: Ctrl-C was typed or SIGTERM received; the checkpoint was saved.
     """
     bench = _Bench(workshop, report)
     for done, style in enumerate(styles):
@@ -145,33 +151,36 @@ def train_styles(styles: Sequence[Style], workshop: Workshop, report: Callable[[
 
 
 def seconds_spent(styles: Sequence[Style], folder: Path) -> float:
-    """How long the styles of a gallery were trained so far, all together.
+    """Return the seconds that the styles of a gallery were trained so far, all together.
 
     Raises:
-        BadRun: a checkpoint is damaged.
+        BadRun: A checkpoint is damaged.
     """
     saved = [read_saved(folder / style.name) for style in styles]
     return sum(each.seconds for each in saved if each is not None)
 
 
 class _Bench:
-    """Trains a style at a time; photos are decoded once for all of them, and a step is timed once for equal recipes."""
+    """A place that trains one style at a time.
+
+    Photos are decoded once for all styles, and the seconds of a step are measured once for equal recipes.
+    """
 
     def __init__(self, workshop: Workshop, report: Callable[[Event], None]) -> None:
         self._workshop, self._report = workshop, report
         self._crops = Crops(workshop.photos, workshop.held_out)
-        self._paces: dict[str, Mapping[int, float]] = {}
+        self._paces: dict[str, float] = {}
 
     @cached_property
     def _shown(self) -> list[Shown]:
         return load_shown(self._workshop.previews)
 
     def train(self, style: Style, remaining: int) -> Published:
-        """Trains a style to its end and publishes it.
+        """Train a style to its last step and publish it.
 
         Args:
-            style: begun or not.
-            remaining: how many styles share the time that is left, this one among them.
+            style: Style, which may have been begun earlier.
+            remaining: Number of styles that share the time that is left, including this one.
         """
         folder = self._workshop.folder / style.name
         folder.mkdir(parents=True, exist_ok=True)
@@ -189,7 +198,7 @@ class _Bench:
             return self._publish(style, plan, run, net, keeping)
 
     def _plan(self, style: Style, folder: Path, remaining: int) -> Plan:
-        """Decides on the nets to start from and to compare with, and on the steps."""
+        """Choose the net to start from, the net to compare with, and the number of steps, and write them down."""
         store = self._workshop.store
         start = self._start(style.start)
         label = start.card.label if start else None
@@ -224,7 +233,7 @@ class _Bench:
     def _start(self, label: str | None) -> Start | None:
         return open_start(self._workshop.store, "stylize", label) if label else None
 
-    def _pace(self, run: StyleRun) -> Mapping[int, float]:
+    def _pace(self, run: StyleRun) -> float:
         what_costs = run.recipe.model_dump_json(exclude=_FREE_OF_COST)
         if what_costs not in self._paces:
             self._paces[what_costs] = seconds_a_step(run)
@@ -257,7 +266,7 @@ class _Bench:
         return Published(style.name, f"{card.task}/{card.label}", measured)
 
     def _figures(self, run: StyleRun, net: TransformNet) -> tuple[Measurement, ...]:
-        """The figures of the card where pictures are optimised, too."""
+        """Return the measurements of the card for a net that is compared with the optimisation of pictures."""
         names = ", ".join(Path(source).name for source in self._workshop.photos)
         study = run.study(net, self._workshop.gatys_photos, _GATYS_ITERATIONS)
         return tuple(measurements([study], f"{names}, held out", self._workshop.command))

@@ -1,4 +1,4 @@
-"""What is decided when a style of a gallery begins, kept in its run's folder so that it goes on as it began."""
+"""Plans: the choices made when a style of a gallery begins, kept in the folder of its run for when it is resumed."""
 
 from pathlib import Path
 from typing import Self
@@ -15,21 +15,23 @@ _OF_THE_NET = ("architecture", "width", "residual_blocks")
 
 
 class Plan(BaseModel):
-    """The nets that a style has to do with, and how long it is trained."""
+    """The plan of a style: the nets that it starts from and is compared with, and the number of its steps."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    start: str | None = Field(description="The net that it starts from, as in muse@1.")
-    old: str | None = Field(description="The net that it is compared with, likewise.")
-    steps: int = Field(ge=1, description="How many it is trained for.")
-    recipe_steps: int = Field(ge=1, description="How many its recipe had, where only some fit into the time.")
+    start: str | None = Field(description="Label of the net that the style starts from, as in muse@1.")
+    old: str | None = Field(description="Label of the net that the new net is compared with, as in muse@1.")
+    steps: int = Field(ge=1, description="Number of steps that the style is trained for.")
+    recipe_steps: int = Field(
+        ge=1, description="Number of steps in the recipe, of which only some may fit in the time."
+    )
 
     @classmethod
     def read(cls, folder: Path) -> Self | None:
-        """Reads the plan of the run in a folder; None if it has none yet.
+        """Read the plan of the run in a folder; return None if it has none yet.
 
         Raises:
-            BadRun: the plan is damaged.
+            BadRun: The plan is damaged.
         """
         path = folder / _PLAN
         try:
@@ -38,10 +40,10 @@ class Plan(BaseModel):
             raise BadRun(f"cannot go on in {folder}: {_PLAN} is damaged: {error}") from error
 
     def write(self, folder: Path) -> None:
-        """Writes the plan aside and renames it, so that it is always whole.
+        """Write the plan aside and rename it, so that its file is always whole.
 
         Raises:
-            BadRun: it cannot be written.
+            BadRun: The file cannot be written.
         """
         aside = folder / f"{_PLAN}.writing"
         try:
@@ -52,11 +54,11 @@ class Plan(BaseModel):
 
 
 def published_before(style: Style, folder: Path) -> str | None:
-    """What a style was published as by the run in a folder, as in stylize/muse@2; None if it was not yet.
+    """Return the label that the run in a folder published a style under, as in stylize/muse@2; None if it did not yet.
 
     Raises:
-        BadRun: its settings were others then.
-        BadGallery: its settings cannot be.
+        BadRun: The style was published with other settings.
+        BadGallery: A setting of the style is not valid.
     """
     label, plan, saved = published_label(folder), Plan.read(folder), read_saved(folder)
     if label is not None and plan is not None and saved is not None:
@@ -65,10 +67,10 @@ def published_before(style: Style, folder: Path) -> str | None:
 
 
 def check_steps(style: Style, recipe: StyleRecipe, plan: Plan) -> None:
-    """Makes sure that the steps of a style's recipe are still those that it began with.
+    """Make sure that the recipe of a style has as many steps as when the style began.
 
     Raises:
-        BadRun: they are not.
+        BadRun: The recipe has another number of steps.
     """
     if plan.recipe_steps != recipe.steps:
         raise BadRun(_other(style, "begun", "steps", plan.recipe_steps, recipe.steps))
@@ -87,5 +89,5 @@ def _other(style: Style, what: str, key: str, before: object, now: object) -> st
 
 
 def with_steps(recipe: StyleRecipe, steps: int) -> StyleRecipe:
-    """The recipe with another number of steps."""
+    """Return a recipe with another number of steps."""
     return changed(recipe, {"steps": steps})

@@ -1,4 +1,4 @@
-"""Keeps two processes from training in the same folder."""
+"""The lock that keeps two processes from training in the same folder."""
 
 import contextlib
 import fcntl
@@ -14,14 +14,11 @@ _SECONDS_BETWEEN_TRIES = 0.5
 
 @contextlib.contextmanager
 def locked(folder: Path, patience: float = 30.0) -> Iterator[None]:
-    """Holds the lock of a run's folder, which the system frees if the process dies.
+    """Hold the lock of a run's folder, which the system frees if the process dies.
 
     Args:
-        folder: of the run; it is there.
-        patience: seconds to wait for another process, such as one whose parent was killed and that is about to end.
-
-    Raises:
-        BadRun: another process still holds it.
+        folder: Existing folder of the run.
+        patience: Seconds to wait for another process, which may be about to end because its parent was killed.
     """
     deadline = time.monotonic() + patience
     with (folder / _LOCK).open("w") as file:

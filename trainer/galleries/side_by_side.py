@@ -1,4 +1,4 @@
-"""Styles trained side by side on a CPU: a process for each lane, which trains its styles one after the other."""
+"""The training of styles side by side on a CPU, in several processes, each of which is one lane."""
 
 import contextlib
 import multiprocessing
@@ -20,22 +20,22 @@ class _Lane(NamedTuple):
     process: SpawnProcess
     receiver: Connection
     unsettled: set[str]
-    """Styles of which no end was reported."""
+    """Names of the styles that were reported neither as published nor as failed."""
 
 
 def train_side_by_side(styles: Sequence[Style], workshop: Workshop, jobs: int, report: Callable[[Event], None]) -> None:
-    """Trains styles in several processes, which share the cores.
+    """Train styles in several processes, which share the cores.
 
-    Ctrl-C and SIGTERM stop all of them after the step that they are at; the second one ends them at once.
+    The first Ctrl-C or SIGTERM stops all of them after their current step; the second one ends them at once.
 
     Args:
-        styles: dealt out to the processes in turn.
-        workshop: what they share.
-        jobs: how many processes.
-        report: called with what happens.
+        styles: Styles, which are dealt out to the processes in turn.
+        workshop: Photos, store, folder and settings that all styles are trained with.
+        jobs: Number of processes.
+        report: Function that is called with each event.
 
     Raises:
-        Stopped: asked to; what was trained is saved.
+        Stopped: Ctrl-C was typed or SIGTERM received; checkpoints were saved.
     """
     jobs = min(jobs, len(styles))
     threads = max(1, torch.get_num_threads() // max(1, jobs))
@@ -65,7 +65,7 @@ def _start(styles: Sequence[Style], workshop: Workshop, threads: int) -> _Lane:
     context = multiprocessing.get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=_work, args=(styles, workshop, threads, sender))
-    # A terminal sends Ctrl-C to children, too. They inherit that it is blocked: only this process passes it on.
+    # A terminal sends Ctrl-C to children, too. They inherit that SIGINT is blocked; only this process stops them.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         process.start()
@@ -76,7 +76,7 @@ def _start(styles: Sequence[Style], workshop: Workshop, threads: int) -> _Lane:
 
 
 def _work(styles: Sequence[Style], workshop: Workshop, threads: int, sender: Connection) -> None:
-    """What the process of a lane does."""
+    """Train the styles of a lane in its process, and send the events to the parent."""
     torch.set_num_threads(threads)
 
     def report(event: Event) -> None:
@@ -97,7 +97,10 @@ def _end(lane: _Lane, report: Callable[[Event], None], *, is_stopped: bool) -> N
 
 @contextlib.contextmanager
 def _passing_on_signals(lanes: dict[Connection, _Lane]) -> Iterator[threading.Event]:
-    """Passes Ctrl-C and SIGTERM on to the lanes, once as SIGTERM and then as SIGKILL; leaves no process behind."""
+    """Pass Ctrl-C and SIGTERM on to the lanes, the first as SIGTERM and the second as SIGKILL.
+
+    No process is left behind at the end.
+    """
     stop = threading.Event()
 
     def pass_on(_number: int, _frame: object) -> None:

@@ -1,1 +1,1 @@
-"""What nets are trained for: losses, and the loss networks that they look through."""
+"""The objectives that nets are trained for: losses, and the loss networks that their features come from."""

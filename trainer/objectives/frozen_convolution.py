@@ -1,4 +1,4 @@
-"""Convolutions of loss networks, whose weights never change."""
+"""The convolution of loss networks, whose weights never change."""
 
 import torch
 import torch.nn.functional as F
@@ -7,17 +7,17 @@ from torch import Tensor, nn
 from model_store.convolutions import winograd
 
 _FEWEST_WEIGHTS = 64 * 128
-"""Pairs of input and output channels from which on Winograd's way is the faster one on a CPU."""
+"""Smallest number of pairs of input and output channels for which Winograd's algorithm is faster on a CPU."""
 
 
 class FrozenConvolution(nn.Conv2d):
-    """A 3×3 convolution with zero padding of 1, computed Winograd's way where that is faster.
+    """A 3×3 convolution with zero padding of 1, computed by Winograd's algorithm where that is faster.
 
-    On a CPU, features are laid out channels-last. Weights must not be changed after the first use.
+    On a CPU, the output is laid out channels-last. The weights must not be changed after the first use.
 
     Args:
-        inputs: channels.
-        outputs: channels.
+        inputs: Number of input channels, C.
+        outputs: Number of output channels, K.
     """
 
     def __init__(self, inputs: int, outputs: int) -> None:
@@ -27,7 +27,7 @@ class FrozenConvolution(nn.Conv2d):
         self._prepared: dict[torch.dtype, tuple[Tensor, Tensor]] = {}
 
     def forward(self, features: Tensor) -> Tensor:
-        """`(N, C, H, W)` to `(N, K, H, W)`."""
+        """Convolve features, `(N, C, H, W)` to `(N, K, H, W)`."""
         if features.device.type != "cpu":
             return super().forward(features)
         features = features.contiguous(memory_format=torch.channels_last)
@@ -40,7 +40,7 @@ class FrozenConvolution(nn.Conv2d):
 
     @torch.no_grad()
     def _prepare(self, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-        """The kernel transformed, and the bias."""
+        """Return the transformed kernel and the bias in a precision, which are computed once."""
         if dtype not in self._prepared:
             with torch.inference_mode(mode=False):
                 self._prepared[dtype] = winograd.transform_kernel(self.weight).to(dtype), self.bias.to(dtype)

@@ -1,8 +1,8 @@
 """Loss networks: named taps on fixed, pretrained convolutional nets (section 3.2 of the paper).
 
-A tap is written `relu2_2`, `relu2_2/2` for the same activation on the picture average-pooled by 2, and
-`vgg19-distilled:relu4_1` where several networks are in use; `=0.5` behind it is its weight in the loss. Networks are
-built only as deep as their deepest tap, so a file that ends there is enough.
+A tap is a layer whose activations a loss compares. It is written `relu2_2`, `relu2_2/2` for the same layer on the
+picture average-pooled by 2, and `vgg19-distilled:relu4_1` where several networks are in use; `=0.5` behind it is its
+weight in the loss. Networks are built only as deep as their deepest tap, so a file that ends there is enough.
 """
 
 import hashlib
@@ -30,18 +30,21 @@ _VGG16_BLOCKS, _VGG19_BLOCKS = (2, 2, 3, 3, 3), (2, 2, 4, 4, 4)
 
 
 class Tap(NamedTuple):
-    """One activation at one scale of the picture."""
+    """One layer of a loss network at one scale of the picture."""
 
     network: str
+    """Layout of the network, as in `vgg16`."""
     layer: str
+    """Name of the layer, as in `relu2_2`."""
     scale: int
+    """Factor by which the picture is average-pooled first; 1 for none."""
 
     @classmethod
     def parse(cls, text: str, default_network: str) -> Self:
-        """Reads `[network:]relu<block>_<conv>[/scale]`.
+        """Parse a tap of the form `[network:]relu<block>_<conv>[/scale]`.
 
         Raises:
-            BadLossNetwork: it is not of that form.
+            BadLossNetwork: The text is not of that form.
         """
         match = re.fullmatch(r"(?:([a-z0-9-]+):)?(relu[1-5]_[1-4])(?:/([1-9][0-9]?))?", text)
         if match is None:
@@ -54,14 +57,14 @@ class Tap(NamedTuple):
 
 
 class LossNetwork(nn.Module):
-    """Reads taps off one or several networks; has no trainable parameters.
+    """One or several networks whose activations at some taps are read; it has no trainable parameters.
 
     Args:
-        networks: the networks by the names that taps use, each mapping prepared pictures to activations.
-        taps: what `forward` returns.
+        networks: Networks keyed by the names that taps use.
+        taps: Taps whose activations `forward` returns.
 
     Raises:
-        BadLossNetwork: a tap is on a network or layer that is not there.
+        BadLossNetwork: A tap is on a network or layer that does not exist.
     """
 
     def __init__(self, networks: Mapping[str, "VGG | DistilledVGG19"], taps: Iterable[Tap]) -> None:
@@ -78,15 +81,15 @@ class LossNetwork(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where pictures must be."""
+        """Return the device that the network is on, and that pictures must be on."""
         return next(self.parameters()).device
 
     def forward(self, pictures: Tensor, taps: Iterable[Tap] | None = None) -> dict[Tap, Tensor]:
-        """Activations for RGB pictures in [0, 1], `(N, 3, H, W)`; each `(N, C, H', W')`.
+        """Return the activations of pictures, `(N, C, H', W')` for each tap.
 
         Args:
-            pictures: on the network's device.
-            taps: which of `self.taps`; all if not given.
+            pictures: Float RGB in [0, 1], `(N, 3, H, W)`, on the network's device.
+            taps: Some of `self.taps`; all of them if not given.
         """
         layers_at: dict[tuple[str, int], list[str]] = {}
         for tap in self.taps if taps is None else taps:
@@ -100,19 +103,19 @@ class LossNetwork(nn.Module):
 
 
 class VGG(nn.Module):
-    """VGG-16 or VGG-19 (Simonyan and Zisserman 2014) down to one layer; ReLU, zero padding, max pooling.
+    """VGG-16 or VGG-19 (Simonyan and Zisserman 2014) down to one layer, with ReLU, zero padding and max pooling.
 
     Args:
-        blocks: convolutions in each block.
-        deepest: the last layer that is built, as in `relu3_1`.
-        prepare: turns RGB in [0, 1] into what the weights were trained on.
+        blocks: Number of convolutions in each block.
+        deepest: Last layer that is built, as in `relu3_1`.
+        prepare: Module that turns RGB in [0, 1] into the input that the weights were trained on.
 
     Raises:
-        BadLossNetwork: the network has no such layer.
+        BadLossNetwork: The network has no such layer.
     """
 
     layers: tuple[str, ...]
-    """What can be tapped."""
+    """Names of the layers that can be tapped."""
 
     def __init__(self, blocks: Sequence[int], deepest: str, prepare: nn.Module) -> None:
         super().__init__()
@@ -120,7 +123,7 @@ class VGG(nn.Module):
         if deepest not in names:
             raise BadLossNetwork(f"there is no {deepest} in this network; it has {', '.join(names)}")
         self.layers = tuple(names[: names.index(deepest) + 1])
-        self.conv0 = prepare  # by this name files keep the layer that prepares the picture
+        self.conv0 = prepare  # the name that files of weights have for the layer that prepares the picture
         self.features = nn.ModuleDict()
         self._names: dict[str, str] = {}
         index, channels = 0, 3
@@ -136,7 +139,7 @@ class VGG(nn.Module):
             index, channels = index + 2, width
 
     def forward(self, pictures: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
-        """The named activations of RGB pictures in [0, 1]."""
+        """Return the activations of some layers for RGB pictures in [0, 1], `(N, 3, H, W)`, keyed by layer."""
         wanted, activations = set(layers), {}
         features = self.conv0(pictures)
         for index, layer in self.features.items():
@@ -152,18 +155,19 @@ class VGG(nn.Module):
 class DistilledVGG19(nn.Module):
     """VGG-19 made 16 times smaller by collaborative distillation (Wang et al. 2020).
 
-    A 1×1 convolution behind each first convolution of a block maps to VGG-19's width, so that its ReLU stands in for
-    `relu1_1` to `relu5_1` of the normalised VGG-19; only these can be tapped. Reflection padding, as its authors use.
+    A 1×1 convolution behind the first convolution of each block maps to VGG-19's width, so that its ReLU stands in for
+    `relu1_1` to `relu5_1` of the normalised VGG-19; only these can be tapped. Padding is by reflection, as its authors
+    do it.
 
     Args:
-        deepest: the last layer that is built.
+        deepest: Last layer that is built, as in `relu3_1`.
 
     Raises:
-        BadLossNetwork: not one of the five layers.
+        BadLossNetwork: The layer is not one of the five.
     """
 
     layers: tuple[str, ...]
-    """What can be tapped."""
+    """Names of the layers that can be tapped."""
 
     def __init__(self, deepest: str) -> None:
         super().__init__()
@@ -184,7 +188,7 @@ class DistilledVGG19(nn.Module):
             self.add_module(f"conv{block}1_aux", nn.Conv2d(width, min(64 * 2 ** (block - 1), 512), 1))
 
     def forward(self, pictures: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
-        """The named activations of RGB pictures in [0, 1]."""
+        """Return the activations of some layers for RGB pictures in [0, 1], `(N, 3, H, W)`, keyed by layer."""
         wanted, activations = set(layers), {}
         features = self.conv0(pictures)
         for conv in self._convs:
@@ -200,7 +204,7 @@ class DistilledVGG19(nn.Module):
 
 
 class _Scale(nn.Module):
-    """`(pictures - mean) / deviation` by channel, after reversing RGB to BGR where the weights want that."""
+    """A layer that reverses RGB to BGR if asked to, then computes `(pictures - mean) / deviation` for each channel."""
 
     def __init__(self, mean: Sequence[float], deviation: Sequence[float], *, reverse: bool) -> None:
         super().__init__()
@@ -227,10 +231,12 @@ def _first_convolution() -> nn.Module:
 
 @dataclass(frozen=True)
 class _Layout:
+    """A way to lay out the weights of a loss network."""
+
     build: Callable[[str], "VGG | DistilledVGG19"]
-    """Makes the network down to a layer."""
+    """Function that builds the network down to a layer."""
     torchvision: str | None = None
-    """The model in torchvision whose default weights fit."""
+    """Name of the model in torchvision whose default weights fit, if there is one."""
 
 
 LAYOUTS: dict[str, _Layout] = {
@@ -241,22 +247,23 @@ LAYOUTS: dict[str, _Layout] = {
     "vgg19-normalised": _Layout(lambda deepest: VGG(_VGG19_BLOCKS, deepest, _first_convolution())),
     "vgg19-distilled": _Layout(DistilledVGG19),
 }
-"""Kinds of weights. `vgg16` and `vgg19` are torchvision's (RGB, ImageNet mean and deviation); `-caffe` the original
-ones (BGR, 0..255 minus the mean); `-normalised` those whose activations have mean 1 (Gatys et al. 2016), whose first
-layer `conv0` prepares the picture; `-distilled` see `DistilledVGG19`."""
+"""Layouts of weights, keyed by name. `vgg16` and `vgg19` are torchvision's (RGB, ImageNet mean and deviation); those
+with `-caffe` are the original ones (BGR, 0..255 minus the mean); those with `-normalised` have activations of mean 1
+(Gatys et al. 2016) and a first layer `conv0` that prepares the picture; `-distilled` is `DistilledVGG19`."""
 
 
 def load_loss_network(sources: Sequence[str], taps: Iterable[str]) -> LossNetwork:
-    """Builds the networks that taps need and loads their weights.
+    """Build the networks that taps need and load their weights.
 
     Args:
-        sources: `vgg16` or `vgg19` for torchvision's weights (downloaded once), or `LAYOUT:FILE` for a safetensors
-            file, as in `vgg19-normalised:weights/vgg19.safetensors`. Taps without a network are on the first.
-        taps: as described above.
+        sources: Sources of the weights: `vgg16` or `vgg19` for torchvision's, which are downloaded once, or
+            `LAYOUT:FILE` for a safetensors file, as in `vgg19-normalised:weights/vgg19.safetensors`.
+        taps: Taps in the form that the docstring of this module describes; one without a network is on the first
+            source.
 
     Raises:
-        BadLossNetwork: an unknown layout, one that is given twice or has no tap, a missing file, weights of other
-            shapes, or a tap that cannot be.
+        BadLossNetwork: A layout is unknown, is given twice or has no tap; a file is missing or its weights have other
+            shapes; or a tap is not valid.
     """
     files = dict(_parse_source(source) for source in sources)
     parsed = list(dict.fromkeys(tap for text in taps for tap in parse_taps([text], sources)))
@@ -275,19 +282,20 @@ def load_loss_network(sources: Sequence[str], taps: Iterable[str]) -> LossNetwor
 
 
 def parse_taps(taps: Iterable[str], sources: Sequence[str]) -> list[Tap]:
-    """Reads taps; those that name no network are on the first source.
+    """Parse taps; one that names no network is on the first source.
 
     Raises:
-        BadLossNetwork: a tap is not of the form described above.
+        BadLossNetwork: A tap is not of the form that the docstring of this module describes, or is given twice.
     """
     return list(weigh_taps(taps, sources))
 
 
 def weigh_taps(taps: Iterable[str], sources: Sequence[str]) -> dict[Tap, float]:
-    """Reads taps with their weights, 1 where none is written.
+    """Parse taps with their weights; the weight of a tap is 1 where none is written.
 
     Raises:
-        BadLossNetwork: a tap is not of the form described above, is given twice, or its weight is not a number above 0.
+        BadLossNetwork: A tap is not of the form that the docstring of this module describes, is given twice, or has a
+            weight that is not a number above 0.
     """
     default = sources[0].partition(":")[0]
     weighed: dict[Tap, float] = {}
@@ -301,10 +309,10 @@ def weigh_taps(taps: Iterable[str], sources: Sequence[str]) -> dict[Tap, float]:
 
 
 def check_side(taps: Iterable[Tap], side: int) -> None:
-    """Makes sure that something is left of pictures of a side, in pixels, at each tap.
+    """Make sure that pictures with a side, in pixels, have at least one position at each tap.
 
     Raises:
-        BadLossNetwork: a tap is too deep or at too small a scale.
+        BadLossNetwork: A tap is too deep or its scale is too small for such pictures.
     """
     for tap in taps:
         if side // tap.scale < 2 ** (int(tap.layer[4]) - 1):
@@ -314,10 +322,10 @@ def check_side(taps: Iterable[Tap], side: int) -> None:
 
 
 def fingerprints(sources: Sequence[str]) -> list[JsonValue]:
-    """What tells loss networks apart, wherever their files are: the layout, and the sha256 of its file if there is one.
+    """Return a text for each loss network that identifies it: its layout, and the SHA-256 of its file if it has one.
 
     Raises:
-        BadLossNetwork: as for `load_loss_network`.
+        BadLossNetwork: A layout is unknown, or needs a file and has none.
     """
     parsed = (_parse_source(source) for source in sources)
     return [f"{layout} {hashlib.sha256(file.read_bytes()).hexdigest()}" if file else layout for layout, file in parsed]

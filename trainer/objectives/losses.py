@@ -1,8 +1,8 @@
 """The losses of the paper, each with its equation, and their relative forms.
 
 Pictures are float RGB in [0, 1], `(N, 3, H, W)`; features are activations of a loss network, `(N, C, H, W)`. Every
-loss is a scalar: the mean over the batch. Half precision is computed in float32, because sums of squares overflow in
-float16 and lose their last summands in bfloat16.
+loss is a scalar: the mean over the batch. Half precision is converted to float32 first, because sums of squares
+overflow in float16 and lose their last summands in bfloat16.
 
 The published losses depend on the scale of the loss network's activations, so their weights must be found again for
 every network. The relative losses divide that scale out: features that are all zero have an error of 1, whatever the
@@ -19,20 +19,21 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
 _GRID_WINDOW = 4
+"""Side of the windows in which differences are averaged before they count, in pixels of the small picture."""
 _PART = 512
-"""Positions whose products are summed in bfloat16, where features are in it; such sums are added in float32."""
+"""Number of positions whose products are summed in bfloat16, if features are in it; such sums are added in float32."""
 
 
 def feature_reconstruction(features: Tensor, target: Tensor) -> Tensor:
-    """Squared distance of features, divided by their number C·H·W (equation 2)."""
+    """Return the squared distance of features, divided by their number C·H·W (equation 2)."""
     return (_full(features) - _full(target)).square().mean()
 
 
 def gram_matrix(features: Tensor) -> Tensor:
-    """Correlations of channels over all positions, divided by C·H·W (equation 3).
+    """Return the correlations of channels over all positions, divided by C·H·W (equation 3).
 
     Returns:
-        `(N, C, C)`, at least float32.
+        Gram matrices, `(N, C, C)`, in float32 or float64.
     """
     channels, height, width = features.shape[1:]
     with torch.autocast(features.device.type, enabled=False):
@@ -45,86 +46,89 @@ def gram_matrix(features: Tensor) -> Tensor:
 
 
 def style_reconstruction(gram: Tensor, target: Tensor) -> Tensor:
-    """Squared Frobenius distance of Gram matrices (equation 4); the target's batch may be 1."""
+    """Return the squared Frobenius distance of Gram matrices (equation 4); the batch of the target may be 1."""
     return (gram - target).square().sum((1, 2)).mean()
 
 
 def total_variation(pictures: Tensor) -> Tensor:
-    """Sum of squared differences of neighbours, per picture (section 3.2, after Mahendran and Vedaldi 2015)."""
+    """Return the sum of squared differences of neighbouring pixels (section 3.2; Mahendran and Vedaldi 2015)."""
     down, right = _neighbour_differences(pictures)
     return (down.square().sum() + right.square().sum()) / len(pictures)
 
 
 def pixel(pictures: Tensor, target: Tensor) -> Tensor:
-    """Squared distance of pictures, divided by C·H·W (section 3.2)."""
+    """Return the squared distance of pictures, divided by C·H·W (section 3.2)."""
     return (_full(pictures) - _full(target)).square().mean()
 
 
 def absolute_pixel(pictures: Tensor, target: Tensor) -> Tensor:
-    """Mean absolute difference of pictures; the pixel loss that EDSR trains with (Lim et al. 2017, section 3.3)."""
+    """Return the mean absolute difference of pictures, the pixel loss of EDSR (Lim et al. 2017, section 3.3)."""
     return (_full(pictures) - _full(target)).abs().mean()
 
 
 def relative_feature_reconstruction(features: Tensor, target: Tensor) -> Tensor:
-    """Equation 2 divided by the mean square of the target's features."""
+    """Return the feature reconstruction loss divided by the mean square of the target's features (equation 2)."""
     target = _full(target)
     error = (_full(features) - target).square().mean((1, 2, 3))
     return (error / target.square().mean((1, 2, 3))).mean()
 
 
 def relative_style_reconstruction(gram: Tensor, target: Tensor) -> Tensor:
-    """Equation 4 divided by the squared Frobenius norm of the target's Gram matrix."""
+    """Return the style reconstruction loss divided by the squared Frobenius norm of the target (equation 4)."""
     error = (gram - target).square().sum((1, 2))
     return (error / target.square().sum((1, 2))).mean()
 
 
 def local_texture(features: Tensor, target: Tensor, side: int) -> Tensor:
-    """Relative style reconstruction within windows, the mean over them (Sajjadi et al. 2017, equation 4).
+    """Return the mean of the relative style reconstruction over windows (Sajjadi et al. 2017, equation 4).
 
-    Texture thus stays where the target has it.
+    Comparing window by window keeps texture where the target has it.
 
     Args:
-        features: `(N, C, H, W)`.
-        target: of the same shape.
-        side: of the windows, in positions; what they do not cover at the right and the bottom is left out.
+        features: Features of the picture, `(N, C, H, W)`.
+        target: Features of the target, `(N, C, H, W)`.
+        side: Side of the windows, in positions; positions that no whole window covers at the right and the bottom are
+            left out.
 
     Raises:
-        ValueError: the windows are larger than the features.
+        ValueError: The windows are larger than the features.
     """
     return relative_style_reconstruction(*(gram_matrix(_windows(each, side)) for each in (features, target)))
 
 
 def grid_pattern(pictures: Tensor, target: Tensor, factor: int) -> Tensor:
-    """Mean absolute difference of pictures of which each keeps one in `factor`² pixels, averaged over 4×4 of those.
+    """Return a loss against patterns that repeat with the pixels of the small picture, as pixel shuffles leave them.
 
-    A pattern that repeats with the pixels of the small picture, as nets with pixel shuffle leave it, is not averaged
-    away; texture that does not repeat is.
+    The difference of the pictures is split into `factor`² pictures, each of which keeps one pixel in every cell of
+    `factor`×`factor`. The loss is the mean absolute value of their averages over windows of 4×4: a pattern that repeats
+    with the cells stays in the averages, and texture that does not repeat cancels out.
 
     Args:
-        pictures: `(N, C, H, W)`, both sides multiples of the factor and at least 4 times as long.
-        target: of the same shape.
-        factor: of enlargement.
+        pictures: Enlarged pictures, `(N, C, H, W)`; both sides are multiples of the factor and at least 4 times as long
+            as it.
+        target: True pictures, `(N, C, H, W)`.
+        factor: Factor of enlargement.
     """
     kept, wanted = (F.pixel_unshuffle(_full(each), factor) for each in (pictures, target))
     return F.avg_pool2d(kept - wanted, _GRID_WINDOW, _GRID_WINDOW // 2).abs().mean()
 
 
 def mean_squared_variation(pictures: Tensor) -> Tensor:
-    """Total variation divided by the number of neighbours, so that it does not depend on the size."""
+    """Return the total variation divided by the number of neighbours, so that it does not depend on the size."""
     down, right = _neighbour_differences(pictures)
     return down.square().mean() + right.square().mean()
 
 
 def weighted_sum(terms: Mapping[str, Tensor], weights: Mapping[str, float]) -> Tensor:
-    """The objective: each named term times its weight (equation 5)."""
+    """Return the objective: the sum of the named terms, each times its weight (equation 5)."""
     total = [weights[name] * term for name, term in terms.items()]
     return sum(total[1:], start=total[0])
 
 
 class _Products(Function):
-    """Sums of products of channels over all positions, `(N, H·W, C)` to `(N, C, C)`.
+    """The products of channels summed over all positions, `(N, H·W, C)` to `(N, C, C)`.
 
-    As these are symmetric, the gradient is one product of matrices instead of two.
+    Because they are symmetric, the gradient is one product of matrices instead of two.
     """
 
     @staticmethod
@@ -153,7 +157,7 @@ def _neighbour_differences(pictures: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _windows(features: Tensor, side: int) -> Tensor:
-    """`(N, C, H, W)` as `(N·windows, C, side, side)`."""
+    """Split features, `(N, C, H, W)`, into windows, `(N·windows, C, side, side)`."""
     count, channels, height, width = features.shape
     down, right = height // side, width // side
     if not down * right:

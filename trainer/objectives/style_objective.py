@@ -1,4 +1,4 @@
-"""What a style net is trained for, and what Gatys' method optimises a picture for (equation 5 of the paper)."""
+"""The objective of a style net, and of a picture that Gatys' method optimises (equation 5 of the paper)."""
 
 from collections.abc import Mapping
 
@@ -13,18 +13,20 @@ from trainer.objectives.loss_networks import LossNetwork, Tap, weigh_taps
 from trainer.recipes import StyleRecipe
 
 _SMALLEST_PART = 0.6
+"""Smallest side of a random part of a photo, as a share of the photo's side."""
 _MIRRORED = 4
+"""The way of a view that is mirrored and not turned; see `View.way`."""
 
 
 class StyleLosses:
-    """Feature reconstruction, style reconstruction and total variation of pictures.
+    """The feature reconstruction, style reconstruction and total variation of pictures in one style.
 
-    With relative losses, terms are means over taps; with absolute ones, sums over taps, as published.
+    Relative losses are means over taps; absolute ones are sums over taps, as published.
 
     Args:
-        recipe: taps and weights.
-        loss_network: with at least the recipe's taps; where it is, pictures must be.
-        style_picture: float RGB in [0, 1], `(1, 3, H, W)`.
+        recipe: Recipe whose taps, kind of losses and weights are used.
+        loss_network: Loss network that has at least the recipe's taps; pictures must be on its device.
+        style_picture: Float RGB in [0, 1], `(1, 3, H, W)`.
     """
 
     def __init__(self, recipe: StyleRecipe, loss_network: LossNetwork, style_picture: Tensor) -> None:
@@ -43,12 +45,17 @@ class StyleLosses:
 
     @torch.no_grad()
     def content(self, photos: Tensor) -> dict[Tap, Tensor]:
-        """The features of content photos, float RGB in [0, 1], `(N, 3, H, W)`, that pictures are to keep."""
+        """Return the features that pictures are to keep of content photos, float RGB in [0, 1], `(N, 3, H, W)`."""
         features: dict[Tap, Tensor] = self._loss_network(photos, self._content_taps)
         return features
 
     def terms(self, pictures: Tensor, content: Mapping[Tap, Tensor]) -> dict[str, Tensor]:
-        """The terms named as in `weights`, scalars, for pictures `(N, 3, H, W)` made of photos with these features."""
+        """Return the terms of the objective, scalars, by the names in `weights`.
+
+        Args:
+            pictures: Float RGB in [0, 1], `(N, 3, H, W)`.
+            content: Features of the photos that the pictures were made from, as `content` returns them.
+        """
         features = self._loss_network(pictures)
         feature_loss, style_loss, variation_loss = (
             (
@@ -75,19 +82,26 @@ class StyleLosses:
 
 
 class StyleObjective:
-    """The losses of a net's pictures of the photos in a batch."""
+    """The objective of a style net: the losses of the pictures that it makes from a batch of photos.
+
+    Args:
+        style_losses: Losses of the style.
+    """
 
     def __init__(self, style_losses: StyleLosses) -> None:
         self.weights = style_losses.weights
         self._losses = style_losses
 
     def terms(self, net: TransformNet, batch: Batch) -> dict[str, Tensor]:
-        """The losses as in `StyleLosses.terms`."""
+        """Return the terms that `StyleLosses.terms` computes for the net's pictures of a batch of photos."""
         return self._losses.terms(net(batch.pictures), self._losses.content(batch.pictures))
 
 
 def parts(recipe: StyleRecipe, photos: Squares) -> Views:
-    """What a run sees of photos: all of each, or with the augmentation `crop` a square of 60 % of its side or more."""
+    """Return the views of photos that a run sees: whole photos, or with the augmentation `crop` random parts of them.
+
+    A part is a square whose side is at least 60 % of that of the photo.
+    """
     smallest = round(_SMALLEST_PART * photos.size) if recipe.augmentation == "crop" else photos.size
     ways = (0,) if recipe.augmentation == "none" else (0, _MIRRORED)
     return Views(len(photos), photos.size, recipe.batch, recipe.seed, smallest, ways=ways)

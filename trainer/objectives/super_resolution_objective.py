@@ -1,4 +1,4 @@
-"""What a super-resolution net is trained for (section 4.2 of the paper), and a texture loss against its dots."""
+"""The objective that a super-resolution net is trained for (section 4.2 of the paper), and losses against its dots."""
 
 from collections.abc import Mapping
 
@@ -17,16 +17,17 @@ from trainer.recipes import SuperResolutionRecipe
 
 
 class SuperResolutionObjective:
-    """What patches and the enlargements of their degraded copies differ in: pixels, features, texture and grid.
+    """The losses between patches and the enlargements of their degraded copies: pixel, feature, texture and grid.
 
-    Features alone are matched on average by a pattern of dots; texture and grid are not.
+    A net that is trained on features alone leaves a pattern of dots, which matches them on average; the losses of
+    texture and grid see the dots.
 
     Args:
-        recipe: degradation, losses and their weights; a term of weight 0 is left out.
-        loss_network: on the device of the batches; needed only for features and texture.
+        recipe: Recipe whose degradation, losses and weights are used; a term of weight 0 is left out.
+        loss_network: Loss network on the device of the batches, which only the terms of features and texture need.
 
     Raises:
-        BadRecipe: features have a weight, and there is no loss network.
+        BadRecipe: Features or texture have a weight, and there is no loss network.
     """
 
     def __init__(self, recipe: SuperResolutionRecipe, loss_network: LossNetwork | None = None) -> None:
@@ -44,7 +45,7 @@ class SuperResolutionObjective:
         self.weights: Mapping[str, float] = {name: weight for name, weight in weights.items() if weight}
 
     def terms(self, net: TransformNet, batch: Batch) -> dict[str, Tensor]:
-        """The terms named in `weights`, scalars."""
+        """Return the terms of the objective for a batch of patches, scalars, by the names in `weights`."""
         truth = batch.pictures
         with torch.autocast(truth.device.type, enabled=False):
             small = degrade(truth, self._recipe.factor, self._sigma(batch))
@@ -72,7 +73,7 @@ class SuperResolutionObjective:
         return terms.mean() if is_relative else terms.sum()
 
     def _texture(self, features: Mapping[Tap, Tensor], targets: Mapping[Tap, Tensor]) -> Tensor:
-        """The mean over taps."""
+        """Return the texture loss, averaged over taps."""
         terms = []
         for tap, weight in self._taps.items():
             side = max(1, self._recipe.texture_window * targets[tap].shape[-1] // self._recipe.patch)
@@ -90,10 +91,10 @@ class SuperResolutionObjective:
 
 
 def patches(recipe: SuperResolutionRecipe, tiles: Squares) -> Views:
-    """The patches of tiles that a run sees.
+    """Return the views of tiles that a run sees: random patches, turned and mirrored if the recipe says so.
 
     Raises:
-        BadRecipe: the factor does not divide the patch, or the patch is too small for the net or larger than the tiles.
+        BadRecipe: The factor does not divide the patch, or the patch is too small for the net or larger than the tiles.
     """
     smallest, largest = SMALLEST_SIDE * recipe.factor, tiles.size
     if recipe.patch % recipe.factor or not smallest <= recipe.patch <= largest:

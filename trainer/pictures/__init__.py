@@ -1,1 +1,1 @@
-"""Pictures that are results: writing them, previews and contact sheets."""
+"""Pictures that the trainer writes: results, previews and contact sheets."""

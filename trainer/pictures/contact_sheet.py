@@ -1,4 +1,4 @@
-"""Pictures beside one another, each with its caption: figures to look at."""
+"""Contact sheets: pictures in rows and columns, each with its caption."""
 
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -13,21 +13,21 @@ class Tile(NamedTuple):
     """A picture of a contact sheet."""
 
     picture: Tensor
-    """Float RGB in [0, 1], `(1, 3, H, W)` or `(3, H, W)`, on any device; what is outside is clipped."""
+    """Float RGB, `(1, 3, H, W)` or `(3, H, W)`, on any device; values are clipped to [0, 1]."""
     caption: str
-    """Below the picture, in ASCII (Pillow's own font has little else); wrapped to its width and at line breaks."""
+    """ASCII text below the picture, wrapped to its width and at line breaks; Pillow's font has little beyond ASCII."""
 
 
 def contact_sheet(rows: Sequence[Sequence[Tile]], height: int | None = None) -> Image.Image:
-    """Rows of captioned pictures, in columns, on white.
+    """Draw rows of captioned pictures, in columns, on white.
 
     Args:
-        rows: from top to bottom, each from left to right; they may differ in length.
-        height: that pictures are scaled to, in pixels, keeping their proportions; in each row that of its tallest
-            picture if not given.
+        rows: Rows from top to bottom, each from left to right; they may differ in length.
+        height: Height that pictures are scaled to, in pixels, keeping their proportions; if not given, the height of
+            the tallest picture in each row.
 
     Raises:
-        ValueError: there are no pictures.
+        ValueError: There are no pictures.
     """
     if not any(rows):
         raise ValueError("a contact sheet needs pictures")
@@ -58,12 +58,12 @@ def contact_sheet(rows: Sequence[Sequence[Tile]], height: int | None = None) -> 
 
 
 def in_rows(tiles: Sequence[Tile], columns: int) -> list[Sequence[Tile]]:
-    """Tiles in rows of so many, the last row shorter if need be."""
+    """Split tiles into rows of `columns` tiles each; the last row may be shorter."""
     return [tiles[first : first + columns] for first in range(0, len(tiles), columns)]
 
 
 def to_image(picture: Tensor) -> Image.Image:
-    """Float RGB in [0, 1], `(1, 3, H, W)` or `(3, H, W)`, as a picture of 8 bits; what is outside is clipped."""
+    """Return float RGB, `(1, 3, H, W)` or `(3, H, W)`, as a picture of 8 bits; values are clipped to [0, 1]."""
     pixels = picture.detach().reshape(picture.shape[-3:]).float().clamp(0, 1).mul(255).round().byte()
     return Image.fromarray(pixels.permute(1, 2, 0).cpu().numpy())
 
@@ -79,7 +79,7 @@ def _scaled(row: Sequence[Image.Image], height: int | None) -> list[Image.Image]
 
 
 def _wrapped(caption: str, width: int, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> Iterator[str]:
-    """The lines of a caption; a word that is wider than a line stays whole."""
+    """Yield the lines of a caption; a word that is wider than a line stays whole."""
     for paragraph in caption.splitlines():
         line = ""
         for word in paragraph.split():

@@ -1,4 +1,4 @@
-"""Pictures that are results: where they can be written, and writing them."""
+"""Picture files that hold results: checking that they can be written, and writing them."""
 
 import io
 import tempfile
@@ -12,10 +12,10 @@ _JPEG_QUALITY = 95
 
 
 def check_output(path: Path) -> None:
-    """Makes sure, before long work, that a picture can be written.
+    """Make sure, before long work, that a picture can be written.
 
     Raises:
-        BadOutput: it cannot: its suffix says no format, or its folder cannot be written to.
+        BadOutput: The suffix names no picture format, or the folder cannot be written to.
     """
     picture_format = Image.registered_extensions().get(path.suffix.lower(), "")
     try:
@@ -32,10 +32,10 @@ def check_output(path: Path) -> None:
 
 
 def save(picture: Image.Image, path: Path, *, quality: int = _JPEG_QUALITY) -> None:
-    """Writes a picture in the format of the suffix, with a quality of 1 to 100 where the format knows one.
+    """Write a picture in the format that the suffix names, with a quality of 1 to 100 where the format has one.
 
     Raises:
-        BadOutput: it cannot be written, as on a full disk.
+        BadOutput: The file cannot be written, as on a full disk.
     """
     try:
         picture.save(path, quality=quality)
@@ -44,5 +44,5 @@ def save(picture: Image.Image, path: Path, *, quality: int = _JPEG_QUALITY) -> N
 
 
 def beside(path: Path, number: int) -> Path:
-    """`out.png` as `out-000100.png`."""
+    """Return the path of a numbered picture beside another, as in `out-000100.png` beside `out.png`."""
     return path.with_stem(f"{path.stem}-{number:06}")

@@ -1,4 +1,4 @@
-"""Pictures that show what a model does."""
+"""Previews: pictures that show what a model makes of a photo."""
 
 import io
 
@@ -10,17 +10,18 @@ from trainer.data.degradation import degrade
 from trainer.pictures.contact_sheet import to_image
 
 PREVIEW_SIDE = 384
-"""Shorter side of the photos that previews are made of, in pixels."""
+"""Shorter side of the photos that previews are made from, in pixels."""
 
 
 def preview(net: TransformNet, photo: Tensor) -> Tensor:
-    """What a net makes of a photo: float RGB in [0, 1], `(1, 3, H, W)`, on the CPU.
+    """Return the picture that a net makes of a photo: float RGB in [0, 1], `(1, 3, H, W)`, on the CPU.
 
-    For super-resolution the photo is shrunk and enlarged again: bicubic on the left, the net on the right.
+    For super-resolution the photo is shrunk and enlarged again; bicubic interpolation is on the left, the net on the
+    right.
 
     Args:
-        net: in evaluation mode.
-        photo: float RGB in [0, 1], `(1, 3, H, W)`.
+        net: Net in evaluation mode.
+        photo: Float RGB in [0, 1], `(1, 3, H, W)`.
     """
     if net.task == "stylize":
         return _run(net, photo)
@@ -30,7 +31,7 @@ def preview(net: TransformNet, photo: Tensor) -> Tensor:
 
 
 def to_jpeg(picture: Tensor) -> bytes:
-    """A picture, float RGB in [0, 1], `(1, 3, H, W)`, as a small JPEG."""
+    """Return a picture, float RGB in [0, 1], `(1, 3, H, W)`, as a JPEG of moderate quality."""
     buffer = io.BytesIO()
     to_image(picture).save(buffer, "JPEG", quality=85)
     return buffer.getvalue()

@@ -1,1 +1,1 @@
-"""How a net is trained: steps, the loop, checkpoints, several processes, and the card of the result."""
+"""The training of a net: its steps, the loop, checkpoints, several processes, and the card of the result."""

@@ -1,4 +1,4 @@
-"""A training step as one CUDA graph, so that the device never waits for Python."""
+"""A training step that is captured as one CUDA graph, so that the device never waits for Python."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -9,17 +9,19 @@ from torch import Tensor
 from trainer.data.batches import Batch
 
 _WARM_UP = 3
+"""Number of steps that run before the capture."""
 
 Step = Callable[[Batch], dict[str, Tensor]]
+"""A training step, which returns named scalars."""
 
 
 class CapturedStep:
-    """Captures a step and replays it, until batches have another size.
+    """A training step that is captured for the size of its batches and then replayed.
 
-    The first three batches of a size run outside of the graph, as PyTorch asks for, and count like any other.
+    The first three batches of a size train outside the graph, because PyTorch demands a warm-up.
 
     Args:
-        step: trains on a batch; everything that it reads or writes besides must keep its place in memory.
+        step: Function that trains on a batch; everything else that it reads or writes must keep its place in memory.
     """
 
     def __init__(self, step: Step) -> None:
@@ -30,7 +32,7 @@ class CapturedStep:
         self._stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
 
     def __call__(self, batch: Batch) -> dict[str, Tensor]:
-        """One step; its results are overwritten by the next."""
+        """Train on a batch and return the results of the step, which the next step overwrites."""
         if batch.pictures.shape != self._size:
             self._size, self._seen, self._graph = batch.pictures.shape, 0, None
         self._seen += 1
@@ -53,15 +55,17 @@ class CapturedStep:
     def _capture(self, batch: Batch) -> "_Graph":
         static = Batch(*(each.clone() for each in batch))
         graph = torch.cuda.CUDAGraph()
-        # Other threads may use CUDA meanwhile, as one that pins the next batches does.
+        # Other threads may use CUDA during the capture; one of them pins the memory of the next batches.
         with torch.cuda.graph(graph, capture_error_mode="thread_local"):
             results = self._step(static)
         return _Graph(graph, static, results)
 
 
 class _Graph(NamedTuple):
+    """A captured step and the memory that it uses."""
+
     graph: torch.cuda.CUDAGraph
     batch: Batch
-    """Where it reads from."""
+    """Batch whose memory the graph reads."""
     results: dict[str, Tensor]
-    """Where it writes to."""
+    """Results whose memory the graph writes."""

@@ -1,4 +1,4 @@
-"""Checkpoints in the folder of a run: written aside and renamed, so that the last one is always whole."""
+"""Checkpoints in the folder of a run, written aside and renamed, so that the last one is always whole."""
 
 import json
 import tempfile
@@ -19,10 +19,10 @@ _PUBLISHED = "published.txt"
 
 
 def save(training: Training, folder: Path) -> None:
-    """Writes the state of a run over the last checkpoint.
+    """Write the state of a run as a checkpoint that replaces the last one.
 
     Raises:
-        BadRun: it cannot be written, as on a full disk; the last one is still there.
+        BadRun: The checkpoint cannot be written, as on a full disk; the last one is still there.
     """
     metadata = {"step": training.step, "seconds": training.seconds, "identity": training.identity}
     aside = folder / f"{_CHECKPOINT}.writing"
@@ -39,30 +39,30 @@ def save(training: Training, folder: Path) -> None:
 
 
 class Saved(NamedTuple):
-    """What a checkpoint says of its run."""
+    """The metadata of a checkpoint."""
 
     step: int
-    """Steps done."""
+    """Number of steps that were done."""
     seconds: float
-    """Spent on them."""
+    """Seconds spent on these steps."""
     identity: dict[str, JsonValue]
-    """As `Training.identity`."""
+    """Identity of the run; see `Training.identity`."""
 
 
 def read_saved(folder: Path) -> Saved | None:
-    """What the checkpoint in a folder says of its run; None if there is none.
+    """Read the metadata of the checkpoint in a folder; None if there is no checkpoint.
 
     Raises:
-        BadRun: it is damaged.
+        BadRun: The checkpoint is damaged.
     """
     return _read(folder / _CHECKPOINT)[0] if has_checkpoint(folder) else None
 
 
 def restore(training: Training, folder: Path) -> None:
-    """Takes a run back to where `save` was called.
+    """Restore the state of a run that `save` wrote into a folder.
 
     Raises:
-        BadRun: there is no checkpoint, it is damaged, or it belongs to another recipe or other data.
+        BadRun: There is no checkpoint, it is damaged, or it belongs to another recipe or other data.
     """
     path = folder / _CHECKPOINT
     saved, tensors = _read(path, with_tensors=True)
@@ -72,26 +72,27 @@ def restore(training: Training, folder: Path) -> None:
 
 
 def mark_published(folder: Path, label: str) -> None:
-    """Notes what became of a run, so that it is not published twice."""
+    """Write the label that a run was published under into its folder, so that it is not published twice."""
     (folder / _PUBLISHED).write_text(f"{label}\n")
 
 
 def published_label(folder: Path) -> str | None:
-    """What a run was published as, as in `stylize/muse@3`; None if it was not yet."""
+    """Return the label that a run was published under, as in `stylize/muse@3`; None if it was not published."""
     path = folder / _PUBLISHED
     return path.read_text().strip() if path.exists() else None
 
 
 def has_checkpoint(folder: Path) -> bool:
-    """Whether a run was saved there."""
+    """Return whether a folder has a checkpoint."""
     return (folder / _CHECKPOINT).exists()
 
 
 def prepare_folder(folder: Path, *, resume: bool) -> None:
-    """Makes sure that a run can begin, or go on, in a folder.
+    """Make sure that a run can begin or be resumed in a folder, and make the folder if there is none.
 
     Raises:
-        BadRun: it cannot be written to, holds another run, or holds none to resume or one that was published already.
+        BadRun: The folder cannot be written to; it holds an earlier run, and this one is not to resume it; or the run
+            to resume does not exist or was published already.
     """
     label = published_label(folder)
     if resume and label is not None:

@@ -1,7 +1,7 @@
-"""The style net as a CPU trains it fastest.
+"""The form of the style net that a CPU trains fastest.
 
-Convolutions at the quarter size and the enlarging ones are Winograd's, enlargements are folded into them, and the last
-convolution makes cells of 2×2 pixels. Features are laid out channels-last.
+Convolutions at a quarter of the size use Winograd's algorithm, enlargements are folded into the convolutions that
+follow them, and the last convolution makes cells of 2×2 pixels. Features are laid out channels-last.
 """
 
 from collections.abc import Iterator
@@ -17,14 +17,14 @@ from model_store.convolutions.folding import fold_enlargement, fold_shuffle
 from model_store.nets import StyleNet, TransformNet
 
 _QUARTERS = ((0, 0), (0, 1), (1, 0), (1, 1))
-"""Row and column of the pixels of a cell."""
+"""Row and column of each pixel of a cell."""
 
 
 class CpuStyleNet(TransformNet):
-    """Does what a `StyleNet` does, to rounding, and passes gradients on to its weights.
+    """A net that computes the same as a `StyleNet`, up to rounding, and passes gradients on to its weights.
 
     Args:
-        net: on the CPU; its weights are shared, not copied.
+        net: Net on the CPU, whose weights are shared, not copied.
     """
 
     multiple = StyleNet.multiple
@@ -35,7 +35,7 @@ class CpuStyleNet(TransformNet):
         self.train(net.training)
 
     def transform(self, pictures: Tensor) -> Tensor:
-        """`(N, 3, H, W)` with H and W multiples of 4, to the same shape; in autocast's precision, if that is on."""
+        """Paint pictures, `(N, 3, H, W)` with H and W multiples of 4, in the precision of autocast, if that is on."""
         dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else pictures.dtype
         with torch.autocast("cpu", enabled=False):
             features = (pictures * 2 - 1).to(dtype, memory_format=torch.channels_last)
@@ -52,14 +52,14 @@ class CpuStyleNet(TransformNet):
 
 
 def _convs_with_norms(layers: nn.Sequential) -> Iterator[tuple[nn.Conv2d, nn.InstanceNorm2d]]:
-    """The convolutions that a normalisation follows, with it."""
+    """Return the convolutions that are followed by a normalisation, each with its normalisation."""
     convs = [layer for layer in layers if isinstance(layer, nn.Conv2d)]
     norms = [layer for layer in layers if isinstance(layer, nn.InstanceNorm2d)]
     return zip(convs, norms, strict=False)  # the last convolution has no normalisation
 
 
 def _normalise(features: Tensor, norm: nn.InstanceNorm2d) -> Tensor:
-    """Normalises each picture as a batch of its own, which is fast channels-last, unlike instance normalisation."""
+    """Normalise each picture as a batch of its own, because instance normalisation is slow in channels-last."""
 
     def normalise(picture: Tensor) -> Tensor:
         return F.batch_norm(picture, None, None, norm.weight, norm.bias, training=True, eps=norm.eps)
@@ -76,7 +76,7 @@ def _convolve(features: Tensor, conv: nn.Conv2d) -> Tensor:
 
 
 def _enlarge(features: Tensor, conv: nn.Conv2d) -> Tensor:
-    """Convolves the features enlarged by 2."""
+    """Enlarge features by 2 and convolve them, in one convolution."""
     padded = F.pad(features, (1, 1, 1, 1), mode="replicate")
     outputs, inputs = conv.weight.shape[:2]
     folded = fold_enlargement(conv.weight).view(2, 2, outputs, inputs, 3, 3)
@@ -88,7 +88,7 @@ def _enlarge(features: Tensor, conv: nn.Conv2d) -> Tensor:
 
 
 def _finish(features: Tensor, conv: nn.Conv2d) -> Tensor:
-    """The last convolution, of cells to cells."""
+    """Apply the last convolution to cells of 2×2 pixels, which gives cells of 2×2 pixels."""
     padded = F.pad(features, (4, 4, 4, 4), mode="reflect")
     count, channels, height, width = padded.shape
     cells = padded.permute(0, 2, 3, 1).reshape(count, height // 2, 2, width // 2, 2, channels)
@@ -98,9 +98,9 @@ def _finish(features: Tensor, conv: nn.Conv2d) -> Tensor:
 
 
 class _Interleaved(Function):
-    """The pixels of an enlarged picture, `(N, H+1, W+1, 4·K)` to `(N, 2·H, 2·W, K)`.
+    """The spreading of quarters to the pixels of an enlarged picture, `(N, H+1, W+1, 4·K)` to `(N, 2·H, 2·W, K)`.
 
-    Each reads 2×2 pixels of the small picture; those of the second row or column begin one pixel later.
+    Each pixel reads 2×2 pixels of the small picture; those of the second row or column begin one pixel later.
     """
 
     @staticmethod
@@ -118,7 +118,7 @@ class _Interleaved(Function):
 
 
 def _interleaved(quarters: Tensor) -> Tensor:
-    """A view of `(N, H+1, W+1, 4·K)` as `(N, H, 2, W, 2, K)`."""
+    """Return a view of quarters, `(N, H+1, W+1, 4·K)`, as `(N, H, 2, W, 2, K)`."""
     count, height, width, channels = quarters.shape
     by_picture, by_row, by_column, _ = quarters.stride()
     channels //= 4
@@ -132,7 +132,7 @@ def _convolve_by_winograd(padded: Tensor, weight: Tensor, bias: Tensor) -> Tenso
 
 
 def _shuffle(cells: Tensor) -> Tensor:
-    """The pixels of cells: `(N, 4·C, H, W)` to `(N, C, 2·H, 2·W)`."""
+    """Spread the pixels of cells, `(N, 4·C, H, W)` to `(N, C, 2·H, 2·W)`."""
     count, channels, height, width = cells.shape
     pixels = cells.permute(0, 2, 3, 1).reshape(count, height, width, 2, 2, channels // 4).transpose(2, 3)
     return pixels.reshape(count, 2 * height, 2 * width, channels // 4).permute(0, 3, 1, 2)

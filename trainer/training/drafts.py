@@ -1,4 +1,4 @@
-"""The card of a trained net, as far as it is known before publishing."""
+"""Drafts of cards, which describe a trained net as far as it is known before publishing."""
 
 import getpass
 import platform
@@ -18,23 +18,34 @@ from trainer.training.training import Training
 
 
 class Origin(NamedTuple):
-    """What the author says of a model, and how it was made."""
+    """The origin of a model: what its author says about it, and the command and run that made it."""
 
     name: str
+    """Name of the model in the store."""
     title: str | None
+    """Title for people; if None, it is made from the name."""
     author: str | None
+    """Author of the model; if None, the name of the current user."""
     licence: str
     command: str
-    """As typed."""
+    """Command line that trained the model."""
     training: Training
-    """The run that ended."""
+    """Run that trained the model and has ended."""
     description: str | None = None
-    """One is made of the recipe if there is none."""
+    """Description for people; if None, it is made from the style picture."""
     limitations: str = ""
 
 
 def style_draft(recipe: StyleRecipe, picture: Path, photos: Photos, measured: Measured | None, origin: Origin) -> Draft:
-    """The draft for a style net; `measured` is on the held-out photos, if there are any."""
+    """Return the draft of the card of a style net.
+
+    Args:
+        recipe: Recipe that the net was trained with.
+        picture: Path of the style picture.
+        photos: Photos that the net was trained on.
+        measured: Errors on the photos held out; None if there are none.
+        origin: Origin of the net.
+    """
     networks = _loss_networks(recipe)
     return Draft(
         task="stylize",
@@ -56,7 +67,14 @@ def style_draft(recipe: StyleRecipe, picture: Path, photos: Photos, measured: Me
 def super_resolution_draft(
     recipe: SuperResolutionRecipe, photos: Photos, scores: Comparison | None, origin: Origin
 ) -> Draft:
-    """The draft for a super-resolution net; `scores` are on the held-out tiles, if there are any."""
+    """Return the draft of the card of a super-resolution net.
+
+    Args:
+        recipe: Recipe that the net was trained with.
+        photos: Photos that the net was trained on.
+        scores: Scores on the tiles held out; None if there are none.
+        origin: Origin of the net.
+    """
     figures = {} if scores is None else {"bicubic": scores.bicubic, "net": scores.net}
     data = f"{len(photos.held_out)} held-out tiles, Y channel, {recipe.factor}-px border cropped"
     networks = _loss_networks(recipe) if recipe.sees_features else []
@@ -103,7 +121,7 @@ def _author(origin: Origin) -> str:
         return origin.author
     try:
         return getpass.getuser()
-    except (KeyError, OSError):  # a user without a name, as in containers
+    except (KeyError, OSError):  # a user in a container may have no name
         return "unknown"
 
 

@@ -1,4 +1,4 @@
-"""The training loop: from a first or a saved step to the last."""
+"""The training loop, which runs from the first or a saved step to the last."""
 
 import contextlib
 import math
@@ -18,50 +18,53 @@ from trainer.training.checkpoint import has_checkpoint, save
 from trainer.training.training import Training
 
 _REPORT_SECONDS = 0.5
+"""Seconds between reports."""
 _STEPS_BETWEEN_AGREEMENTS = 10
+"""Steps after which processes agree whether one of them was asked to stop."""
 
 
-class Progress(NamedTuple):
-    """Where the loop is."""
+class TrainingProgress(NamedTuple):
+    """The progress of a run."""
 
     step: int
-    """Steps done."""
+    """Number of steps that are done."""
     steps: int
-    """Of the whole run."""
+    """Number of steps of the whole run."""
     seconds: float
-    """Spent on them, over all resumptions."""
+    """Seconds spent on the steps that are done, over all resumptions."""
     losses: dict[str, float]
-    """Of the last step, as in `Training.advance`."""
+    """Losses of the last step, as `Training.advance` returns them."""
 
 
 def train(
     training: Training,
     batches: Batches,
     folder: Path,
-    report: Callable[[Progress], None],
+    report: Callable[[TrainingProgress], None],
     *,
     show: Callable[[int], None] | None = None,
     show_every: int = 0,
     save_every: float = 60.0,
 ) -> TransformNet:
-    """Trains to the last step, saving on the way, at the end and when interrupted.
+    """Train to the last step, and save checkpoints on the way, at the end and when interrupted.
 
     Args:
-        training: where to start from.
-        batches: to train on.
-        folder: for the checkpoint.
-        report: called about twice a second, and after the last step; in the first of several processes only.
-        show: called with the number of steps done after every `show_every` of them, likewise.
-        show_every: steps; 0 for never.
-        save_every: seconds between checkpoints.
+        training: State of the run at its first or a saved step.
+        batches: Batches of the run.
+        folder: Folder of the checkpoint.
+        report: Function that is called about twice a second and after the last step, in the first of several processes
+            only.
+        show: Function that is called with the number of steps done, in the first of several processes only.
+        show_every: Steps between calls of `show`; 0 for none.
+        save_every: Seconds between checkpoints.
 
     Returns:
         The moving average of the net, in evaluation mode.
 
     Raises:
-        Diverged: a loss or gradient is not finite; the last checkpoint is from before.
-        Stopped: asked to (Ctrl-C or SIGTERM); the step was finished and the checkpoint saved.
-        KeyboardInterrupt: asked twice; nothing more was saved.
+        Diverged: A loss or gradient is not finite; the last checkpoint is older than that.
+        Stopped: Ctrl-C was typed or SIGTERM received; the step was finished and the checkpoint saved.
+        KeyboardInterrupt: Ctrl-C was typed twice; nothing more was saved.
     """
     reported = saved = time.monotonic()
     started = reported - training.seconds
@@ -79,7 +82,7 @@ def train(
                 reported = now
                 values = _finite(losses, training.step, folder)
                 if processes.is_first:
-                    report(Progress(training.step, steps, training.seconds, values))
+                    report(TrainingProgress(training.step, steps, training.seconds, values))
             if is_saved:
                 saved = now
                 if processes.is_first:
@@ -95,7 +98,10 @@ def train(
 
 @contextlib.contextmanager
 def _stop_requests() -> Iterator[threading.Event]:
-    """An event set by the first Ctrl-C or SIGTERM, so that a step is never cut in half; the second one is immediate."""
+    """Yield an event that the first Ctrl-C or SIGTERM sets, so that no step is cut in half.
+
+    The second signal acts as it did before.
+    """
     stop = threading.Event()
     signals = (signal.SIGINT, signal.SIGTERM) if threading.current_thread() is threading.main_thread() else ()
     previous = {number: signal.getsignal(number) for number in signals}

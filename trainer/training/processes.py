@@ -1,4 +1,4 @@
-"""The processes that train one net together: one, or as many as torchrun started."""
+"""The processes that train one net together: a single one, or as many as torchrun started."""
 
 import os
 from typing import cast
@@ -11,17 +11,19 @@ from trainer.errors import BadRecipe
 
 
 class Processes:
-    """This process and those beside it, on one host or several.
+    """All processes that train one net, on one host or several, seen from one of them.
 
     Under torchrun, Lightning Fabric joins them and averages their gradients (gloo between CPUs, NCCL between GPUs);
-    each takes an equal part of every batch. It is imported only there, because that takes seconds.
+    each takes an equal part of every batch. Fabric is imported only then, because the import takes seconds.
 
     Args:
         device: `cpu`, or `cuda` for the GPU that belongs to this process.
     """
 
     rank: int = 0
+    """Number of this process, counted from 0."""
     count: int = 1
+    """Number of processes."""
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
@@ -37,23 +39,23 @@ class Processes:
 
     @property
     def is_first(self) -> bool:
-        """Whether this is the process that reports, saves and publishes."""
+        """Return whether this is the first process, which reports, saves and publishes."""
         return self.rank == 0
 
     def check_batch(self, batch: int) -> None:
-        """Makes sure that a batch can be shared.
+        """Make sure that a batch can be divided into equal parts.
 
         Raises:
-            BadRecipe: it cannot.
+            BadRecipe: The number of processes does not divide the batch.
         """
         if batch % self.count:
             raise BadRecipe(f"a batch of {batch} cannot be shared by {self.count} processes: make it a multiple")
 
     def share(self, net: TransformNet) -> TransformNet:
-        """A net whose gradients are averaged over all processes, on the device.
+        """Return the net in a form whose gradients are averaged over all processes, on the device.
 
         Raises:
-            BadRecipe: it has BatchNorm, whose statistics would be those of a part of the batch.
+            BadRecipe: The net has BatchNorm, whose statistics would be those of a part of the batch.
         """
         if self._fabric is None:
             return net
@@ -62,26 +64,26 @@ class Processes:
         return cast("TransformNet", self._fabric.setup_module(cast("nn.Module", net)))
 
     def backward(self, loss: Tensor) -> None:
-        """Gradients of the mean loss over all processes."""
+        """Compute the gradients of the mean loss over all processes."""
         if self._fabric is None:
             loss.backward()  # type: ignore[no-untyped-call]
         else:
             self._fabric.backward(loss)
 
     def mean(self, values: Tensor) -> Tensor:
-        """The mean over all processes; every one has to ask."""
+        """Return the mean of values over all processes, each of which must call this."""
         if self._fabric is None:
             return values
         return cast("Tensor", self._fabric.all_reduce(values, reduce_op="mean"))
 
     def any(self, flag: bool) -> bool:
-        """Whether it is so in any process; every one has to ask."""
+        """Return whether a flag is set in any process; each of them must call this."""
         return flag if self._fabric is None else bool(self.mean(torch.tensor(float(flag), device=self.device)) > 0)
 
     def leave(self) -> None:
-        """Parts from the other processes, once none needs another's answer.
+        """Leave the other processes, once none waits for another.
 
-        Without it a thread of gloo may still hold a tensor while Python ends, which aborts the process.
+        Otherwise a thread of gloo may still hold a tensor while Python ends, which aborts the process.
         """
         if self._fabric is not None:
             torch.distributed.destroy_process_group()

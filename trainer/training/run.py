@@ -1,4 +1,4 @@
-"""A run from its first or saved step to the published net, whatever the net is for."""
+"""A run of either task, from its first or saved step to the published net."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,12 +18,12 @@ from trainer.training.training import Training
 
 @dataclass(frozen=True)
 class Keeping:
-    """What a run keeps on its way, and where."""
+    """The files that a run keeps, and their folder."""
 
     folder: Path
-    """Of checkpoints, logs and previews; it is there."""
+    """Existing folder for checkpoints, logs and previews."""
     shown: Sequence[Shown] = ()
-    """Photos that previews are made of; the first is also shown in the store."""
+    """Photos that previews are made from; the preview of the first is also published with the net."""
     preview_every: int = 0
     """Steps between previews in the folder; 0 for none."""
     save_every: float = 60.0
@@ -31,10 +31,10 @@ class Keeping:
 
 
 def load_shown(paths: Sequence[Path]) -> list[Shown]:
-    """Loads the photos that previews are made of.
+    """Load the photos that previews are made from.
 
     Raises:
-        BadPhotos: one cannot be read.
+        BadPhotos: A photo cannot be read.
     """
     return [Shown(path.stem, load_picture(path, PREVIEW_SIDE)) for path in paths]
 
@@ -43,29 +43,30 @@ def carry_out(
     training: Training,
     batches: Batches,
     keeping: Keeping,
-    report: Callable[[loop.Progress], None] = lambda _: None,
+    report: Callable[[loop.TrainingProgress], None] = lambda _: None,
     *,
     resume: bool = False,
 ) -> TransformNet:
-    """Trains to the last step and returns the net as the store will keep it.
+    """Train to the last step and return the net with its weights rounded as the store keeps them.
 
     Args:
-        training: at its first step.
-        batches: to train on.
-        keeping: the folder, and what is written into it.
-        report: called about twice a second and after the last step, in the first of several processes only.
-        resume: whether to go on from the checkpoint in the folder.
+        training: State of the run at its first step.
+        batches: Batches of the run.
+        keeping: Files that the run keeps, and their folder.
+        report: Function that is called about twice a second and after the last step, in the first of several processes
+            only.
+        resume: Whether to go on from the checkpoint in the folder.
 
     Raises:
-        BadRun: the checkpoint cannot be read or written, or is of another run.
-        Diverged: a loss or gradient is not finite.
-        Stopped: asked to by Ctrl-C or SIGTERM; the checkpoint is saved.
+        BadRun: The checkpoint cannot be read or written, or belongs to another run.
+        Diverged: A loss or gradient is not finite.
+        Stopped: Ctrl-C was typed or SIGTERM received; the checkpoint was saved.
     """
     if resume:
         restore(training, keeping.folder)
     log = RunLog(keeping.folder, training.step, keeping.shown) if training.processes.is_first else None
 
-    def note(progress: loop.Progress) -> None:
+    def note(progress: loop.TrainingProgress) -> None:
         report(progress)
         if log is not None:
             log.losses(progress, training.recipe.rate_at(progress.step - 1))
@@ -93,10 +94,10 @@ def carry_out(
 
 
 def publish(draft: Draft, net: TransformNet, store: Store, keeping: Keeping) -> Card:
-    """Publishes the net of a run, with a preview if there is a photo for it, and notes that in the run's folder.
+    """Publish the net of a run, with a preview if there is a photo for it, and write its label into the run's folder.
 
     Raises:
-        CannotPublish: the store does not take it.
+        CannotPublish: The store cannot be written to, or refuses the net.
     """
     jpeg = to_jpeg(preview(net, keeping.shown[0].photo)) if keeping.shown else None
     card = store.publish(draft, net.state_dict(), jpeg)

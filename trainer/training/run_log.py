@@ -1,4 +1,4 @@
-"""What a run tells while it goes on: losses as CSV and for TensorBoard, and pictures."""
+"""The log of a run: its losses, as CSV and for TensorBoard, and its previews."""
 
 import csv
 import importlib.util
@@ -12,14 +12,14 @@ from model_store.nets import TransformNet
 from trainer.errors import BadRun
 from trainer.pictures.contact_sheet import to_image
 from trainer.pictures.previews import preview
-from trainer.training.loop import Progress
+from trainer.training.loop import TrainingProgress
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
 
 class Shown(NamedTuple):
-    """A photo that previews are made of."""
+    """A named photo that previews are made from."""
 
     name: str
     photo: Tensor
@@ -27,14 +27,14 @@ class Shown(NamedTuple):
 
 
 class RunLog:
-    """`losses.csv`, `previews/` and TensorBoard's events in the folder of a run.
+    """The log in the folder of a run: `losses.csv`, the pictures in `previews/`, and TensorBoard's events.
 
-    A resumed run goes on in the same files; what they say of later steps than its checkpoint is dropped.
+    A resumed run goes on in the same files; lines about steps after its checkpoint are dropped.
 
     Args:
-        folder: of the run; it is there.
-        step: where the run goes on.
-        photos: to show.
+        folder: Existing folder of the run.
+        step: Number of steps that were done before; 0 for a new run.
+        photos: Photos that previews are made from.
     """
 
     def __init__(self, folder: Path, step: int, photos: Sequence[Shown] = ()) -> None:
@@ -43,11 +43,11 @@ class RunLog:
         self._keep_until(step)
         self._board = _tensorboard(folder, step)
 
-    def losses(self, progress: Progress, rate: float) -> None:
-        """Adds the losses of a step, and the learning rate.
+    def losses(self, progress: TrainingProgress, rate: float) -> None:
+        """Add the losses of a step and its learning rate.
 
         Raises:
-            BadRun: they cannot be written, as on a full disk.
+            BadRun: The losses cannot be written, as on a full disk.
         """
         row = {"step": progress.step, "seconds": round(progress.seconds, 2), "rate": rate, **progress.losses}
         try:
@@ -64,10 +64,10 @@ class RunLog:
                 self._board.add_scalar(name, value, progress.step)
 
     def previews(self, net: TransformNet, step: int) -> None:
-        """Shows what a net makes of each photo, in `previews/<step>-<name>.jpg`.
+        """Write the preview of each photo to `previews/<step>-<name>.jpg`.
 
         Raises:
-            BadRun: they cannot be written.
+            BadRun: A preview cannot be written.
         """
         for shown in self._photos:
             picture = preview(net, shown.photo)
@@ -81,7 +81,7 @@ class RunLog:
                 self._board.add_image(shown.name, picture[0], step)
 
     def close(self) -> None:
-        """Writes what is still in memory."""
+        """Write the events that are still in memory, and close the files."""
         if self._board is not None:
             self._board.close()
 
@@ -99,7 +99,7 @@ class RunLog:
 
 
 def _tensorboard(folder: Path, step: int) -> "SummaryWriter | None":
-    """A writer, if the package is installed."""
+    """Return a writer of TensorBoard's events, or None if its package is not installed."""
     if importlib.util.find_spec("tensorboard") is None:
         return None
     from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415  (slow to import)

@@ -1,4 +1,4 @@
-"""Starting from a net that was trained already."""
+"""Starts: trained nets of the store from which the training of another net begins."""
 
 import re
 from typing import NamedTuple
@@ -21,30 +21,30 @@ class Start(NamedTuple):
 
     @property
     def settings(self) -> dict[str, JsonValue]:
-        """What a recipe must have in common with it."""
+        """Return the settings of the net, which a recipe that starts from it must share."""
         return {"architecture": self.card.architecture, **self.card.parameters}
 
     @property
     def fingerprint(self) -> str:
-        """What tells it from other nets."""
+        """Return a text that identifies the net: its label and the SHA-256 of its weights."""
         return f"{self.card.label} {self.card.sha256}"
 
 
 def open_start(store: Store, task: Task, label: str) -> Start:
-    """Opens a net by its name, or name and version.
+    """Open the net to start from by its name, or its name and version.
 
     Raises:
-        StoreError: there is no such net, or it is damaged.
+        StoreError: There is no such net, or it is damaged.
     """
     card, net = store.open(task, *parse_label(label.removeprefix(f"{task}/")))
     return Start(card, net.state_dict())
 
 
 def check_architecture(named: str, recipe: Recipe, start: Start) -> None:
-    """Makes sure that a recipe that was asked for by name is one for the net to start from.
+    """Make sure that a recipe that was asked for by name has the architecture of the net to start from.
 
     Raises:
-        BadRecipe: it is for another architecture.
+        BadRecipe: The recipe is for another architecture.
     """
     if recipe.architecture != start.card.architecture:
         raise BadRecipe(
@@ -54,12 +54,13 @@ def check_architecture(named: str, recipe: Recipe, start: Start) -> None:
 
 
 def weights_for(recipe: Recipe, start: Start) -> dict[str, Tensor]:
-    """The weights to begin a recipe with.
+    """Return the first weights of a recipe's net, taken from the net to start from.
 
-    For a larger factor, the last ×2 step is used again for each that is new; for a smaller one, the last are left out.
+    For a larger factor, the last enlargement by 2 is used again for each new one; for a smaller factor, the last ones
+    are left out.
 
     Raises:
-        BadRecipe: they do not fit the recipe's net.
+        BadRecipe: The weights do not fit the recipe's net.
     """
     wanted = build(recipe.architecture, recipe.parameters).state_dict()
     weights = {key: start.weights[_nearest(key, start.weights)] for key in wanted}
@@ -71,7 +72,11 @@ def weights_for(recipe: Recipe, start: Start) -> dict[str, Tensor]:
 
 
 def _nearest(key: str, weights: dict[str, Tensor]) -> str:
-    """The key itself, or that of the last ×2 step before it."""
+    """Return the key itself if it has weights, or else that of the last enlargement by 2 before it.
+
+    Raises:
+        BadRecipe: No such key has weights.
+    """
     while key not in weights:
         match = re.fullmatch(r"(upsample\.)(\d+)(\..*)", key)
         if match is None or match[2] == "0":

@@ -1,4 +1,4 @@
-"""A run that trains a style net: opened from a recipe, a picture and photos; measured; described."""
+"""The run that trains a style net: opening it, measuring its net, and describing the net for the store."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -23,10 +23,11 @@ from trainer.training.training import Training
 
 
 class StyleRun(NamedTuple):
-    """A style net about to be trained, and what it is trained on."""
+    """A style net about to be trained, with its recipe, pictures, photos and loss network."""
 
     recipe: StyleRecipe
     picture: Path
+    """Path of the style picture."""
     style_picture: Tensor
     """Float RGB in [0, 1], `(1, 3, H, W)`."""
     photos: Photos
@@ -35,9 +36,10 @@ class StyleRun(NamedTuple):
     batches: Batches
 
     def measure(self, net: TransformNet, old: TransformNet | None = None) -> Measured | None:
-        """Measures a net, and one before it, on the photos held out; None if there are none.
+        """Measure a net, and the one before it, on the photos held out; return None if there are none.
 
-        At the paper's taps of VGG-16 where that is among the loss networks, else at those that the net was trained on.
+        Errors are measured at the paper's taps of VGG-16 if that is among the loss networks, else at the taps that the
+        net was trained on.
         """
         photos = _scaled(self.photos.held_out, self.recipe.size)
         if not len(photos):
@@ -54,12 +56,12 @@ class StyleRun(NamedTuple):
         )
 
     def study(self, net: TransformNet, optimised: int, iterations: int) -> Study:
-        """Compares a net with optimisation on the photos held out, at the size that most of the steps see.
+        """Compare a net with optimisation on the photos held out, at the size of the recipe.
 
         Args:
-            net: in evaluation mode.
-            optimised: for how many of the photos to optimise pictures.
-            iterations: of each optimisation.
+            net: Net in evaluation mode.
+            optimised: Number of photos for which pictures are optimised.
+            iterations: Number of iterations of each optimisation.
         """
         return study(
             net,
@@ -73,7 +75,7 @@ class StyleRun(NamedTuple):
         )
 
     def draft(self, measured: Measured | None, origin: Origin) -> Draft:
-        """Describes the net for the store; `measured` is what `measure` found."""
+        """Return the draft of the net's card; `measured` is the result of `measure`."""
         return style_draft(self.recipe, self.picture, self.photos, measured, origin)
 
 
@@ -87,21 +89,22 @@ def open_style_run(
     stream: bool | None = None,
     compiled: bool | None = None,
 ) -> StyleRun:
-    """Loads everything that a run needs, the quickest to fail first.
+    """Load everything that a run needs, beginning with what fails fastest.
 
     Args:
-        recipe: how to train.
-        picture: the style picture.
-        crops: of the photos.
-        processes: that train together.
-        start: the net to start from.
-        stream: whether to decode photos whenever they are needed; if not given, where they do not fit in memory.
-        compiled: whether to compile the losses; if not given, where it pays.
+        recipe: Recipe to train with.
+        picture: Path of the style picture.
+        crops: Crops of the photos.
+        processes: Processes that train the net.
+        start: Net to start from; random weights if not given.
+        stream: Whether to decode photos whenever they are needed; if not given, they are where they do not fit in
+            memory.
+        compiled: Whether to compile the losses; if not given, they are where the run is long enough to save time.
 
     Raises:
-        BadRecipe: the recipe fits neither the processes nor the net to start from.
-        BadLossNetwork: the loss network cannot be had, or its taps do not fit the pictures.
-        BadPhotos: there are too few photos, or the style picture cannot be read.
+        BadRecipe: The recipe does not fit the processes or the net to start from.
+        BadLossNetwork: The loss network cannot be loaded, or its taps do not fit the pictures.
+        BadPhotos: There are too few photos, or the style picture cannot be read.
     """
     weights = weights_for(recipe, start) if start else None
     processes.check_batch(recipe.batch)
@@ -130,7 +133,7 @@ def open_style_run(
 
 
 def _scaled(photos: Tensor, size: int) -> Tensor:
-    """uint8 photos, `(N, 3, S, S)`, at another side."""
+    """Scale uint8 photos, `(N, 3, S, S)`, to `(N, 3, size, size)`."""
     if not len(photos) or photos.shape[-1] == size:
         return photos
     scaled = F.interpolate(photos.float(), (size, size), mode="bilinear", antialias=True)

@@ -1,4 +1,4 @@
-"""A run that trains a net that enlarges: opened from a recipe and photos; measured; described."""
+"""The run that trains a super-resolution net: opening it, measuring its net, and describing the net for the store."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,7 +20,7 @@ from trainer.training.training import Training
 
 
 class SuperResolutionRun(NamedTuple):
-    """A net that enlarges, about to be trained, and what it is trained on."""
+    """A super-resolution net about to be trained, with its recipe and photos."""
 
     recipe: SuperResolutionRecipe
     photos: Photos
@@ -28,14 +28,14 @@ class SuperResolutionRun(NamedTuple):
     batches: Batches
 
     def measure(self, net: TransformNet) -> Comparison | None:
-        """Measures a net on the tiles held out; None if there are none."""
+        """Measure a net on the tiles held out; return None if there are none."""
         if not len(self.photos.held_out):
             return None
         sigma = 0.0 if self.recipe.degradation == "bicubic" else PAPER_SIGMA
         return compare_tiles(net, self.photos.held_out, self.training.device, sigma)
 
     def draft(self, scores: Comparison | None, origin: Origin) -> Draft:
-        """Describes the net for the store; `scores` are what `measure` found."""
+        """Return the draft of the net's card; `scores` are the result of `measure`."""
         return super_resolution_draft(self.recipe, self.photos, scores, origin)
 
 
@@ -49,21 +49,22 @@ def open_super_resolution_run(
     stream: bool | None = None,
     compiled: bool | None = None,
 ) -> SuperResolutionRun:
-    """Loads everything that a run needs, the quickest to fail first.
+    """Load everything that a run needs, beginning with what fails fastest.
 
     Args:
-        recipe: how to train.
-        photos: sources as for `find_photos`.
-        held_out: how many photos to keep from training.
-        processes: that train together.
-        start: the net to start from.
-        stream: whether to decode photos whenever they are needed; if not given, where they do not fit in memory.
-        compiled: whether to compile the losses; if not given, where it pays.
+        recipe: Recipe to train with.
+        photos: Folders, tars or patterns of tars, as for `find_photos`.
+        held_out: Number of photos to keep from training.
+        processes: Processes that train the net.
+        start: Net to start from; random weights if not given.
+        stream: Whether to decode photos whenever they are needed; if not given, they are where they do not fit in
+            memory.
+        compiled: Whether to compile the losses; if not given, they are where the run is long enough to save time.
 
     Raises:
-        BadRecipe: the recipe fits neither the processes nor the net to start from.
-        BadLossNetwork: the loss network cannot be had, or its taps do not fit the patches.
-        BadPhotos: there are too few photos.
+        BadRecipe: The recipe does not fit the processes, the photos' tiles or the net to start from.
+        BadLossNetwork: The loss network cannot be loaded, or its taps do not fit the patches.
+        BadPhotos: There are too few photos.
     """
     weights = weights_for(recipe, start) if start else None
     processes.check_batch(recipe.batch)

@@ -1,4 +1,4 @@
-"""The state of a training run, and one step of it."""
+"""The state of a training run, and the step that advances it."""
 
 import copy
 import math
@@ -18,34 +18,35 @@ from trainer.training.cpu_style_net import CpuStyleNet
 from trainer.training.processes import Processes
 
 _PICTURES_WORTH_COMPILING = 24_000
-"""On one H200, compiling takes 44 s and saves 2 ms a picture."""
+"""Pictures in a run for which compiling saves time: on one H200 it takes 44 s and saves 2 ms for each picture."""
 
 _COMPILER: dict[str, str | int | bool | Callable[..., Any]] = {"force_layout_optimization": True}
-"""Without it, half of the compiled step is copies between memory layouts."""
+"""Options of the compiler; without this one, half of the compiled step is spent on copies between memory layouts."""
 
 
 class Objective(Protocol):
-    """What is minimised."""
+    """The objective of a net, which training minimises."""
 
     @property
     def weights(self) -> Mapping[str, float]:
-        """Weight of each term."""
+        """Return the weight of each term, keyed by its name."""
 
     def terms(self, net: TransformNet, batch: Batch) -> dict[str, Tensor]:
-        """Named scalar losses of the net on a batch, means over its pictures."""
+        """Return the named scalar losses of the net on a batch, each a mean over its pictures."""
 
 
 class Training:
-    """A net, the moving average of its weights and the optimiser, which can be saved and restored whole.
+    """The state of a run: a net, the moving average of its weights and the optimiser; it can be saved and restored.
 
-    On CUDA a step is one CUDA graph, compiled first where the run is long enough to earn that back.
+    A step in a single process on CUDA is one CUDA graph, whose losses are compiled first where the run is long enough
+    to save time.
 
     Args:
-        recipe: what to build and how to train it.
-        objective: what to minimise.
-        processes: that train together.
-        start: weights to start from instead of random ones.
-        compiled: whether to compile the losses; if not given, where it pays.
+        recipe: Recipe that the net is built and trained with.
+        objective: Objective to minimise.
+        processes: Processes that train the net.
+        start: Weights to start from instead of random ones.
+        compiled: Whether to compile the losses; if not given, they are where the run is long enough to save time.
     """
 
     def __init__(
@@ -60,7 +61,7 @@ class Training:
         torch.manual_seed(recipe.seed)
         self.recipe = recipe
         self.data: dict[str, JsonValue] = {}
-        """sha256 of what it is trained on and with, by what that is; a run is resumed only with the same."""
+        """SHA-256 of the photos and other data of the run, keyed by what they are; resuming demands the same."""
         self.processes = processes
         self.device = processes.device
         self.precision = _precision(recipe.precision, self.device)
@@ -84,11 +85,11 @@ class Training:
         self._train_on: Step = CapturedStep(self._eager_step) if on_cuda and is_alone else self._eager_step
 
     def advance(self, batch: Batch) -> dict[str, Tensor]:
-        """One step, without waiting for the device.
+        """Take one step, without waiting for the device.
 
         Returns:
-            The terms of the objective, unweighted; their weighted sum as `objective`; the norm of its `gradient`. The
-            next step may overwrite them.
+            The unweighted terms of the objective; their weighted sum as `objective`; and the norm of the gradient
+            before clipping as `gradient`. The next step may overwrite them.
         """
         self._rate.fill_(self.recipe.rate_at(self.step))
         self._decay.fill_(min(self.recipe.ema, (1 + self.step) / (10 + self.step)))
@@ -97,12 +98,12 @@ class Training:
         return losses
 
     def end(self) -> None:
-        """Parts from the other processes after the last step; gloo's threads live as long as the net that is shared."""
+        """Leave the other processes after the last step, and drop the shared net, which keeps gloo's threads alive."""
         self._shared_net = self.net
         self.processes.leave()
 
     def tensors(self) -> dict[str, Tensor]:
-        """The state, by names that `load_tensors` knows."""
+        """Return the state of the run as named tensors, from which `load_tensors` restores it."""
         tensors = {f"net.{key}": value for key, value in self.net.state_dict().items()}
         tensors |= {f"average.{key}": value for key, value in self.average.state_dict().items()}
         for name, parameter in self.net.named_parameters():
@@ -111,7 +112,7 @@ class Training:
         return {key: value.contiguous() for key, value in tensors.items()}
 
     def load_tensors(self, tensors: Mapping[str, Tensor]) -> None:
-        """Goes back to the state that `tensors` gave."""
+        """Restore the state of the run from what `tensors` returned."""
         self.net.load_state_dict(_under("net.", tensors))
         self.average.load_state_dict(_under("average.", tensors))
         for name, parameter in self.net.named_parameters():
@@ -120,7 +121,7 @@ class Training:
 
     @property
     def identity(self) -> dict[str, JsonValue]:
-        """What must be the same for a run to go on."""
+        """Return the settings and data that must be the same for a run to be resumed."""
         where: dict[str, JsonValue] = {"device": self.device.type, "processes": self.processes.count}
         recipe = self.recipe.model_dump(mode="json", exclude={"loss_networks"})
         return {**recipe, "precision": self.precision, **where, **self.data}

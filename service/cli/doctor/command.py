@@ -1,5 +1,6 @@
 """The command `impasto doctor`: run all examinations, and print their facts and findings."""
 
+import os
 import re
 from collections.abc import Iterator
 from json import dumps
@@ -37,6 +38,8 @@ def doctor(
 ) -> None:
     """Examine this installation, for a bug report. The exit code is 1 if something that should work does not."""
     ask_for_large_pages()
+    # Else threads that wait for each other keep the cores busy, and on a busy machine nets take many times as long.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     facts: dict[str, JsonValue] = {}
     findings: list[str] = []
     for title, examination in _EXAMINATIONS.items():

@@ -27,7 +27,8 @@ _EXTRAS = {
 def versions() -> Iterator[Fact | Finding]:
     """Report the versions of Python, of the system, and of the packages that matter most."""
     yield Fact("python", f"{platform.python_version()} ({platform.python_implementation()})")
-    yield Fact("system", platform.platform())
+    libc = " ".join(platform.libc_ver())
+    yield Fact("system", f"{platform.system()} {platform.release()}, {platform.machine()}, {libc}")
     for package in _PACKAGES:
         yield Fact(package, _version(package) or "not installed", _version(package))
 

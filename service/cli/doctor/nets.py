@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _SIDE = 128
 """Pixels of each side of the answer."""
-_RUNS = 4
+_RUNS = {"cpu": 2, "cuda": 4}
 """Number of runs of a form. The shorter of the last two is reported: from the third on, CUDA graphs are replayed."""
 _LARGEST_DIFFERENCE = {"cpu": 0.5, "cuda": 8.0}
 """Largest difference of a form from its net, in 255ths; rounding in float32 and in half precision stays far below."""
@@ -86,45 +86,48 @@ def _try(net: "TransformNet", device: "torch.device", *, is_exact: bool) -> Tria
 
     from service.inference import inference_form
 
-    pictures = _clouds(_SIDE // net.factor)
+    picture = _clouds(_SIDE // net.factor)
+    pictures = picture.permute(2, 0, 1)[None] / 255
+    with torch.inference_mode():
+        wanted = net(pictures)
     with _warnings_of("service.inference") as warnings:
-        with _one_thread(), torch.inference_mode():
-            wanted = net(pictures)
-        with _one_thread():
-            form = inference_form(net.to(device), is_exact=is_exact)
-        made, seconds = _run(form, pictures.to(device))
-    difference = (made.cpu() - wanted).abs().max().item() * 255
+        form = inference_form(net.to(device), is_exact=is_exact)
+        with torch.inference_mode():
+            difference = (form(pictures.to(device)).cpu() - wanted).abs().max().item() * 255
+        seconds = _time(form, device, picture)
     return Trial(_name_of(form), "; ".join(warnings) or None, difference, 1000 * min(seconds[-2:]))
 
 
-def _run(form: "TransformNet", pictures: "torch.Tensor") -> tuple["torch.Tensor", list[float]]:
-    """Run a form as a lane of its device does; return the output of the last run, and the seconds of each run."""
-    import torch
+def _time(form: "TransformNet", device: "torch.device", picture: "torch.Tensor") -> list[float]:
+    """Return the seconds of each of several runs on a lane, as the engine does them."""
+    from service.engine.lane import Lane
 
-    seconds = []
-    stream = torch.cuda.Stream(pictures.device) if pictures.is_cuda else None  # type: ignore[no-untyped-call]
-    with torch.inference_mode(), torch.cuda.stream(stream):  # None is no stream
-        for _ in range(_RUNS):
-            started = time.perf_counter()
-            made = form(pictures)
-            if stream is not None:
-                stream.synchronize()
-            seconds.append(time.perf_counter() - started)
-    return made, seconds
+    lane, seconds = Lane(device), []
+    for _ in range(_RUNS[device.type]):
+        started = time.perf_counter()
+        lane.compute(form, [picture])
+        seconds.append(time.perf_counter() - started)
+    return seconds
 
 
 def _clouds(side: int) -> "torch.Tensor":
-    """Return a smooth picture, the same each time, `(1, 3, side, side)` in [0, 1]."""
+    """Return a smooth picture, the same each time, uint8 `(side, side, 3)`."""
     import torch
 
     coarse = torch.rand(1, 3, 8, 8, generator=torch.Generator().manual_seed(0))
-    return torch.nn.functional.interpolate(coarse, size=(side, side), mode="bicubic").clamp_(0, 1)
+    smooth = torch.nn.functional.interpolate(coarse, size=(side, side), mode="bicubic").clamp_(0, 1)
+    return smooth[0].permute(1, 2, 0).mul(255).byte()
 
 
 def _name_of(form: "TransformNet") -> str:
+    """Return the name of the class that computes a form, behind those that only run it."""
+    from service.inference.cuda.awaited_form import AwaitedForm
     from service.inference.cuda.graphs import GraphedNet
 
-    return f"{type(form.net).__name__} in CUDA graphs" if isinstance(form, GraphedNet) else type(form).__name__
+    net = form
+    while isinstance(net, AwaitedForm | GraphedNet):
+        net = net.net
+    return type(net).__name__ if net is form else f"{type(net).__name__} in CUDA graphs"
 
 
 def _as_json(trial: Trial) -> JsonValue:
@@ -134,19 +137,6 @@ def _as_json(trial: Trial) -> JsonValue:
         "largest_difference_255ths": round(trial.difference, 4),
         "ms": round(trial.milliseconds, 3),
     }
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Compute on one thread: several threads, which wait for each other, take far longer on a busy machine."""
-    import torch
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 @contextmanager

@@ -31,12 +31,10 @@ _MOST_BAND_PIXELS = 2**19
 
 
 class CpuStyleNet(TransformNet):
-    """Does what a `StyleNet` does, to rounding.
-
-    Uses as many cores as torch has threads on the calling thread.
+    """A net that makes what a `StyleNet` makes, to rounding, on as many cores as the calling thread has torch threads.
 
     Args:
-        net: on the CPU, in float32; its weights are copied.
+        net: The style net, on the CPU, in float32; its weights are copied.
     """
 
     multiple = StyleNet.multiple
@@ -56,8 +54,13 @@ class CpuStyleNet(TransformNet):
         self.last.bias.data = cast("Tensor", last.bias).detach().repeat(4)  # type: ignore[union-attr]
         self.requires_grad_(requires_grad=False).eval()
 
+    @property
+    def bytes_per_pixel(self) -> int:
+        """Bytes of memory for each pixel of the input; see `TransformNet.bytes_per_pixel`."""
+        return 32 + 9 * self.width
+
     def transform(self, pictures: Tensor) -> Tensor:
-        """`(N, 3, H, W)` with H and W multiples of 4, to the same shape, laid out channels-last."""
+        """Map `(N, 3, H, W)`, with H and W multiples of 4, to the same shape, laid out channels-last."""
         cores = torch.get_num_threads()
         torch.set_num_threads(1)
         try:

@@ -29,7 +29,7 @@ class AwaitedForm(TransformNet):
     def __init__(self, net: TransformNet, make: Callable[[], TransformNet], pause: float = _PAUSE_S) -> None:
         super().__init__()
         self.task, self.factor, self.multiple = net.task, net.factor, net.multiple
-        self.net = net
+        self.plain = self.net = net  # the plain one stays: another lane may still compute with it
         self._make: Callable[[], TransformNet] | None = make
         self._pause = pause
         self._next_attempt = time.monotonic() + pause

@@ -72,7 +72,7 @@ export function asPython(base, { path, options }, fileName, outputName) {
   const call = path === "stylize" ? "stylize" : "super_resolve";
   const given = Object.entries(options).map(([name, value]) => `${name}=${literal(value)}`);
   return [
-    "from service.client import Client",
+    "from impasto import Client",
     "",
     `with Client(${literal(base)}) as client:`,
     `    answer = client.${call}(${[literal(fileName), ...given].join(", ")})`,

@@ -1,6 +1,6 @@
 """Traces: what is known of a picture, added to FastAPI's span of its request, and spans of its stages below.
 
-Nothing happens unless the process is set up to send traces (see "Operate it" in the README).
+Nothing happens unless the process is set up to send traces (see "How do I trace requests?" in docs/operating.md).
 """
 
 import time

@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from ...command import Done, Impasto
+
 COMMAND = Path(sys.executable).with_name("impasto")
 ENVIRONMENT = os.environ | {"IMPASTO_STORE": "nothing-here", "IMPASTO_DEVICE": "cpu"}
 
@@ -28,13 +30,7 @@ def photos(tmp_path: Path, plain_png: Callable[..., bytes]) -> Path:
     return folder
 
 
-def impasto(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [COMMAND, *arguments], capture_output=True, text=True, check=False, env=ENVIRONMENT | environment
-    )
-
-
-def lines_of(done: subprocess.CompletedProcess[str]) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
+def lines_of(done: Done) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
     """Return the JSON lines about pictures, by the picture's name, and the summary."""
     *lines, last = (json.loads(line) for line in done.stdout.splitlines())
     return {Path(line["picture"]).name: line for line in lines}, last["summary"]
@@ -46,7 +42,7 @@ def names_in(folder: Path) -> list[str]:
 
 @pytest.mark.parametrize("where", ["here", "server"])
 def test_a_folder_is_painted_and_its_bad_picture_is_reported(
-    photos: Path, tmp_path: Path, where: str, request: pytest.FixtureRequest
+    impasto: Impasto, photos: Path, tmp_path: Path, where: str, request: pytest.FixtureRequest
 ) -> None:
     server = [] if where == "here" else ["--server", request.getfixturevalue("server")]
     done = impasto("stylize", photos, "-o", tmp_path / "out", "--style", "muse", "--json", *server)
@@ -67,7 +63,7 @@ def test_a_folder_is_painted_and_its_bad_picture_is_reported(
         assert image.size == (22, 16)
 
 
-def test_existing_files_are_skipped_and_the_others_are_made(photos: Path, tmp_path: Path) -> None:
+def test_existing_files_are_skipped_and_the_others_are_made(impasto: Impasto, photos: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     out.mkdir()
     (out / "a.png").write_bytes(b"made before")
@@ -82,18 +78,20 @@ def test_existing_files_are_skipped_and_the_others_are_made(photos: Path, tmp_pa
     assert (out / "a.png").read_bytes() != b"made before"
 
 
-def test_an_existing_output_of_a_single_picture_is_left_as_it_is(photos: Path) -> None:
+def test_an_existing_output_of_a_single_picture_is_left_as_it_is(impasto: Impasto, photos: Path) -> None:
     done = impasto("stylize", photos / "a.png", "-o", photos / "b.png", "--style", "muse")
     assert done.returncode == 0
     assert "is there already: --overwrite" in done.stdout
 
 
+@pytest.mark.process
 def test_torch_is_not_imported_when_there_is_nothing_to_do(photos: Path) -> None:
     """Importing torch alone would take seconds."""
     command = ["stylize", str(photos / "a.png"), "-o", str(photos / "b.png"), "--style", "muse"]
     assert "torch" not in modules_after(*command)
 
 
+@pytest.mark.process
 def test_pictures_made_by_a_server_need_no_torch_here(photos: Path, tmp_path: Path, server: str) -> None:
     command = ["super-resolve", str(photos / "a.png"), "-o", str(tmp_path / "large.webp"), "--server", server]
     modules = modules_after(*command)
@@ -115,7 +113,7 @@ def modules_after(*arguments: str) -> set[str]:
 
 @pytest.mark.parametrize("where", ["here", "server"])
 def test_an_unknown_style_ends_the_command_at_once_with_a_suggestion(
-    photos: Path, tmp_path: Path, where: str, request: pytest.FixtureRequest
+    impasto: Impasto, photos: Path, tmp_path: Path, where: str, request: pytest.FixtureRequest
 ) -> None:
     server = [] if where == "here" else ["--server", request.getfixturevalue("server")]
     done = impasto("stylize", photos, "-o", tmp_path / "out", "--style", "grate-wave", *server)
@@ -127,7 +125,7 @@ def test_an_unknown_style_ends_the_command_at_once_with_a_suggestion(
     assert not (tmp_path / "out").exists()
 
 
-def test_a_missing_server_is_reported_once(photos: Path, tmp_path: Path) -> None:
+def test_a_missing_server_is_reported_once(impasto: Impasto, photos: Path, tmp_path: Path) -> None:
     done = impasto("stylize", photos, "-o", tmp_path / "out", "--style", "muse", "--server", "http://127.0.0.1:9")
     assert done.returncode == 1
     assert done.stderr.count("impasto: ") == 1
@@ -135,17 +133,16 @@ def test_a_missing_server_is_reported_once(photos: Path, tmp_path: Path) -> None
     assert "5 left" in done.stderr
 
 
+@pytest.mark.process
 def test_an_interrupted_command_says_what_is_left_and_the_next_one_makes_it(
-    tmp_path: Path, plain_png: Callable[..., bytes]
+    impasto: Impasto, tmp_path: Path, plain_png: Callable[..., bytes]
 ) -> None:
     photos, out = tmp_path / "photos", tmp_path / "out"
     photos.mkdir()
-    for number in range(30):
-        (photos / f"{number:02}.png").write_bytes(plain_png(number, 160, 160))
+    for number in range(2000):  # minutes of work
+        (photos / f"{number:04}.png").write_bytes(plain_png(90, 160, 160))
     command = [COMMAND, "stylize", photos, "-o", out, "--style", "muse", "--json"]
-    process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT | {"OMP_NUM_THREADS": "1"}
-    )
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT)
     assert process.stdout is not None
     first = json.loads(process.stdout.readline())
     process.send_signal(signal.SIGINT)
@@ -155,19 +152,26 @@ def test_an_interrupted_command_says_what_is_left_and_the_next_one_makes_it(
     assert "Traceback" not in errors
     stopped = json.loads(rest.splitlines()[-1])["summary"]
     assert stopped["left"] > 0
-    assert stopped["made"] + stopped["left"] == 30
+    assert stopped["made"] + stopped["left"] == 2000
     for path in out.rglob("*"):
         assert path.suffix == ".png"
         Image.open(path).load()
+    enough = stopped["made"] + 20
+    for photo in sorted(photos.iterdir())[enough:]:
+        photo.unlink()
     done = impasto(*command[1:])
     assert done.returncode == 0, done.stderr
     _, summary = lines_of(done)
     assert summary["skipped"] >= stopped["made"]
-    assert summary["made"] + summary["skipped"] == 30
-    assert len(names_in(out)) == 30
+    assert summary["made"] > 0
+    assert summary["made"] + summary["skipped"] == enough
+    assert len(names_in(out)) == enough
 
 
-def test_the_progress_bar_is_shown_only_on_a_terminal(photos: Path, tmp_path: Path, server: str) -> None:
+@pytest.mark.process
+def test_the_progress_bar_is_shown_only_on_a_terminal(
+    impasto: Impasto, photos: Path, tmp_path: Path, server: str
+) -> None:
     ours, theirs = os.openpty()
     command = [COMMAND, "stylize", photos, "-o", tmp_path / "out", "--style", "muse", "--server", server]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=theirs, env=ENVIRONMENT | {"TERM": "xterm"})
@@ -190,12 +194,13 @@ def test_the_progress_bar_is_shown_only_on_a_terminal(photos: Path, tmp_path: Pa
 
 
 @pytest.mark.parametrize(("typed", "completed"), [("great", "great-wave"), ("muse:0.7,great", "muse:0.7,great-wave")])
-def test_the_shell_completes_styles(typed: str, completed: str) -> None:
+def test_the_shell_completes_styles(impasto: Impasto, typed: str, completed: str) -> None:
     words = f"impasto stylize a.jpg --style {typed}"
     done = impasto(_IMPASTO_COMPLETE="complete_zsh", _TYPER_COMPLETE_ARGS=words)
     assert completed in done.stdout.replace("\\", "")  # zsh gets special characters escaped
 
 
+@pytest.mark.process
 def test_completion_needs_no_torch() -> None:
     program = "import sys; from service.cli import pictures as p; print(p.complete_style('mu'), 'torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, env=ENVIRONMENT)
@@ -203,7 +208,7 @@ def test_completion_needs_no_torch() -> None:
 
 
 @pytest.mark.parametrize(("typed", "meant"), [(("stylise",), "stylize"), (("stylize", "--styel", "x"), "--style")])
-def test_a_mistyped_command_or_option_gets_a_suggestion(typed: tuple[str, ...], meant: str) -> None:
+def test_a_mistyped_command_or_option_gets_a_suggestion(impasto: Impasto, typed: tuple[str, ...], meant: str) -> None:
     done = impasto(*typed)
     assert done.returncode == 2
     assert meant in done.stderr

@@ -11,6 +11,8 @@ from service.bench.report import LoadReport
 
 from .conftest import Target
 
+pytestmark = pytest.mark.process
+
 IMPASTO = Path(sys.executable).with_name("impasto")
 
 

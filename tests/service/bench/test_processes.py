@@ -11,6 +11,8 @@ from service.bench.workload import Kind, Workload, stylize
 
 from .conftest import Target
 
+pytestmark = pytest.mark.process
+
 Kinds = Callable[..., tuple[Kind, ...]]
 
 

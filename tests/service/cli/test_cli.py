@@ -1,8 +1,5 @@
 import hashlib
-import os
 import re
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +8,8 @@ import torch
 from PIL import Image
 
 from model_store.card import Card
+
+from ...command import Done, Impasto
 
 Publish = Callable[..., Card]
 
@@ -22,14 +21,7 @@ def picture(tmp_path: Path, photo_png: bytes) -> Path:
     return path
 
 
-def impasto(*arguments: str | Path, **settings: str) -> subprocess.CompletedProcess[str]:
-    """Run the command of the installed package with only the bundled models."""
-    command = Path(sys.executable).with_name("impasto")
-    environment = os.environ | {"IMPASTO_STORE": "nothing-here", "IMPASTO_DEVICE": "cpu"} | settings
-    return subprocess.run([command, *arguments], capture_output=True, text=True, check=False, env=environment)
-
-
-def assert_refused(done: subprocess.CompletedProcess[str], *words: str) -> None:
+def assert_refused(done: Done, *words: str) -> None:
     """Check that a command failed with one line on stderr, which has these words."""
     assert done.returncode == 1
     assert done.stdout == ""
@@ -38,7 +30,7 @@ def assert_refused(done: subprocess.CompletedProcess[str], *words: str) -> None:
     assert all(word in done.stderr for word in words)
 
 
-def test_a_photo_is_painted(picture: Path, photo: Image.Image, tmp_path: Path) -> None:
+def test_a_photo_is_painted(impasto: Impasto, picture: Path, photo: Image.Image, tmp_path: Path) -> None:
     painted = tmp_path / "painted.webp"
     done = impasto("stylize", picture, "--style", "muse", "--output", painted)
     assert done.returncode == 0, done.stderr
@@ -47,7 +39,7 @@ def test_a_photo_is_painted(picture: Path, photo: Image.Image, tmp_path: Path) -
         assert (image.size, image.format) == (photo.size, "WEBP")
 
 
-def test_a_picture_is_enlarged(picture: Path, photo: Image.Image, tmp_path: Path) -> None:
+def test_a_picture_is_enlarged(impasto: Impasto, picture: Path, photo: Image.Image, tmp_path: Path) -> None:
     enlarged = tmp_path / "large.jpg"
     done = impasto("super-resolve", picture, "--factor", "4", "-o", enlarged)
     assert done.returncode == 0, done.stderr
@@ -56,7 +48,7 @@ def test_a_picture_is_enlarged(picture: Path, photo: Image.Image, tmp_path: Path
         assert (image.size, image.format) == ((4 * photo.width, 4 * photo.height), "JPEG")
 
 
-def test_match_histogram_changes_an_enlargement(picture: Path, tmp_path: Path) -> None:
+def test_match_histogram_changes_an_enlargement(impasto: Impasto, picture: Path, tmp_path: Path) -> None:
     plainly, matched = tmp_path / "plainly.png", tmp_path / "matched.png"
     assert impasto("super-resolve", picture, "-o", plainly).returncode == 0
     done = impasto("super-resolve", picture, "-o", matched, "--match-histogram")
@@ -64,7 +56,7 @@ def test_match_histogram_changes_an_enlargement(picture: Path, tmp_path: Path) -
     assert matched.read_bytes() != plainly.read_bytes()
 
 
-def test_self_ensemble_changes_an_enlargement(picture: Path, tmp_path: Path) -> None:
+def test_self_ensemble_changes_an_enlargement(impasto: Impasto, picture: Path, tmp_path: Path) -> None:
     plainly, mean = tmp_path / "plainly.png", tmp_path / "mean.png"
     assert impasto("super-resolve", picture, "-o", plainly).returncode == 0
     done = impasto("super-resolve", picture, "-o", mean, "--self-ensemble")
@@ -72,55 +64,61 @@ def test_self_ensemble_changes_an_enlargement(picture: Path, tmp_path: Path) -> 
     assert mean.read_bytes() != plainly.read_bytes()
 
 
-def test_a_blurred_picture_is_enlarged_by_the_net_for_it(picture: Path, publish: Publish, tmp_path: Path) -> None:
+def test_a_blurred_picture_is_enlarged_by_the_net_for_it(
+    impasto: Impasto, picture: Path, publish: Publish, tmp_path: Path
+) -> None:
     publish("super-resolve", "x4-pixel-blurred", factor=4)
     command = ("super-resolve", picture, "--factor", "4", "--blurred", "-o", tmp_path / "large.png")
     assert "large.png: x4-pixel-blurred@1" in impasto(*command, IMPASTO_STORE=str(tmp_path)).stdout
 
 
-def test_a_blurred_picture_needs_a_net_for_it(picture: Path, tmp_path: Path) -> None:
+def test_a_blurred_picture_needs_a_net_for_it(impasto: Impasto, picture: Path, tmp_path: Path) -> None:
     done = impasto("super-resolve", picture, "--blurred", "--factor", "64", "-o", tmp_path / "large.png")
     assert_refused(done, "x64-pixel-blurred", "for blurred pictures")
 
 
-def test_a_photo_is_painted_in_a_blend_of_styles(picture: Path, publish: Publish, tmp_path: Path) -> None:
+def test_a_photo_is_painted_in_a_blend_of_styles(
+    impasto: Impasto, picture: Path, publish: Publish, tmp_path: Path
+) -> None:
     publish("stylize", "one")
     publish("stylize", "two")
     command = ("stylize", picture, "--style", "one:0.7,two:0.3", "-o", tmp_path / "painted.png")
     assert "painted.png: one@1:0.7,two@1:0.3" in impasto(*command, IMPASTO_STORE=str(tmp_path)).stdout
 
 
-def test_a_picture_is_enlarged_with_less_fidelity(picture: Path, tmp_path: Path) -> None:
+def test_a_picture_is_enlarged_with_less_fidelity(impasto: Impasto, picture: Path, tmp_path: Path) -> None:
     done = impasto("super-resolve", picture, "--factor", "4", "--fidelity", "0.6", "-o", tmp_path / "large.png")
     assert re.search(r"large\.png: x4-pixel@\d+:0\.6,x4-feature@\d+:0\.4", done.stdout)
 
 
-def test_a_blurred_picture_is_not_enlarged_with_less_fidelity(picture: Path, tmp_path: Path) -> None:
+def test_a_blurred_picture_is_not_enlarged_with_less_fidelity(impasto: Impasto, picture: Path, tmp_path: Path) -> None:
     done = impasto("super-resolve", picture, "--blurred", "--fidelity", "0.5", "-o", tmp_path / "large.png")
     assert_refused(done, "leave out blurred or fidelity")
 
 
-def test_an_unknown_style_is_refused_with_the_known_styles(picture: Path, tmp_path: Path) -> None:
+def test_an_unknown_style_is_refused_with_the_known_styles(impasto: Impasto, picture: Path, tmp_path: Path) -> None:
     done = impasto("stylize", picture, "--style", "nope", "-o", tmp_path / "painted.png")
     assert_refused(done, "'nope'", "known: candy, composition-vii")
     assert not (tmp_path / "painted.png").exists()
 
 
-def test_an_unknown_factor_is_refused_with_the_known_factors(picture: Path, tmp_path: Path) -> None:
+def test_an_unknown_factor_is_refused_with_the_known_factors(impasto: Impasto, picture: Path, tmp_path: Path) -> None:
     assert_refused(impasto("super-resolve", picture, "--factor", "3", "-o", tmp_path / "large.png"), "factors: 4")
 
 
-def test_a_suffix_of_a_format_that_cannot_be_written_is_refused(picture: Path, tmp_path: Path) -> None:
+def test_a_suffix_of_a_format_that_cannot_be_written_is_refused(
+    impasto: Impasto, picture: Path, tmp_path: Path
+) -> None:
     done = impasto("stylize", picture, "--style", "muse", "-o", tmp_path / "painted.gif")
     assert_refused(done, "painted.gif", ".jpg, .png, .webp or .avif")
 
 
-def test_a_broken_picture_is_refused(picture: Path, photo_png: bytes, tmp_path: Path) -> None:
+def test_a_broken_picture_is_refused(impasto: Impasto, picture: Path, photo_png: bytes, tmp_path: Path) -> None:
     picture.write_bytes(photo_png[:-60])
     assert_refused(impasto("stylize", picture, "--style", "muse", "-o", tmp_path / "painted.png"), "cut short")
 
 
-def test_an_output_folder_that_does_not_exist_is_refused(picture: Path, tmp_path: Path) -> None:
+def test_an_output_folder_that_does_not_exist_is_refused(impasto: Impasto, picture: Path, tmp_path: Path) -> None:
     output = tmp_path / "nowhere" / "painted.png"
     assert_refused(impasto("stylize", picture, "--style", "muse", "-o", output), "nowhere")
 
@@ -129,7 +127,7 @@ def test_an_output_folder_that_does_not_exist_is_refused(picture: Path, tmp_path
     "arguments",
     [["stylize", "nothing.png", "--style", "muse", "-o", "a.png"], ["stylize"], ["super-resolve", "--factor", "big"]],
 )
-def test_a_wrong_command_line_is_refused_with_its_usage(arguments: list[str]) -> None:
+def test_a_wrong_command_line_is_refused_with_its_usage(impasto: Impasto, arguments: list[str]) -> None:
     done = impasto(*arguments)
     assert done.returncode == 2
     assert "Usage: impasto" in done.stderr
@@ -148,13 +146,13 @@ def test_a_wrong_command_line_is_refused_with_its_usage(arguments: list[str]) ->
     ],
 )
 def test_an_invalid_setting_is_refused_at_the_start(
-    picture: Path, tmp_path: Path, command: str, setting: str, value: str, words: tuple[str, ...]
+    impasto: Impasto, picture: Path, tmp_path: Path, command: str, setting: str, value: str, words: tuple[str, ...]
 ) -> None:
     arguments = ("--port", "0") if command == "serve" else (picture, "--style", "muse", "-o", tmp_path / "out.png")
     assert_refused(impasto(command, *arguments, **{setting: value}), *words)
 
 
-def test_a_new_key_is_shown_with_its_entry_for_the_server() -> None:
+def test_a_new_key_is_shown_with_its_entry_for_the_server(impasto: Impasto) -> None:
     done = impasto("keys", "new", "shop", "--concurrency", "4")
     assert done.returncode == 0, done.stderr
     (key_word, key), (entry_word, entry) = (line.split() for line in done.stdout.splitlines())
@@ -162,5 +160,5 @@ def test_a_new_key_is_shown_with_its_entry_for_the_server() -> None:
     assert entry == f"shop:{hashlib.sha256(key.encode()).hexdigest()}:4"
 
 
-def test_api_keys_that_cannot_be_read_stop_the_server_with_advice() -> None:
+def test_api_keys_that_cannot_be_read_stop_the_server_with_advice(impasto: Impasto) -> None:
     assert_refused(impasto("serve", IMPASTO_API_KEYS="my-secret"), "IMPASTO_API_KEYS", "impasto keys new")

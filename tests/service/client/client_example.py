@@ -8,8 +8,7 @@ import httpx
 import numpy as np
 from PIL import Image
 
-from model_store.card import Card
-from service.client import Answer, AsyncClient, Busy, Client, ClientError, ProblemError, Progress
+from impasto import Answer, AsyncClient, Busy, Card, Client, ClientError, ProblemError, Progress
 
 
 def paint(url: str, key: str) -> float:

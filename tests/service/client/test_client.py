@@ -244,6 +244,7 @@ def test_a_blend_is_given_as_text_or_as_a_mapping(style: str | dict[str, float])
 # The package
 
 
+@pytest.mark.process
 def test_the_client_needs_neither_torch_nor_a_server() -> None:
     heavy = "{'torch', 'fastapi', 'starlette', 'uvicorn', 'numpy', 'PIL', 'fsspec', 'safetensors'}"
     program = f"import sys, service.client; print(sorted({heavy} & set(sys.modules)))"

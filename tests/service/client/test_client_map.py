@@ -17,6 +17,8 @@ import pytest
 
 from service.client import Answer, AsyncClient, BadPicture, Busy, Client, ConnectionFailed, Progress
 
+pytestmark = pytest.mark.process
+
 SECONDS = 120
 AT_ONCE = 4
 

@@ -127,6 +127,7 @@ def test_an_answer_has_the_times_of_the_stages_on_the_server() -> None:
     assert answer_with(b"picture").timing == {"decode": 1.5, "net": 20}
 
 
+@pytest.mark.process
 def test_the_client_imports_neither_pillow_nor_numpy_by_itself() -> None:
     program = """
 import sys
@@ -141,6 +142,7 @@ print(sorted({"torch", "numpy", "PIL"} & set(sys.modules)))
     assert done.stdout.strip() == "[]"
 
 
+@pytest.mark.process
 def test_to_pil_without_pillow_says_how_to_install_it() -> None:
     program = """
 import sys

@@ -4,11 +4,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+pytestmark = pytest.mark.process
+
 EXAMPLE = Path(__file__).with_name("client_example.py")
 CONFIGURATION = Path(__file__).parents[3] / "pyproject.toml"
 
 WRONG = """
-from service.client import AsyncClient, Client
+from impasto import AsyncClient, Client
 Client().stylize("a.jpg")
 Client().stylize("a.jpg", style="muse", factor=4)
 Client().super_resolve("a.jpg", format="gif")

@@ -11,7 +11,6 @@ from torch import Tensor
 from model_store.nets import StyleNet, SuperResolutionNet, TransformNet
 from service.contract.problems import Unavailable
 from service.engine.engine import Engine
-from service.inference import bytes_per_pixel
 
 from .nets import CPU, SECONDS, Gate, Negative, busy, noise, picture, result
 
@@ -197,7 +196,7 @@ LARGE, SMALL = (60, 60), (16, 16)
 def _room_for_one_large() -> Iterator[tuple[Engine, Recorder]]:
     """Of two lanes, and a little room besides."""
     net = Recorder()
-    room = bytes_per_pixel(net) * (60 * 60 + 2 * 16 * 16)
+    room = net.bytes_per_pixel * (60 * 60 + 2 * 16 * 16)
     engine = Engine(CPU, max_batch=1, max_batch_pixels=2_000_000, lanes=2, max_bytes=room)
     try:
         yield engine, net
@@ -234,7 +233,7 @@ def test_of_pictures_that_do_not_fit_together_none_begins_before_another_ends() 
             return results
 
     net = Counting()
-    room = bytes_per_pixel(net) * 100 * 100
+    room = net.bytes_per_pixel * 100 * 100
     engine = Engine(CPU, max_batch=1, max_batch_pixels=2_000_000, lanes=2, max_bytes=room)
     futures = [engine.submit(net, picture(96, 96)) for _ in range(20)]
     engine.close()
@@ -277,7 +276,7 @@ def test_a_cancelled_picture_that_does_not_fit_keeps_nobody_waiting() -> None:
 
 def test_a_batch_has_no_more_pictures_than_memory_holds() -> None:
     net = Negative()
-    room = bytes_per_pixel(net) * 2 * 32 * 48
+    room = net.bytes_per_pixel * 2 * 32 * 48
     engine = Engine(CPU, max_batch=16, max_batch_pixels=2_000_000, max_bytes=room)
     with busy(engine):
         futures = [engine.submit(net, picture()) for _ in range(5)]
@@ -295,7 +294,7 @@ def test_a_picture_that_needs_more_memory_than_there_is_keeps_nobody_waiting_for
 @pytest.mark.usefixtures("four_threads")
 def test_a_picture_that_nothing_fits_beside_uses_all_cores() -> None:
     net, gate = CountsCores(), Gate()
-    room = bytes_per_pixel(net) * 32 * 48
+    room = net.bytes_per_pixel * 32 * 48
     engine = Engine(CPU, max_batch=1, max_batch_pixels=2_000_000, lanes=2, max_bytes=room)
     first = engine.submit(gate, picture())
     assert gate.entered.wait(SECONDS)

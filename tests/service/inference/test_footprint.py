@@ -5,13 +5,15 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.process
+
 _MEASURE = r"""
 import re, sys
 from pathlib import Path
 import torch
 from model_store.nets import Johnson2016StyleNet, SelfEnsemble, StyleNet, SuperResolutionNet
 from service.device.allocator import give_back_large_blocks
-from service.inference import bytes_per_pixel, inference_form
+from service.inference import inference_form
 from service.engine.lane import Lane
 
 give_back_large_blocks()
@@ -24,7 +26,7 @@ peak = lambda: 1024 * int(re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status")
 lane.compute(net, [torch.zeros(64, 64, 3, dtype=torch.uint8)])
 before = peak()
 lane.compute(net, [torch.zeros(side, side, 3, dtype=torch.uint8)])
-print((peak() - before) / side**2, bytes_per_pixel(net))
+print((peak() - before) / side**2, net.bytes_per_pixel)
 """
 
 

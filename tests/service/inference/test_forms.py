@@ -19,10 +19,10 @@ PARAMETERS: dict[str, dict[str, int | str]] = {
 SIZES = [(16, 16), (17, 23), (40, 64), (33, 100), (72, 18)]
 
 
-def net_of(architecture: str) -> TransformNet:
+def net_of(architecture: str, **parameters: int) -> TransformNet:
     """With weights that are far from their start, where a net does next to nothing."""
     torch.manual_seed(0)
-    net = build(architecture, PARAMETERS[architecture]).eval().requires_grad_(requires_grad=False)
+    net = build(architecture, PARAMETERS[architecture] | parameters).eval().requires_grad_(requires_grad=False)
     for module in net.modules():
         if isinstance(module, nn.InstanceNorm2d):
             nn.init.uniform_(module.weight, 0.5, 1.5)

@@ -313,23 +313,29 @@ def test_shrinking_keeps_the_net_used_last_and_those_that_requests_hold(models: 
     assert models.get("stylize", Blend.parse("a")) is not held
 
 
-@pytest.mark.usefixtures("three")
-@pytest.mark.parametrize(
-    "error",
-    [torch.OutOfMemoryError(), RuntimeError("Triton Error [CUDA]: out of memory"), MemoryError()],
-    ids=["torch's", "Triton's", "the host's"],
-)
-def test_a_net_that_does_not_fit_into_memory_is_refused_and_makes_room_for_the_next_try(
-    store: Store, error: Exception
-) -> None:
-    room = [True, False, True]
+def short_of_memory(store: Store, room: list[bool], error: Exception) -> Models:
+    """Models of which each is made or not, as there is room for it."""
 
     def prepare(net: TransformNet) -> TransformNet:
         if not room.pop(0):
             raise error
         return net
 
-    models = Models(store, torch.device("cpu"), prepare=prepare)
+    return Models(store, torch.device("cpu"), prepare=prepare)
+
+
+@pytest.mark.usefixtures("three")
+def test_a_net_that_does_not_fit_into_memory_is_tried_again_after_memory_was_freed(
+    store: Store, cuda_error: Callable[[str, int], Exception]
+) -> None:
+    models = short_of_memory(store, [True, False, True], cuda_error("CUDA error: out of memory", 2))
+    models.get("stylize", Blend.parse("a"))
+    assert models.get("stylize", Blend.parse("b")).label == "b@1"
+
+
+@pytest.mark.usefixtures("three")
+def test_a_net_that_does_not_fit_into_memory_then_either_is_refused_for_now(store: Store) -> None:
+    models = short_of_memory(store, [True, False, False, True], torch.OutOfMemoryError())
     models.get("stylize", Blend.parse("a"))
     with pytest.raises(Unavailable, match="try later") as refused:
         models.get("stylize", Blend.parse("b"))

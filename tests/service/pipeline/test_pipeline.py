@@ -13,7 +13,7 @@ from model_store.store import Store
 from service.contract.options import Format, Options, StylizeOptions, SuperResolveOptions
 from service.contract.problems import BadPicture, TooLarge, UnknownModel
 from service.device.device import capacity_of
-from service.inference import bytes_per_pixel, inference_form
+from service.inference import inference_form
 from service.pipeline.answer import Answer
 from service.pipeline.runtime import Runtime
 from service.pipeline.settings import ComputeSettings
@@ -150,7 +150,7 @@ def small_runtime(store: Store, publish: Publish, monkeypatch: pytest.MonkeyPatc
     publish("stylize", "tiny")
     publish("super-resolve", "x4-pixel", factor=4)
     capacity = capacity_of(torch.device("cpu"))
-    room = 10_000 * bytes_per_pixel(inference_form(store.open("stylize", "tiny").net))
+    room = 10_000 * inference_form(store.open("stylize", "tiny").net).bytes_per_pixel
     monkeypatch.setattr("service.pipeline.runtime.capacity_of", lambda *_: capacity._replace(net_bytes=room))
     runtime = Runtime(store, torch.device("cpu"), ComputeSettings())
     yield runtime

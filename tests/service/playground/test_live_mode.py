@@ -7,6 +7,8 @@ import pytest
 from model_store.store import BUNDLED, Store
 from service.server.settings import Settings
 
+pytestmark = pytest.mark.browser
+
 Desk = Any  # of conftest
 
 

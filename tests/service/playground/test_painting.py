@@ -9,6 +9,8 @@ from typing import Any
 import httpx
 import pytest
 
+pytestmark = pytest.mark.browser
+
 Desk = Any  # of conftest
 
 

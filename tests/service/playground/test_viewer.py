@@ -4,6 +4,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.browser
+
 Desk = Any  # of conftest
 
 

@@ -22,6 +22,8 @@ from websockets.sync.client import connect
 
 from .server_process import IMPASTO, SECONDS, ServerProcess, is_running, serving
 
+pytestmark = pytest.mark.process
+
 REFUSALS = (httpx.ConnectError, httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError)
 """Errors when a server takes no more requests: there is no connection, or it is closed before any answer."""
 ENDLESS = (sys.executable, str(Path(__file__).with_name("endless_server.py")))

@@ -15,6 +15,8 @@ from service.server.processes import DEVICE_LOST
 
 from .server_process import SECONDS, ServerProcess, serving
 
+pytestmark = pytest.mark.process
+
 FATAL = (sys.executable, str(Path(__file__).with_name("lost_device_server.py")))
 
 

@@ -1,5 +1,6 @@
 """HTTP beyond the pictures: ETags, equal requests, caches, HEAD, OPTIONS, other origins and 100-continue."""
 
+import asyncio
 import socket
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -80,14 +81,36 @@ def test_equal_requests_are_computed_once_and_each_is_answered(
     assert len({response.headers["X-Request-ID"] for response in responses}) == 3
 
 
+@pytest.fixture
+def deadlines(monkeypatch: pytest.MonkeyPatch) -> list[tuple[asyncio.AbstractEventLoop, asyncio.Timeout]]:
+    """Return the deadlines of requests, in the order in which these come, each with the event loop that keeps it."""
+    kept: list[tuple[asyncio.AbstractEventLoop, asyncio.Timeout]] = []
+    timeout = asyncio.timeout
+
+    def keep(seconds: float | None) -> asyncio.Timeout:
+        kept.append((asyncio.get_running_loop(), timeout(seconds)))
+        return kept[-1][1]
+
+    monkeypatch.setattr(asyncio, "timeout", keep)
+    return kept
+
+
 def test_the_others_are_answered_when_the_first_request_runs_out_of_time(
-    serve: Serve, gated_store: Any, plain_png: PlainPng, stylize: Stylize, until: Until, metric: Metric
+    serve: Serve,
+    gated_store: Any,
+    plain_png: PlainPng,
+    stylize: Stylize,
+    until: Until,
+    metric: Metric,
+    deadlines: list[tuple[asyncio.AbstractEventLoop, asyncio.Timeout]],
 ) -> None:
     with serve(Settings(device="cpu"), gated_store) as url, ThreadPoolExecutor(2) as threads:
-        hurried = threads.submit(stylize, url, plain_png(1), **{"X-Deadline-Ms": "2000"})
+        hurried = threads.submit(stylize, url, plain_png(1))
         assert gated_store.gate.entered.wait(30)
+        loop, deadline = deadlines[0]
         patient = threads.submit(stylize, url, plain_png(1))
         assert until(lambda: metric(url, "impasto_requests_coalesced_total") == 1)
+        loop.call_soon_threadsafe(deadline.reschedule, loop.time())
         assert hurried.result().status_code == 504
         gated_store.gate.opened.set()
         assert patient.result().status_code == 200

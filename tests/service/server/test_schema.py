@@ -7,9 +7,13 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 
+import pytest
+
 from model_store.store import BUNDLED, Store
 from service.server.limits import api_keys as keys
 from service.server.settings import Settings
+
+pytestmark = pytest.mark.process
 
 Serve = Callable[[Settings, Store], AbstractContextManager[str]]
 

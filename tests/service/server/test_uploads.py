@@ -22,6 +22,7 @@ PlainPng = Callable[..., bytes]
 Stylize = Callable[..., httpx.Response]
 Until = Callable[[Callable[[], bool]], bool]
 HasAPlace = Callable[[str], bool]
+Metric = Callable[[str, str], float]
 
 MIB = 1024**2
 
@@ -69,7 +70,7 @@ def test_a_client_that_disconnects_while_it_waits_for_a_model_frees_its_place(
 
 
 def test_a_queued_picture_whose_client_disconnects_is_never_computed_and_frees_its_pixels(
-    serve: Serve, gated_store: Any, plain_png: PlainPng, stylize: Stylize, until: Until
+    serve: Serve, gated_store: Any, plain_png: PlainPng, stylize: Stylize, until: Until, metric: Metric
 ) -> None:
     room_for_two = Settings(device="cpu", max_pixels_in_flight=4 * 20 * 16)
     with serve(room_for_two, gated_store) as url, ThreadPoolExecutor(2) as threads:
@@ -78,7 +79,8 @@ def test_a_queued_picture_whose_client_disconnects_is_never_computed_and_frees_i
         queued = plain_png(2)
         with post(url, queued, len(queued)):
             assert until(lambda: stylize_with_little_time(url, plain_png(3)) == 429)
-        assert until(lambda: stylize_with_little_time(url, plain_png(4)) == 504)
+        assert until(lambda: metric(url, "impasto_requests_in_flight") == 1)
+        assert stylize_with_little_time(url, plain_png(4)) == 504
         httpx.get(f"{url}/livez").raise_for_status()  # meanwhile the event loop takes the picture off the queue
         gated_store.gate.opened.set()
         assert first.result().status_code == 200

@@ -34,6 +34,7 @@ def is_live(url: str) -> bool:
     return httpx.get(f"{url}/livez", timeout=SECONDS).status_code == 200
 
 
+@pytest.mark.process
 def test_every_worker_answers_and_one_that_dies_is_replaced() -> None:
     with serving(2) as server:
         first, second = server.workers
@@ -49,6 +50,7 @@ def test_every_worker_answers_and_one_that_dies_is_replaced() -> None:
     assert not any(is_running(worker) for worker in (second, third))
 
 
+@pytest.mark.process
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="tells the environment of no process")
 def test_workers_have_one_fresh_folder_for_their_metrics() -> None:
     with serving(2) as server:

@@ -1,4 +1,4 @@
-"""How an objective falls, and where on the way a net is."""
+"""The fall of the objective while a picture is optimised, and where a net stands on it."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -56,7 +56,7 @@ def test_a_net_equals_an_iteration_interpolated_on_the_curve(objective: float, n
     assert iteration_equal_to(objective, [10.0, 4.0, 4.0, 2.0]) == number
 
 
-def test_a_descent_knows_its_objectives_its_best_picture_and_that_ones_terms(
+def test_a_descent_has_its_objectives_and_its_best_picture_with_the_terms(
     style_losses: StyleLosses, picture: Tensor
 ) -> None:
     seen: list[int] = []

@@ -1,4 +1,4 @@
-"""Optimising a picture by projected L-BFGS."""
+"""The optimisation of a picture by projected L-BFGS."""
 
 import itertools
 from pathlib import Path
@@ -14,9 +14,11 @@ from trainer.objectives.loss_networks import load_loss_network
 from trainer.objectives.style_objective import StyleLosses
 from trainer.recipes import StyleRecipe
 
+pytestmark = pytest.mark.training
+
 
 def distance(picture: Tensor, target: Tensor) -> Tensor:
-    """A quadratic whose axes differ in length, so that steepest descent would be slow."""
+    """Return a quadratic whose axes differ in length, so that steepest descent would be slow."""
     return (torch.linspace(1, 10, target.numel()).view(target.shape) * (picture - target).square()).sum()
 
 
@@ -65,7 +67,7 @@ def test_no_step_leaps() -> None:
     assert max(steps) < 0.051
 
 
-def test_a_start_that_is_the_optimum_stays() -> None:
+def test_a_start_that_is_the_optimum_does_not_move() -> None:
     target = torch.full((1, 3, 4, 4), 0.5)
     assert torch.equal(run(target, target, 3)[-1].picture, target)
 
@@ -81,7 +83,7 @@ def test_iterations_are_computed_when_asked_for() -> None:
     assert len(calls) == 3
 
 
-def test_an_objective_that_is_no_number_is_reported_with_its_iteration() -> None:
+def test_an_objective_that_is_not_a_number_is_reported_with_its_iteration() -> None:
     objectives = itertools.chain([1.0, 1.0], itertools.repeat(float("nan")))
     with pytest.raises(Diverged, match="nan at iteration 2"):
         list(optimise(torch.rand(1, 3, 4, 4), lambda picture: picture.sum() * next(objectives), 9))

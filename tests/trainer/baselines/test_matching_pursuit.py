@@ -1,4 +1,4 @@
-"""Orthogonal matching pursuit against scikit-learn's, one signal at a time."""
+"""Orthogonal matching pursuit, compared with that of scikit-learn for one signal at a time."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ def dictionary() -> Tensor:
 
 
 @pytest.mark.parametrize("atoms_each", [1, 2, 3, 5])
-def test_it_finds_what_scikit_learn_finds(dictionary: Tensor, atoms_each: int) -> None:
+def test_codes_equal_those_of_scikit_learn(dictionary: Tensor, atoms_each: int) -> None:
     signals = torch.randn(30, 12, generator=torch.Generator().manual_seed(1))
     expected = orthogonal_mp(dictionary.T.numpy(), signals.T.numpy(), n_nonzero_coefs=atoms_each).T
     codes = pursue(signals, dictionary, atoms_each)
@@ -37,7 +37,7 @@ def test_codes_combine_to_the_signal(dictionary: Tensor) -> None:
     torch.testing.assert_close(pursue(signals, dictionary, 12).combine(dictionary), signals, atol=1e-3, rtol=0)
 
 
-def test_nothing_is_coded_by_nothing(dictionary: Tensor) -> None:
+def test_a_signal_of_zeros_has_weights_of_zero(dictionary: Tensor) -> None:
     codes = pursue(torch.zeros(4, 12), dictionary, 3)
     assert torch.equal(codes.weights, torch.zeros(4, 3))
 

@@ -1,4 +1,4 @@
-"""Pictures that a layer cannot tell from another."""
+"""The reconstruction of pictures from layers of a loss network."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +17,8 @@ from trainer.data.photos import load_picture
 from trainer.errors import BadLossNetwork, BadOutput
 from trainer.objectives.loss_networks import LossNetwork, load_loss_network, parse_taps, weigh_taps
 from trainer.objectives.losses import gram_matrix
+
+pytestmark = pytest.mark.training
 
 TAPS = ("relu1_1", "relu2_1", "relu3_1")
 Reconstruct = Callable[..., Result]
@@ -84,7 +86,7 @@ def test_the_style_error_is_a_weighted_mean_over_taps(
     torch.testing.assert_close(both, (3 * first + second) / 4)
 
 
-def test_total_variation_makes_it_smoother(network: LossNetwork, sources: list[str], picture: Tensor) -> None:
+def test_total_variation_makes_the_picture_smoother(network: LossNetwork, sources: list[str], picture: Tensor) -> None:
     error = content_error(network, picture, parse_taps(["relu3_1"], sources)[0])
 
     def roughness(weight: float) -> float:
@@ -134,10 +136,10 @@ def test_several_are_written_on_a_sheet_beside_the_original(
         assert written.width > 3 * 48
 
 
-def test_a_tap_that_is_none_is_said(reconstruct: Reconstruct, tmp_path: Path) -> None:
+def test_a_tap_that_is_not_valid_is_refused(reconstruct: Reconstruct, tmp_path: Path) -> None:
     result = reconstruct("style", "--taps", "relu1_1,,relu2_1", "-o", tmp_path / "out.png")
     assert isinstance(result.exception, BadLossNetwork)
 
 
-def test_what_cannot_be_written_is_said_before_the_work(reconstruct: Reconstruct, tmp_path: Path) -> None:
+def test_an_output_that_cannot_be_written_is_reported_before_the_work(reconstruct: Reconstruct, tmp_path: Path) -> None:
     assert isinstance(reconstruct("content", "--tap", "relu9_9", "-o", tmp_path / "out").exception, BadOutput)

@@ -18,9 +18,11 @@ from trainer.data.degradation import degrade
 from trainer.errors import BadDictionary, BadPhotos, BadRecipe
 from trainer.evaluation import metrics
 
+pytestmark = pytest.mark.training
+
 
 def stripes(count: int, side: int, seed: int) -> Tensor:
-    """Sharp stripes in two colours each, of any direction and about a dozen pixels wide."""
+    """Make pictures of sharp stripes in two colours each, of any direction and about a dozen pixels wide."""
     generator = torch.Generator().manual_seed(seed)
     angles = torch.rand(count, 1, 1, 1, generator=generator) * torch.pi
     widths = 10 + 8 * torch.rand(count, 1, 1, 1, generator=generator)
@@ -52,7 +54,7 @@ def file(coding: SparseCoding, tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("factor", [2, 4, 8])
-def test_it_beats_bicubic_on_stripes_that_it_has_not_seen(factor: int) -> None:
+def test_sparse_coding_beats_bicubic_on_stripes_that_it_has_not_seen(factor: int) -> None:
     coding = SparseCoding.learn(stripes(24, 96, seed=0), factor, atoms=64)
     truth = stripes(4, 96, seed=1) / 255
     small = degrade(truth, factor)
@@ -88,7 +90,7 @@ def test_the_chroma_is_bicubic(coding: SparseCoding) -> None:
     torch.testing.assert_close(result - luma(result), enlarged - luma(enlarged), atol=1e-5, rtol=0)
 
 
-def test_learning_again_with_the_same_seed_gives_the_same(coding: SparseCoding, small: Tensor) -> None:
+def test_learning_again_with_the_same_seed_gives_the_same_dictionaries(coding: SparseCoding, small: Tensor) -> None:
     again = SparseCoding.learn(stripes(24, 96, seed=0), 4, atoms=64)
     torch.testing.assert_close(again.enlarge(small), coding.enlarge(small), atol=1e-3, rtol=0)
 
@@ -106,7 +108,7 @@ def test_a_file_cut_short_is_refused(file: Path) -> None:
         SparseCoding.load(file)
 
 
-def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_does_not_exist_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadDictionary, match="cannot read the dictionary"):
         SparseCoding.load(tmp_path / "nothing.safetensors")
 
@@ -137,7 +139,7 @@ def test_parts_that_do_not_fit_are_refused(file: Path, part: str, changed: Tenso
         SparseCoding.load(file)
 
 
-def test_a_place_that_cannot_be_written_is_said(coding: SparseCoding, tmp_path: Path) -> None:
+def test_a_path_that_cannot_be_written_is_refused(coding: SparseCoding, tmp_path: Path) -> None:
     with pytest.raises(BadDictionary, match="cannot write the dictionary"):
         coding.save(tmp_path / "nowhere" / "dictionary.safetensors")
 
@@ -184,7 +186,9 @@ def test_tiles_too_small_to_measure_on_are_refused_before_learning(
     assert result.output == ""
 
 
-def test_a_folder_that_is_not_there_is_refused_before_learning(app: typer.Typer, photos: Path, tmp_path: Path) -> None:
+def test_a_folder_that_does_not_exist_is_refused_before_learning(
+    app: typer.Typer, photos: Path, tmp_path: Path
+) -> None:
     output = tmp_path / "nowhere" / "dictionary.safetensors"
     result = CliRunner().invoke(app, ["--photos", str(photos), "-o", str(output)])
     assert isinstance(result.exception, ImpastoError)

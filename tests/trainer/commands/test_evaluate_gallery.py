@@ -1,4 +1,4 @@
-"""`impasto evaluate gallery`."""
+"""The command `impasto evaluate gallery`."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,7 +22,7 @@ PHOTO = Photo("cat", torch.linspace(0, 1, 3 * 72 * 96).view(1, 3, 72, 96))
 
 
 def painter(level: float, width: int = 4) -> TransformNet:
-    """A style that paints one grey; a blend of two paints what lies between."""
+    """Make a style that paints one grey; a blend of two paints a grey between theirs."""
     net = StyleNet(width, residual_blocks=1)
     for parameter in net.decoder[-1].parameters():
         nn.init.zeros_(parameter)
@@ -31,7 +31,7 @@ def painter(level: float, width: int = 4) -> TransformNet:
 
 
 def enlarger(factor: int = 2, detail: float = 0.0) -> TransformNet:
-    """Bicubic, and lighter by `detail`."""
+    """Make a net that enlarges like bicubic interpolation and makes pictures lighter by `detail`."""
     net = SuperResolutionNet(factor, channels=4, residual_blocks=1)
     nn.init.zeros_(net.last.weight)
     nn.init.constant_(net.last.bias, detail)
@@ -48,14 +48,14 @@ def greys(row: Sequence[object]) -> list[float]:
 
 @pytest.fixture(autouse=True)
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A store of nothing but what a test publishes."""
+    """Use a store that has only the models that a test publishes."""
     monkeypatch.setenv("IMPASTO_STORE", str(tmp_path / "store"))
     monkeypatch.setattr("model_store.settings.BUNDLED", tmp_path / "nothing")
 
 
 @pytest.fixture
 def photo(photos: Path) -> Path:
-    """Of 96×72."""
+    """Return the path of a photo of 96×72."""
     return photos / "00.png"
 
 
@@ -184,7 +184,7 @@ def test_a_store_without_styles_has_only_fidelity(photo: Path, tmp_path: Path) -
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["fidelity.jpg"]
 
 
-def test_what_cannot_be_used_is_refused_before_anything_is_written(photo: Path, tmp_path: Path) -> None:
+def test_bad_input_is_refused_before_anything_is_written(photo: Path, tmp_path: Path) -> None:
     publish("a", painter(0.0))
     (tmp_path / "text.jpg").write_text("no picture")
     Image.new("RGB", (900, 20)).save(tmp_path / "narrow.png")

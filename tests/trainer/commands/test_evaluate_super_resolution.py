@@ -1,4 +1,4 @@
-"""`impasto evaluate super-resolution`."""
+"""The command `impasto evaluate super-resolution`."""
 
 import json
 from pathlib import Path
@@ -31,7 +31,7 @@ def app() -> typer.Typer:
 
 @pytest.fixture
 def few(photos: Path) -> Path:
-    """A folder of two of the photos, of 96×72."""
+    """Make a folder of two of the photos, of 96×72."""
     folder = photos.parent / "Few"
     folder.mkdir()
     for name in ("00.png", "01.png"):
@@ -41,7 +41,7 @@ def few(photos: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A store with nothing but small ×2 and ×4 nets that are bicubic."""
+    """Make a store that has only small ×2 and ×4 nets, which enlarge like bicubic interpolation."""
     monkeypatch.setattr("model_store.settings.BUNDLED", tmp_path / "nothing")
     monkeypatch.setenv("IMPASTO_STORE", str(tmp_path / "store"))
     for factor in (2, 4):
@@ -71,7 +71,7 @@ def run(app: typer.Typer, *arguments: object) -> str:
 
 
 def figures(folder: Path) -> dict[str, list[dict[str, Any]]]:
-    """The rows of each table of a report, by its title."""
+    """Return the rows of each table of a report, keyed by its title."""
     report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
     return {table["title"]: table["rows"] for table in report["tables"]}
 
@@ -122,7 +122,7 @@ def test_without_a_name_all_models_are_measured(app: typer.Typer, few: Path, tmp
     assert methods == ["bicubic", "tiny-x2@1", "bicubic", "tiny-x4@1"]
 
 
-def test_lpips_is_a_column_where_its_weights_can_be_had(
+def test_lpips_is_a_column_if_its_weights_can_be_loaded(
     app: typer.Typer, few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(perceptual_distance, "load_lpips", lambda _: lambda *_: 0.25)
@@ -158,7 +158,7 @@ def test_the_distance_of_features_is_a_column_whose_lowest_is_bold(
     assert "at relu2_2 of vgg19-normalised," in written
 
 
-def test_a_loss_network_that_cannot_be_had_is_refused_before_any_work(
+def test_a_loss_network_that_cannot_be_loaded_is_refused_before_any_work(
     app: typer.Typer, few: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(ImpastoError, match="cannot read the weights of vgg16-caffe"):
@@ -181,7 +181,7 @@ def test_a_self_ensemble_is_a_row_behind_its_net(app: typer.Typer, few: Path, tm
         (["--model", "tiny-x4", "--hr", "again/Few"], "two folders have the same name"),
     ],
 )
-def test_what_cannot_be_told_apart_in_a_table_is_refused(
+def test_methods_of_the_same_name_are_refused(
     app: typer.Typer, few: Path, arguments: list[str], message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(few.parent)

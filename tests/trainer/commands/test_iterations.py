@@ -1,4 +1,4 @@
-"""Following an optimisation on the terminal."""
+"""The progress of an optimisation, shown on the terminal."""
 
 import itertools
 from collections.abc import Iterator
@@ -32,18 +32,18 @@ def test_the_outcome_is_the_best_and_not_the_last() -> None:
     assert (best.number, number) == (5, 6)
 
 
-def test_ctrl_c_keeps_what_there_is() -> None:
+def test_ctrl_c_keeps_the_best_picture_so_far() -> None:
     best, number, is_stopped = follow(falling(5, interrupted_at=3), 5, "out.png")
     assert (best.number, number) == (2, 2)
     assert is_stopped
 
 
-def test_ctrl_c_before_there_is_anything_is_passed_on() -> None:
+def test_ctrl_c_before_the_first_iteration_is_passed_on() -> None:
     with pytest.raises(KeyboardInterrupt):
         follow(falling(5, interrupted_at=0), 5, "out.png")
 
 
-def test_off_a_terminal_there_is_a_line_now_and_then(
+def test_without_a_terminal_a_line_is_printed_now_and_then(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(module, "_SECONDS_BETWEEN_LINES", 0.0)
@@ -52,6 +52,6 @@ def test_off_a_terminal_there_is_a_line_now_and_then(
     assert lines == [f"[out].png: iteration {number}/2, objective {2.0**-number:.4g}" for number in range(3)]
 
 
-def test_off_a_terminal_a_short_run_is_silent(capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_a_terminal_a_short_run_is_silent(capsys: pytest.CaptureFixture[str]) -> None:
     follow(falling(2), 2, "out.png")
     assert not capsys.readouterr().err

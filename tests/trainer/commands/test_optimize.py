@@ -1,4 +1,4 @@
-"""`impasto optimize`, as typed."""
+"""The command `impasto optimize`."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,6 +12,8 @@ from typer.testing import CliRunner, Result
 from trainer.baselines import gatys
 from trainer.commands.optimize import optimize
 from trainer.errors import BadOutput, BadRecipe
+
+pytestmark = pytest.mark.training
 
 Optimize = Callable[..., Result]
 
@@ -30,7 +32,7 @@ def run(photo: Path, style_picture: Path, vgg19_weights: Path) -> Optimize:
 
 @pytest.fixture
 def interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ctrl-C during iteration 3."""
+    """Make the optimisation behave as if Ctrl-C were typed during iteration 3."""
     whole = gatys.optimise
 
     def optimise(start: Tensor, objective: Callable[[Tensor], Tensor], iterations: int) -> Iterator[gatys.Iteration]:
@@ -92,7 +94,7 @@ def test_ctrl_c_writes_the_best_picture_so_far_and_says_so(run: Optimize, tmp_pa
     assert size_of(tmp_path / "out.png") == (48, 32)
 
 
-def test_what_cannot_be_written_is_said_before_the_work(run: Optimize, tmp_path: Path) -> None:
+def test_an_output_that_cannot_be_written_is_reported_before_the_work(run: Optimize, tmp_path: Path) -> None:
     result = run("-o", tmp_path / "out.docx", "--loss-network", "vgg19-normalised:missing")
     assert isinstance(result.exception, BadOutput)
 

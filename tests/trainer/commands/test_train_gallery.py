@@ -1,4 +1,4 @@
-"""`impasto train gallery`, as typed."""
+"""The command `impasto train gallery`, run in processes of its own."""
 
 import os
 import signal
@@ -14,6 +14,9 @@ from PIL import Image
 
 from model_store.nets.interpolation import interpolate
 from model_store.store import Store
+
+from ...command import Impasto
+from ..killed import killed_at_checkpoint
 
 IMPASTO = Path(sys.executable).with_name("impasto")
 
@@ -41,7 +44,7 @@ GALLERY = """
 
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
-    return {**os.environ, "IMPASTO_STORE": str(tmp_path / "store"), "COLUMNS": "120", "OMP_NUM_THREADS": "2"}
+    return {**os.environ, "IMPASTO_STORE": str(tmp_path / "store"), "COLUMNS": "120"}
 
 
 @pytest.fixture
@@ -52,10 +55,6 @@ def words(tmp_path: Path, style_picture: Path, photos: Path, vgg16_weights: Path
     return ["train", "gallery", "gallery.toml", "--photos", str(photos), "--held-out", "2", *network]
 
 
-def run(words: list[str], environment: dict[str, str], folder: Path) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run([IMPASTO, *words], env=environment, cwd=folder, capture_output=True, text=True, check=False)
-
-
 def wait_until(condition: Callable[[], bool], seconds: float = 120) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
@@ -63,22 +62,19 @@ def wait_until(condition: Callable[[], bool], seconds: float = 120) -> None:
         time.sleep(0.01)
 
 
-def has_begun(folder: Path) -> bool:
-    return any(folder.glob("*/checkpoint.safetensors"))
-
-
+@pytest.mark.training
+@pytest.mark.process
 @pytest.mark.parametrize("jobs", ["1", "2"])
 def test_a_killed_gallery_goes_on_and_publishes_two_styles_that_blend(
-    words: list[str], environment: dict[str, str], tmp_path: Path, photo: Path, jobs: str
+    impasto: Impasto, words: list[str], environment: dict[str, str], tmp_path: Path, photo: Path, jobs: str
 ) -> None:
     words += ["--jobs", jobs, "--save-every", "0", "--preview", str(photo)]
-    started = subprocess.Popen([IMPASTO, *words], env=environment, cwd=tmp_path, stderr=subprocess.DEVNULL)
-    wait_until(lambda: has_begun(tmp_path / "runs/gallery"))
-    started.kill()
-    started.wait()
+    killed = killed_at_checkpoint(7, words, environment, tmp_path)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert list(tmp_path.glob("runs/gallery/*/checkpoint.safetensors"))
     assert len(list(tmp_path.glob("runs/gallery/*/published.txt"))) < 2
 
-    resumed = run(words, environment, tmp_path)
+    resumed = impasto(*words)
     assert resumed.returncode == 0, resumed.stderr
     for style in ("warm", "cold"):
         assert f"{style}: published stylize/{style}@1; style error " in resumed.stderr
@@ -98,11 +94,13 @@ def test_a_killed_gallery_goes_on_and_publishes_two_styles_that_blend(
     blended = interpolate([warm.net, cold.net], [0.5, 0.5])(torch.rand(1, 3, 64, 64))
     assert torch.isfinite(blended).all()
 
-    again = run(words, environment, tmp_path)
+    again = impasto(*words)
     assert again.returncode == 0
     assert store.versions("stylize", "warm") == [1]
 
 
+@pytest.mark.training
+@pytest.mark.process
 def test_ctrl_c_stops_all_processes_with_one_sentence(
     words: list[str], environment: dict[str, str], tmp_path: Path
 ) -> None:
@@ -120,12 +118,13 @@ def test_ctrl_c_stops_all_processes_with_one_sentence(
     assert "Traceback" not in errors
 
 
-def test_the_exit_code_tells_of_a_style_that_failed_and_the_others_are_published(
-    words: list[str], environment: dict[str, str], tmp_path: Path
+@pytest.mark.training
+def test_the_exit_code_reports_a_style_that_failed_and_the_others_are_published(
+    impasto: Impasto, words: list[str], tmp_path: Path
 ) -> None:
     path = tmp_path / "gallery.toml"
     path.write_text(path.read_text().replace('[warm]\n    picture = "stripes.png"', '[warm]\n    picture = "no.png"'))
-    result = run(words, environment, tmp_path)
+    result = impasto(*words)
     assert result.returncode == 1
     assert "impasto: 1 of 2 styles failed: warm: cannot read the picture" in result.stderr
     assert Store(tmp_path / "store").names("stylize") == ["cold"]
@@ -140,10 +139,10 @@ def test_the_exit_code_tells_of_a_style_that_failed_and_the_others_are_published
         (["--pictures", "nowhere"], "--pictures"),
     ],
 )
-def test_bad_options_are_said_in_one_sentence_before_training(
-    words: list[str], environment: dict[str, str], tmp_path: Path, options: list[str], sentence: str
+def test_bad_options_are_refused_in_one_sentence_before_training(
+    impasto: Impasto, words: list[str], tmp_path: Path, options: list[str], sentence: str
 ) -> None:
-    result = run([*words, *options], environment, tmp_path)
+    result = impasto(*words, *options)
     assert result.returncode != 0
     assert sentence in " ".join(result.stderr.split())
     assert "Traceback" not in result.stderr

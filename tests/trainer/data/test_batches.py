@@ -1,4 +1,4 @@
-"""Which pictures a step sees."""
+"""The batches of a run: the pictures that each step sees."""
 
 import pickle
 from pathlib import Path
@@ -48,18 +48,18 @@ def test_a_step_sees_the_same_whenever_the_run_began(squares: Squares) -> None:
     assert same(pictures(batches(squares), 0, 9)[5:], pictures(batches(squares), 5, 9))
 
 
-def test_another_seed_sees_others(squares: Squares) -> None:
+def test_another_seed_sees_other_pictures(squares: Squares) -> None:
     assert not same(pictures(batches(squares), 0, 1), pictures(batches(squares, seed=1), 0, 1))
 
 
-def test_photos_decoded_by_workers_are_those_kept_in_memory(squares: Squares) -> None:
+def test_photos_decoded_by_workers_equal_those_kept_in_memory(squares: Squares) -> None:
     kept, streamed = batches(squares, smallest=20, keep=True), batches(squares, smallest=20, keep=False)
     assert kept.is_kept
     assert not streamed.is_kept
     assert same(pictures(kept, 3, 8), pictures(streamed, 3, 8))
 
 
-def test_photos_that_are_gone_while_they_are_needed_are_said_to_be(photos: Path, squares: Squares) -> None:
+def test_photos_that_disappear_during_training_are_reported(photos: Path, squares: Squares) -> None:
     streamed = batches(squares, keep=False)
     for path in photos.iterdir():
         path.unlink()

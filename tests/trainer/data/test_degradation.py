@@ -1,4 +1,4 @@
-"""From large pictures to small ones."""
+"""The degradation of large pictures to small ones."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ def pictures() -> Tensor:
 
 
 def blurred(pictures: Tensor, sigma: float) -> Tensor:
-    """By SciPy, with the edge repeated, as far as 8 pixels."""
+    """Return pictures blurred by SciPy, with the edge repeated and a kernel that reaches 8 pixels."""
     planes = ndimage.gaussian_filter(pictures.numpy(), (0, 0, sigma, sigma), mode="nearest", radius=8)
     return torch.from_numpy(planes)
 

@@ -1,4 +1,4 @@
-"""How pictures are read."""
+"""The reading of pictures and of folders of pictures."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Which squares are cut out of which photos."""
+"""The squares that are cut out of photos, and the photos that are skipped."""
 
 import tarfile
 from pathlib import Path
@@ -74,7 +74,7 @@ def test_16_bit_grey_keeps_its_levels(tmp_path: Path) -> None:
     assert load_crops([tmp_path], 32).train.decode().float().mean() == pytest.approx(127, abs=1)
 
 
-def test_a_huge_picture_is_refused_in_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_huge_picture_is_skipped_with_a_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
     Image.new("RGB", (60, 40)).save(tmp_path / "scan.png")
     with pytest.raises(BadPhotos, match=r"cannot read the picture .*scan\.png"):
@@ -93,7 +93,7 @@ def test_a_compressed_tar_cut_short_is_refused(tmp_path: Path, photos: Path, kep
         load_crops([tmp_path / "half.tar.gz"], 32)
 
 
-def test_what_was_loaded_is_said_in_one_line(photos: Path) -> None:
+def test_one_line_describes_the_photos_that_were_loaded(photos: Path) -> None:
     (photos / "broken.jpg").write_text("no photo")
     assert load_crops([photos], 32, held_out=2).summary == (
         "10 squares of 32×32 from photos, 2 more held out; skipped 1 files: broken.jpg"
@@ -120,7 +120,7 @@ def test_a_source_that_is_neither_folder_nor_tar_is_refused(tmp_path: Path) -> N
 
 @pytest.fixture
 def jpegs(tmp_path: Path, photos: Path) -> list[Path]:
-    """Twelve photos, of which some can be broken off without their headers noticing."""
+    """Make twelve photos that can be truncated without damage to their headers."""
     (tmp_path / "jpegs").mkdir()
     paths = [tmp_path / "jpegs" / f"{path.stem}.jpg" for path in sorted(photos.iterdir())]
     for path in paths:
@@ -182,7 +182,7 @@ def test_several_sources_are_taken_together_and_no_photo_twice(tmp_path: Path, p
     assert len(load_crops([photos, tmp_path / "again.tar.gz"], 32).train) == 12
 
 
-def test_a_broken_photo_does_not_take_one_of_the_same_name_with_it(tmp_path: Path, jpegs: list[Path]) -> None:
+def test_a_broken_photo_does_not_hide_another_of_the_same_name(tmp_path: Path, jpegs: list[Path]) -> None:
     (tmp_path / "others").mkdir()
     (tmp_path / "others/00.jpg").write_bytes(jpegs[0].read_bytes())
     break_off(jpegs[0])

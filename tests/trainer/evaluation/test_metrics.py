@@ -1,4 +1,4 @@
-"""PSNR and SSIM against their definitions."""
+"""PSNR and SSIM, compared with their definitions."""
 
 import math
 
@@ -9,7 +9,7 @@ import torch
 from trainer.evaluation import metrics
 
 
-def test_luma_of_white_black_and_green_is_that_of_bt_601() -> None:
+def test_luma_of_white_black_and_green_is_as_in_bt_601() -> None:
     colours = torch.tensor([[1.0, 1.0, 1.0], [0.0, 0.0, 0.0], [0.0, 1.0, 0.0]]).view(3, 3, 1, 1)
     assert metrics.luma(colours).flatten().tolist() == pytest.approx([235.0, 16.0, 144.553])
 

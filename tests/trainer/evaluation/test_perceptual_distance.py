@@ -1,4 +1,4 @@
-"""LPIPS on an AlexNet and features of a VGG that were not trained."""
+"""Perceptual distances: LPIPS on an untrained AlexNet, and features of an untrained VGG."""
 
 import math
 from collections.abc import Callable
@@ -33,7 +33,7 @@ def distance(monkeypatch: pytest.MonkeyPatch) -> Callable[[Tensor, Tensor], floa
 
 @pytest.fixture
 def vgg16_weights(tmp_path: Path) -> Path:
-    """Random weights of a VGG-16 that ends at relu2_2."""
+    """Write a file of random weights for a VGG-16 that ends at relu2_2."""
     torch.manual_seed(0)
     path = tmp_path / "vgg16.safetensors"
     safetensors.torch.save_file(LAYOUTS["vgg16-caffe"].build("relu2_2").state_dict(), path)
@@ -50,18 +50,18 @@ def test_other_pictures_have_a_distance(distance: Callable[[Tensor, Tensor], flo
     assert distance(torch.rand(1, 3, 64, 64), torch.rand(1, 3, 64, 64)) > 0
 
 
-def test_one_measurement_does_not_depend_on_those_before(distance: Callable[[Tensor, Tensor], float]) -> None:
+def test_a_measurement_does_not_depend_on_earlier_ones(distance: Callable[[Tensor, Tensor], float]) -> None:
     pictures = torch.rand(2, 1, 3, 64, 64)
     first = distance(*pictures)
     distance(pictures[0], pictures[0])
     assert distance(*pictures) == first
 
 
-def test_a_picture_too_small_for_the_net_has_none(distance: Callable[[Tensor, Tensor], float]) -> None:
+def test_a_picture_too_small_for_the_net_has_no_distance(distance: Callable[[Tensor, Tensor], float]) -> None:
     assert math.isnan(distance(torch.rand(1, 3, 30, 64), torch.rand(1, 3, 30, 64)))
 
 
-def test_weights_that_cannot_be_downloaded_are_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_weights_that_cannot_be_downloaded_are_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*, weights: object) -> nn.Module:  # noqa: ARG001
         raise URLError("no network")
 
@@ -88,6 +88,6 @@ def test_features_are_those_of_the_picture_as_it_would_be_saved(vgg16_weights: P
     assert distance((truth - 0.6 / 255).abs(), truth) > 0
 
 
-def test_a_loss_network_that_is_not_there_is_said(tmp_path: Path) -> None:
+def test_a_loss_network_without_a_file_is_reported(tmp_path: Path) -> None:
     with pytest.raises(BadLossNetwork, match="cannot read the weights of vgg16-caffe"):
         perceptual_distance.load_feature_distance(f"vgg16-caffe:{tmp_path / 'nothing'}", CPU)

@@ -1,4 +1,4 @@
-"""What evaluations write."""
+"""The reports of evaluations: tables, files and plots."""
 
 import json
 from pathlib import Path
@@ -9,7 +9,7 @@ from PIL import Image
 from rich.console import Console
 
 from trainer.errors import BadOutput
-from trainer.evaluation.reports import Column, Picture, Report, Table, bars, curves, prepare
+from trainer.evaluation.reports import Column, EvaluationReport, ReportPicture, Table, bars, curves, prepare
 
 CPU = torch.device("cpu")
 
@@ -22,9 +22,9 @@ def table() -> Table:
 
 
 @pytest.fixture
-def report(table: Table) -> Report:
-    plot = Picture("PSNR", "psnr.png")
-    return Report("Super-resolution", "impasto evaluate all", CPU, [table], [plot], ["Measured on luma."])
+def report(table: Table) -> EvaluationReport:
+    plot = ReportPicture("PSNR", "psnr.png")
+    return EvaluationReport("Super-resolution", "impasto evaluate all", CPU, [table], [plot], ["Measured on luma."])
 
 
 def test_numbers_are_right_aligned_and_the_best_are_bold(table: Table) -> None:
@@ -66,7 +66,7 @@ def test_two_columns_of_one_name_are_refused() -> None:
         Table("Set5", (Column("PSNR"), Column("PSNR")), [])
 
 
-def test_a_report_says_how_it_was_made(report: Report, table: Table, tmp_path: Path) -> None:
+def test_a_report_says_how_it_was_made(report: EvaluationReport, table: Table, tmp_path: Path) -> None:
     report.write(tmp_path)
     written = (tmp_path / "report.md").read_text(encoding="utf-8")
     assert written.startswith("# Super-resolution\n\n    impasto evaluate all\n\nOn cpu (")
@@ -76,21 +76,21 @@ def test_a_report_says_how_it_was_made(report: Report, table: Table, tmp_path: P
     assert "![PSNR](psnr.png)" in written
 
 
-def test_machines_read_the_figures_unrounded(report: Report, tmp_path: Path) -> None:
+def test_machines_read_the_figures_unrounded(report: EvaluationReport, tmp_path: Path) -> None:
     report.write(tmp_path)
     written = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
     assert written["command"] == "impasto evaluate all"
     assert written["tables"][0]["rows"][1] == {"method": "net | sharp", "PSNR": 31.514, "error": 0.25, "seconds": 1.25}
 
 
-def test_figures_that_are_no_numbers_are_null(tmp_path: Path) -> None:
+def test_figures_that_are_not_finite_are_null(tmp_path: Path) -> None:
     table = Table("Set5", (Column("method"), Column("PSNR", best="highest")), [("net", float("nan"))])
-    Report("t", "c", CPU, [table]).write(tmp_path)
+    EvaluationReport("t", "c", CPU, [table]).write(tmp_path)
     assert json.loads((tmp_path / "report.json").read_text())["tables"][0]["rows"] == [{"method": "net", "PSNR": None}]
     assert "| net | – |" in table.markdown()
 
 
-def test_the_folder_is_made(tmp_path: Path) -> None:
+def test_the_folder_of_a_report_is_made(tmp_path: Path) -> None:
     prepare(tmp_path / "evaluation" / "style")
     assert list((tmp_path / "evaluation" / "style").iterdir()) == []
 
@@ -101,7 +101,7 @@ def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
         prepare(tmp_path / "file" / "folder")
 
 
-def test_a_report_that_cannot_be_written_is_said(report: Report, tmp_path: Path) -> None:
+def test_a_report_that_cannot_be_written_is_refused(report: EvaluationReport, tmp_path: Path) -> None:
     with pytest.raises(BadOutput, match="cannot write the report into"):
         report.write(tmp_path / "nowhere")
 
@@ -119,6 +119,6 @@ def test_curves_are_drawn(tmp_path: Path) -> None:
         assert picture.format == "PNG"
 
 
-def test_a_plot_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+def test_a_plot_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadOutput, match="cannot write the plot"):
         curves(tmp_path / "nowhere" / "curves.png", "Loss", {"net": []}, ("step", "loss"))

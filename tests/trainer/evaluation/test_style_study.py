@@ -1,4 +1,4 @@
-"""A style net against optimising each picture."""
+"""The comparison of a style net with the optimisation of each picture, and its command."""
 
 import json
 from collections.abc import Callable
@@ -20,18 +20,20 @@ from trainer.evaluation.style_study import Study, seconds_of, study
 from trainer.objectives.loss_networks import LossNetwork, load_loss_network
 from trainer.recipes import StyleRecipe
 
+pytestmark = pytest.mark.training
+
 Evaluate = Callable[..., Result]
 
 
 class Identity(TransformNet):
-    """Leaves pictures as they are."""
+    """A net that returns pictures as they are."""
 
     def transform(self, pictures: Tensor) -> Tensor:
         return pictures
 
 
 class Constant(TransformNet):
-    """Answers with one picture, whatever it sees."""
+    """A net that returns the same picture for every input."""
 
     def __init__(self, picture: Tensor) -> None:
         super().__init__()
@@ -78,7 +80,7 @@ def test_a_net_that_does_nothing_equals_iteration_0_from_content(
     assert found.net == pytest.approx(found.photos)
 
 
-def test_a_net_that_is_better_than_all_iterations_is_never_reached(
+def test_optimisation_never_reaches_a_net_that_is_better_than_all_iterations(
     recipe: StyleRecipe, network: LossNetwork, painting: Tensor, crops: Tensor
 ) -> None:
     content_free = recipe.model_copy(update={"content_weight": 0.0, "variation_weight": 0.0})
@@ -223,7 +225,7 @@ def test_a_vgg16_that_no_tap_of_the_objective_is_on_measures_at_the_deep_taps(
     assert (f"relative style error at {taps}, stylised", "3 photos of photos, 32×32") in figures
 
 
-def test_a_card_that_cannot_be_used_is_said(publish: Callable[..., None], evaluate: Evaluate) -> None:
+def test_a_card_that_cannot_be_used_is_reported(publish: Callable[..., None], evaluate: Evaluate) -> None:
     publish(style_taps="all of them", content_weight=-1)
     result = evaluate()
     assert isinstance(result.exception, BadRecipe)
@@ -237,7 +239,7 @@ def test_a_loss_network_without_weights_asks_for_them(publish: Callable[..., Non
     assert "needs a file" in str(result.exception)
 
 
-def test_a_folder_that_cannot_be_written_is_said_before_the_work(
+def test_a_folder_that_cannot_be_written_is_reported_before_the_work(
     publish: Callable[..., None], evaluate: Evaluate, tmp_path: Path
 ) -> None:
     publish()

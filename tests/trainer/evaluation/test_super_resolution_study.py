@@ -1,4 +1,4 @@
-"""Measuring super-resolution."""
+"""The measurement of super-resolution nets and of other ways to enlarge."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -32,7 +32,7 @@ PLAIN, BLURRED = Setting(4, 0.0), Setting(4, 1.0)
 
 @pytest.fixture
 def bicubic_net() -> TransformNet:
-    """A net whose residual is 0."""
+    """Make a net whose residual is 0, so that it enlarges like bicubic interpolation."""
     net = SuperResolutionNet(4, channels=4, residual_blocks=1).eval()
     for parameter in net.last.parameters():
         nn.init.zeros_(parameter)
@@ -99,7 +99,7 @@ def test_matched_histograms_have_the_colours_of_the_small_picture(picture: Tenso
     assert restored == pytest.approx(float(results["bicubic"].mean()), abs=0.01)
 
 
-def test_means_are_over_pictures() -> None:
+def test_mean_scores_are_over_pictures() -> None:
     scores = [
         {"net": Scores(30.0, 0.9, {"LPIPS": 0.2, "features": 0.5})},
         {"net": Scores(32.0, 0.8, {"LPIPS": 0.4, "features": 0.7})},

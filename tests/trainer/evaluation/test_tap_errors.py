@@ -17,14 +17,14 @@ CPU = torch.device("cpu")
 
 
 class Identity(TransformNet):
-    """Leaves pictures as they are."""
+    """A net that returns pictures as they are."""
 
     def transform(self, pictures: Tensor) -> Tensor:
         return pictures
 
 
 class Constant(TransformNet):
-    """Answers with one picture, whatever it sees."""
+    """A net that returns the same picture for every input."""
 
     def __init__(self, picture: Tensor) -> None:
         super().__init__()
@@ -70,7 +70,7 @@ def test_the_style_picture_itself_has_the_style_and_not_the_content(
     assert content > 0.1
 
 
-def test_each_picture_has_its_own_errors_whatever_it_is_measured_with(measure: TapMeasure, crops: Tensor) -> None:
+def test_the_errors_of_a_picture_do_not_depend_on_its_batch(measure: TapMeasure, crops: Tensor) -> None:
     together = measure.errors_of(None, crops)
     assert len(together) == 6
     for number, errors in enumerate(together):
@@ -82,7 +82,7 @@ def test_a_mean_needs_photos(measure: TapMeasure, crops: Tensor) -> None:
         mean_errors(measure.errors_of(None, crops[:0]))
 
 
-def test_worse_is_worse_in_both() -> None:
+def test_errors_are_worse_only_if_both_are_larger() -> None:
     assert TapErrors(0.2, 2.0).is_worse_than(TapErrors(0.1, 1.0))
     assert not TapErrors(0.2, 0.5).is_worse_than(TapErrors(0.1, 1.0))
     assert not TapErrors(0.1, 1.0).is_worse_than(TapErrors(0.1, 1.0))
@@ -100,6 +100,6 @@ def test_there_is_no_deep_measure_without_a_vgg16_that_reaches_the_taps(vgg19_we
     assert load_deep_measure([f"vgg16-caffe:{vgg19_weights}"], painting, CPU) is None
 
 
-def test_a_vgg16_that_is_missing_is_said(tmp_path: Path, painting: Tensor) -> None:
+def test_a_vgg16_without_a_file_is_reported(tmp_path: Path, painting: Tensor) -> None:
     with pytest.raises(BadLossNetwork, match="cannot read the weights"):
         load_deep_measure([f"vgg16-caffe:{tmp_path / 'missing'}"], painting, CPU)

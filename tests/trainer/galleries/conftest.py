@@ -1,4 +1,4 @@
-"""A small gallery, and what it is trained with."""
+"""Fixtures that make a small gallery and the workshop that trains it."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -30,7 +30,7 @@ DEFAULTS = """
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
-    """Holds a net with random weights to start from."""
+    """Make a store that has a net with random weights to start from."""
     store = Store(tmp_path / "store")
     draft = Draft(
         task="stylize",
@@ -52,7 +52,7 @@ def store(tmp_path: Path) -> Store:
 
 @pytest.fixture
 def read(tmp_path: Path, style_picture: Path, vgg19_weights: Path) -> Callable[[str], list[Style]]:
-    """Reads the styles of a gallery with the defaults above; `stripes.png` is a picture that there is."""
+    """Return a function that reads the styles of a gallery with the defaults above, beside a picture `stripes.png`."""
 
     def read(text: str) -> list[Style]:
         path = tmp_path / "gallery.toml"

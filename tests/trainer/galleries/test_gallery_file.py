@@ -1,4 +1,4 @@
-"""The file of a gallery: what it may say, and what is said when it may not."""
+"""Gallery files: the settings that they give to styles, and the errors of files that are not valid."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ def read(folder: Path, text: str, *loss_networks: str) -> list[Style]:
     return read_gallery(path, folder / "paintings", loss_networks)
 
 
-def test_a_style_has_the_defaults_and_what_it_says_itself(tmp_path: Path) -> None:
+def test_a_style_has_the_defaults_and_its_own_settings(tmp_path: Path) -> None:
     first, second = read(
         tmp_path,
         """
@@ -88,7 +88,9 @@ def test_files_are_given_to_the_loss_networks_that_are_named(tmp_path: Path) -> 
         ('[Candy]\npicture = "a.jpg"', "'Candy' cannot name a model"),
     ],
 )
-def test_what_cannot_be_is_said_with_the_style_and_the_key(tmp_path: Path, text: str, sentence: str) -> None:
+def test_a_setting_that_is_not_valid_is_refused_with_the_style_and_the_key(
+    tmp_path: Path, text: str, sentence: str
+) -> None:
     with pytest.raises(BadGallery) as caught:
         read(tmp_path, text)
     assert sentence in str(caught.value)
@@ -118,6 +120,6 @@ def test_the_bundled_styles_are_a_gallery_of_the_project() -> None:
         assert style.title == card.title
 
 
-def test_a_gallery_that_is_not_there_is_said_with_those_that_are() -> None:
+def test_a_gallery_that_does_not_exist_is_refused_with_the_known_ones() -> None:
     with pytest.raises(BadGallery, match=r"there is no file nowhere\.toml: .* of the project: bundled"):
         find_gallery("nowhere.toml")

@@ -1,4 +1,4 @@
-"""Each loss against its equation, written out."""
+"""Losses, each compared with its equation written out."""
 
 from collections.abc import Callable
 
@@ -37,7 +37,7 @@ def test_gram_matrix_is_equation_3(features: Tensor) -> None:
     torch.testing.assert_close(losses.gram_matrix(features), gram)
 
 
-def test_gram_matrix_ignores_where_things_are(features: Tensor) -> None:
+def test_gram_matrix_does_not_depend_on_positions(features: Tensor) -> None:
     torch.testing.assert_close(losses.gram_matrix(features.flip(-1)), losses.gram_matrix(features))
 
 
@@ -48,7 +48,7 @@ def test_gram_matrix_of_half_precision_features_does_not_overflow() -> None:
     torch.testing.assert_close(gram, torch.full((1, 4, 4), 200.0**2 / 4))
 
 
-def test_gram_matrix_is_in_single_precision_also_where_nothing_else_is(features: Tensor) -> None:
+def test_gram_matrix_is_in_single_precision_even_under_autocast(features: Tensor) -> None:
     with torch.autocast("cpu", torch.bfloat16):
         assert losses.gram_matrix(features).dtype == torch.float32
 
@@ -69,7 +69,7 @@ def test_pixel_loss_is_the_mean_squared_difference() -> None:
     assert losses.absolute_pixel(torch.zeros(1, 3, 2, 2), torch.full((1, 3, 2, 2), 0.5)) == 0.5
 
 
-def test_relative_losses_are_1_for_nothing_at_all(target: Tensor) -> None:
+def test_relative_losses_are_1_for_features_of_zeros(target: Tensor) -> None:
     nothing = torch.zeros_like(target)
     gram = losses.gram_matrix(target)
     assert losses.relative_feature_reconstruction(nothing, target) == pytest.approx(1)
@@ -113,7 +113,7 @@ def test_local_texture_notices_that_texture_has_moved_to_another_window(features
     assert losses.local_texture(moved, features, 2) > 0.01
 
 
-def test_the_grid_pattern_is_what_repeats_with_the_small_picture() -> None:
+def test_the_grid_loss_sees_only_what_repeats_with_the_small_picture() -> None:
     torch.manual_seed(0)
     truth = torch.full((1, 3, 32, 32), 0.5)
     hatched = torch.tensor([0.1, -0.1]).repeat(16).expand_as(truth)
@@ -152,7 +152,7 @@ def squared_steps(pictures: Tensor) -> tuple[np.ndarray, np.ndarray]:
 
 
 def squares_of(pictures: Tensor, side: int) -> list[Tensor]:
-    """Every whole square, beginning at the top left."""
+    """Return every whole window, beginning at the top left."""
     height, width = pictures.shape[2:]
     return [
         picture[None, :, top : top + side, left : left + side]
@@ -220,7 +220,7 @@ REFERENCES: dict[str, tuple[Callable[[Tensor, Tensor], Tensor], Callable[[Tensor
 
 
 @pytest.mark.parametrize("name", REFERENCES)
-def test_every_loss_is_its_reference_in_double_precision_and_has_its_gradient(name: str) -> None:
+def test_every_loss_and_its_gradient_equal_a_reference_in_double_precision(name: str) -> None:
     loss, reference = REFERENCES[name]
     pictures, target = double(2, 2, 3, 5, 4).requires_grad_(), double(3, 2, 3, 5, 4)
     value = loss(pictures, target)

@@ -1,4 +1,4 @@
-"""What a style net is trained for."""
+"""The objective of a style net."""
 
 from pathlib import Path
 
@@ -22,14 +22,14 @@ CPU = torch.device("cpu")
 
 
 class Identity(TransformNet):
-    """Leaves pictures as they are."""
+    """A net that returns pictures as they are."""
 
     def transform(self, pictures: Tensor) -> Tensor:
         return pictures
 
 
 class Constant(TransformNet):
-    """Answers with one picture, whatever it sees."""
+    """A net that returns the same picture for every input."""
 
     def __init__(self, picture: Tensor) -> None:
         super().__init__()
@@ -126,6 +126,7 @@ def test_a_tap_counts_by_its_weight(
     assert style("relu1_1=3", "relu2_1/2=0.5") == pytest.approx((3 * one + 0.5 * other) / 2)
 
 
+@pytest.mark.training
 def test_training_brings_photos_nearer_to_the_style(
     recipe: StyleRecipe, objective: StyleObjective, photos: Path, tmp_path: Path
 ) -> None:

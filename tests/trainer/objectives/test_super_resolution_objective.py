@@ -1,4 +1,4 @@
-"""What a super-resolution net is trained for."""
+"""The objective of a super-resolution net."""
 
 from pathlib import Path
 
@@ -23,7 +23,7 @@ CPU = torch.device("cpu")
 
 
 class Recorder(TransformNet):
-    """Remembers what it was shown; answers grey."""
+    """A net that remembers its input and returns grey."""
 
     def __init__(self, factor: int) -> None:
         super().__init__()
@@ -119,6 +119,7 @@ def test_features_without_a_loss_network_are_refused(term: str) -> None:
         SuperResolutionObjective(recipe(**{term: 1.0}))
 
 
+@pytest.mark.training
 def test_training_beats_bicubic(photos: Path, tmp_path: Path) -> None:
     chosen = recipe()
     tiles = load_tiles([photos], 64).train

@@ -1,4 +1,4 @@
-"""Figures made of captioned pictures."""
+"""Contact sheets of captioned pictures."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ def plain(colour: tuple[float, float, float], height: int, width: int) -> Tensor
 
 
 def box_of(sheet: Image.Image, colour: tuple[float, float, float]) -> tuple[int, int, int, int]:
-    """Left, top, right and bottom of what has this colour."""
+    """Return left, top, right and bottom of the pixels of a colour."""
     rows, columns = np.nonzero((np.asarray(sheet) == np.array(colour) * 255).all(2))
     return int(columns.min()), int(rows.min()), int(columns.max()) + 1, int(rows.max()) + 1
 
@@ -77,6 +77,6 @@ def test_tensors_become_pictures_of_8_bits(shape: tuple[int, ...]) -> None:
     assert image.getpixel((0, 0)) == (128, 128, 128)
 
 
-def test_what_is_outside_the_range_is_clipped() -> None:
+def test_values_outside_the_range_are_clipped() -> None:
     assert to_image(torch.full((3, 1, 1), 1.5)).getpixel((0, 0)) == (255, 255, 255)
     assert to_image(torch.full((3, 1, 1), -0.5)).getpixel((0, 0)) == (0, 0, 0)

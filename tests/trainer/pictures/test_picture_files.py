@@ -1,4 +1,4 @@
-"""Where pictures can be written."""
+"""Picture files: formats, and paths that cannot be written."""
 
 from pathlib import Path
 
@@ -20,12 +20,12 @@ def test_a_picture_is_written_in_the_format_of_its_suffix(tmp_path: Path, suffix
 
 
 @pytest.mark.parametrize("name", ["out", "out.safetensors", "out.xbm", "out.psd", ""])
-def test_what_is_no_format_for_pictures_is_refused_at_once(tmp_path: Path, name: str) -> None:
+def test_a_suffix_that_names_no_picture_format_is_refused_at_once(tmp_path: Path, name: str) -> None:
     with pytest.raises(BadOutput, match="use a suffix"):
         check_output(tmp_path / name)
 
 
-def test_a_folder_that_is_not_there_is_refused_at_once(tmp_path: Path) -> None:
+def test_a_folder_that_does_not_exist_is_refused_at_once(tmp_path: Path) -> None:
     with pytest.raises(BadOutput, match=r"nowhere/out.png: No such file or directory"):
         check_output(tmp_path / "nowhere" / "out.png")
 
@@ -36,7 +36,7 @@ def test_a_folder_is_refused_as_a_picture(tmp_path: Path) -> None:
         check_output(tmp_path / "out.png")
 
 
-def test_what_goes_wrong_while_writing_is_said(tmp_path: Path) -> None:
+def test_errors_while_writing_are_reported(tmp_path: Path) -> None:
     with pytest.raises(BadOutput, match="No such file or directory"):
         save(Image.new("RGB", (2, 2)), tmp_path / "nowhere" / "out.png")
 

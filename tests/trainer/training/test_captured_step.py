@@ -1,4 +1,4 @@
-"""Steps as CUDA graphs; needs a GPU."""
+"""Training steps that are captured as CUDA graphs; these tests need a GPU."""
 
 import pytest
 import torch
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.cuda
 
 
 class Brightness:
-    """Wants every picture to be bright."""
+    """An objective that is lowest for bright pictures."""
 
     weights = {"darkness": 1.0}  # noqa: RUF012
 
@@ -33,7 +33,7 @@ def losses(device: str, sizes: list[int]) -> list[float]:
     return values
 
 
-def test_a_captured_step_trains_as_one_that_is_not() -> None:
+def test_a_captured_step_trains_like_one_that_is_not_captured() -> None:
     sizes = [32] * 12
     assert losses("cuda", sizes) == pytest.approx(losses("cpu", sizes), rel=1e-2)
 

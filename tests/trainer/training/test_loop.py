@@ -1,4 +1,4 @@
-"""The loop: checkpoints, resuming, stopping, reports."""
+"""The training loop: checkpoints, resuming, stopping, reports."""
 
 import itertools
 import os
@@ -15,15 +15,17 @@ from trainer.data.squares import load_tiles
 from trainer.errors import BadRun, Diverged, Stopped
 from trainer.recipes import SuperResolutionRecipe
 from trainer.training.checkpoint import has_checkpoint, mark_published, prepare_folder, restore, save
-from trainer.training.loop import Progress, train
+from trainer.training.loop import TrainingProgress, train
 from trainer.training.processes import Processes
 from trainer.training.training import Training
+
+pytestmark = pytest.mark.training
 
 CPU = torch.device("cpu")
 
 
 class Brightness:
-    """Wants every picture to be bright."""
+    """An objective that is lowest for bright pictures."""
 
     weights = {"darkness": 1.0}  # noqa: RUF012
 
@@ -32,7 +34,7 @@ class Brightness:
 
 
 class Breaking(Brightness):
-    """Becomes NaN at the fourth step."""
+    """An objective that is NaN from the fourth step on."""
 
     def __init__(self) -> None:
         self.steps = itertools.count(1)
@@ -43,7 +45,7 @@ class Breaking(Brightness):
 
 
 class Interrupting(Brightness):
-    """Ctrl-C is pressed in the middle of a step."""
+    """An objective in the middle of whose step Ctrl-C is typed."""
 
     def __init__(self, at: int) -> None:
         self.at, self.steps = at, itertools.count(1)
@@ -68,7 +70,7 @@ def batches(photos: Path) -> Batches:
     return Batches(tiles, Views(len(tiles), 32, 2, seed=0, smallest=16, ways=range(8)), lambda _: 16, CPU)
 
 
-def ignore(_progress: Progress) -> None:
+def ignore(_progress: TrainingProgress) -> None:
     pass
 
 
@@ -83,20 +85,20 @@ def test_the_loss_falls(batches: Batches) -> None:
     assert sum(losses[-5:]) < 0.7 * sum(losses[:5])
 
 
-def test_what_comes_out_is_the_moving_average_ready_for_use(batches: Batches, tmp_path: Path) -> None:
+def test_training_returns_the_moving_average_in_evaluation_mode(batches: Batches, tmp_path: Path) -> None:
     training = begin(5)
     net = train(training, batches, tmp_path, ignore)
     assert not net.training
     assert not same(net, training.net)
 
 
-def test_without_a_moving_average_the_net_itself_comes_out(batches: Batches, tmp_path: Path) -> None:
+def test_without_a_moving_average_training_returns_the_net_itself(batches: Batches, tmp_path: Path) -> None:
     training = begin(5, ema=0.0)
     assert same(train(training, batches, tmp_path, ignore), training.net)
 
 
 def test_the_last_step_is_reported(batches: Batches, tmp_path: Path) -> None:
-    reports: list[Progress] = []
+    reports: list[TrainingProgress] = []
     train(begin(5), batches, tmp_path, reports.append)
     assert reports[-1].step == 5
     assert reports[-1].losses.keys() == {"darkness", "objective", "gradient"}
@@ -108,7 +110,7 @@ def test_pictures_are_shown_every_so_many_steps(batches: Batches, tmp_path: Path
     assert shown == [3, 6]
 
 
-def test_the_same_seed_gives_the_same_net_and_another_seed_another(batches: Batches, tmp_path: Path) -> None:
+def test_the_same_seed_gives_the_same_net_and_another_seed_gives_another(batches: Batches, tmp_path: Path) -> None:
     nets = [
         train(begin(3, seed=seed), batches, tmp_path / str(number), ignore) for number, seed in enumerate((1, 1, 2))
     ]
@@ -149,7 +151,7 @@ def test_time_spent_adds_up_over_resumed_runs(batches: Batches, tmp_path: Path) 
     assert second.seconds > first.seconds > 0
 
 
-def test_a_loss_that_is_no_number_stops_with_the_step_and_keeps_the_last_good_checkpoint(
+def test_a_loss_that_is_not_a_number_stops_the_run_and_keeps_the_last_good_checkpoint(
     batches: Batches, tmp_path: Path
 ) -> None:
     with pytest.raises(Diverged, match=r"darkness is nan at step \d+; the checkpoint in .* is from before"):
@@ -160,7 +162,7 @@ def test_a_loss_that_is_no_number_stops_with_the_step_and_keeps_the_last_good_ch
     assert all(torch.isfinite(parameter).all() for parameter in kept.net.parameters())
 
 
-def test_a_gradient_that_is_no_number_is_never_saved(batches: Batches, tmp_path: Path) -> None:
+def test_a_gradient_that_is_not_a_number_is_never_saved(batches: Batches, tmp_path: Path) -> None:
     class Steep(Brightness):
         def terms(self, net: TransformNet, batch: Batch) -> dict[str, Tensor]:
             darkness = super().terms(net, batch)["darkness"]
@@ -171,7 +173,9 @@ def test_a_gradient_that_is_no_number_is_never_saved(batches: Batches, tmp_path:
     assert not has_checkpoint(tmp_path)
 
 
-def test_a_checkpoint_that_cannot_be_written_is_said_and_the_last_one_stays(batches: Batches, tmp_path: Path) -> None:
+def test_a_checkpoint_that_cannot_be_written_is_reported_and_the_last_one_stays(
+    batches: Batches, tmp_path: Path
+) -> None:
     training = begin(3)
     save(training, tmp_path)
     training.advance(batches[0]._replace(pictures=batches[0].pictures / 255))

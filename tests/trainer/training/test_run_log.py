@@ -1,4 +1,4 @@
-"""What a run leaves in its folder besides the checkpoint."""
+"""The log of a run: losses and previews in its folder."""
 
 import csv
 from pathlib import Path
@@ -10,14 +10,14 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from model_store.nets import StyleNet
 from trainer.errors import BadRun
-from trainer.training.loop import Progress
+from trainer.training.loop import TrainingProgress
 from trainer.training.run_log import RunLog, Shown
 
 
 def write(folder: Path, steps: range, start: int = 0) -> None:
     log = RunLog(folder, start)
     for step in steps:
-        log.losses(Progress(step, 4, step / 2, {"content": 1 / step}), rate=0.1)
+        log.losses(TrainingProgress(step, 4, step / 2, {"content": 1 / step}), rate=0.1)
     log.close()
 
 
@@ -41,7 +41,7 @@ def test_a_resumed_run_goes_on_where_its_checkpoint_was(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", [b"\n", b"12", b"\xff\xfe,1\n", b"3,1.5,0.1\n"])
-def test_what_a_kill_left_half_written_is_dropped(tmp_path: Path, damage: bytes) -> None:
+def test_lines_that_a_killed_run_left_half_written_are_dropped(tmp_path: Path, damage: bytes) -> None:
     write(tmp_path, range(1, 4))
     with (tmp_path / "losses.csv").open("ab") as file:
         file.write(damage)
@@ -49,7 +49,7 @@ def test_what_a_kill_left_half_written_is_dropped(tmp_path: Path, damage: bytes)
     assert [row["step"] for row in rows(tmp_path)] == ["1", "2", "3", "4", "5"]
 
 
-def test_a_run_that_begins_anew_has_a_new_log(tmp_path: Path) -> None:
+def test_a_new_run_has_a_new_log(tmp_path: Path) -> None:
     (tmp_path / "losses.csv").write_text("step,other\n7,1\n")
     write(tmp_path, range(1, 3))
     assert [row["step"] for row in rows(tmp_path)] == ["1", "2"]
@@ -66,9 +66,9 @@ def test_previews_are_kept_as_pictures(tmp_path: Path) -> None:
     assert events.Images("cat")[0].step == 500
 
 
-def test_what_cannot_be_written_is_said(tmp_path: Path) -> None:
+def test_losses_that_cannot_be_written_are_reported(tmp_path: Path) -> None:
     log = RunLog(tmp_path, 0)
     (tmp_path / "losses.csv").mkdir()
     with pytest.raises(BadRun, match=r"cannot write .*losses\.csv"):
-        log.losses(Progress(1, 4, 1.0, {}), rate=0.1)
+        log.losses(TrainingProgress(1, 4, 1.0, {}), rate=0.1)
     log.close()

@@ -1,4 +1,4 @@
-"""Starting from a net that was trained already."""
+"""The start of training from a net that was trained already."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from trainer.training.start import open_start, weights_for
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
-    """Holds a small ×4 net."""
+    """Make a store that has a small ×4 net."""
     store = Store(tmp_path / "store")
     parameters = {"factor": 4, "channels": 8, "residual_blocks": 1}
     draft = Draft(
@@ -76,6 +76,6 @@ def test_a_net_that_does_not_fit_is_refused(
         weights_for(recipe, open_start(store, "super-resolve", "x4"))
 
 
-def test_a_net_that_is_not_there_is_named(store: Store) -> None:
+def test_a_net_that_does_not_exist_is_named(store: Store) -> None:
     with pytest.raises(ModelNotFound, match="x5"):
         open_start(store, "super-resolve", "x5")

@@ -1,1 +1,1 @@
-"""Options that several commands of the trainer have in common."""
+"""Command-line options that several commands of the trainer share."""

@@ -1,4 +1,4 @@
-"""Options of what a style picture is made for; where one is not given, something else decides."""
+"""The options that set the losses of a style; those that are not given keep the settings of a recipe or card."""
 
 from typing import Annotated, Literal
 
@@ -21,7 +21,7 @@ VariationWeightOption = Annotated[float | None, typer.Option(min=0, help=_help("
 
 
 def given(**options: object) -> dict[str, object]:
-    """The options that were given, by the fields of a recipe that they set."""
+    """Return the options that have a value, keyed by the field of a recipe that each sets."""
     return {
         field: tuple(value) if isinstance(value, list) else value
         for field, value in options.items()

@@ -1,4 +1,4 @@
-"""One option for each setting of a recipe, so that what a recipe can do is said in one place."""
+"""Command-line options made from the fields of a recipe, so that each setting is described in one place only."""
 
 import functools
 import inspect
@@ -15,7 +15,7 @@ _PANEL = "Settings of the recipe; the defaults are those of --recipe default"
 
 
 def with_recipe_options(recipe: type[Recipe]) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Gives a command an option for each field of a recipe.
+    """Return a decorator that gives a command an option for each field of a recipe.
 
     The command's parameter `changes` gets the settings that were given, by name; its other parameters stay as they are.
     """
@@ -40,7 +40,7 @@ def with_recipe_options(recipe: type[Recipe]) -> Callable[[Callable[..., None]],
 
 
 def as_option(name: str) -> str:
-    """The option of a setting, as in `--style-weight`."""
+    """Return the command-line option that sets a field of a recipe, as in `--style-weight`."""
     return f"--{name.replace('_', '-')}"
 
 
@@ -50,10 +50,9 @@ def _option(name: str, field: FieldInfo) -> Any:
     if get_origin(kind) is tuple:
         kind, flag = list[str], flag.removesuffix("s")
     smallest = next((each.ge for each in field.metadata if hasattr(each, "ge")), None)
-    description = field.description or "Of the net."
     default = _as_typed(field.default)
     option = typer.Option(
-        flag, min=smallest, help=f"{description}{default}", show_default=False, rich_help_panel=_PANEL
+        flag, min=smallest, help=f"{field.description}{default}", show_default=False, rich_help_panel=_PANEL
     )
     return Annotated[kind | None, option]
 

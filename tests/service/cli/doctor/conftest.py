@@ -1,16 +1,16 @@
 """The doctor in this process, with a small net in the place of the bundled ones."""
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
-from typer.testing import CliRunner, Result
 
 from model_store.card import Card
-from service.cli.doctor.command import doctor
+
+from ....command import Done, Impasto
 
 
 @pytest.fixture
@@ -29,22 +29,25 @@ def bundled(publish: Callable[..., Card], tmp_path: Path, monkeypatch: pytest.Mo
 
 
 @pytest.fixture
-def call(bundled: Path) -> Callable[..., Result]:  # noqa: ARG001
-    """Calls `impasto doctor`, as a shell would."""
-    app = typer.Typer()
-    app.command()(doctor)
-    return lambda *arguments: CliRunner().invoke(app, arguments, catch_exceptions=False)
+def call(bundled: Path, impasto: Impasto) -> Callable[..., Done]:  # noqa: ARG001
+    """Return a function that runs `impasto doctor` with the settings of this process."""
+
+    def call(*words: str) -> Done:
+        settings = {name: value for name, value in os.environ.items() if name.startswith("IMPASTO_")}
+        return impasto("doctor", *words, **settings)
+
+    return call
 
 
 @pytest.fixture
-def diagnose(call: Callable[..., Result]) -> Callable[[], dict[str, Any]]:
-    """What `impasto doctor --json` prints; its exit code must be as well as it says to be."""
+def diagnose(call: Callable[..., Done]) -> Callable[[], dict[str, Any]]:
+    """Return a function that returns what `impasto doctor --json` prints, after a look at the exit code."""
 
     def diagnose() -> dict[str, Any]:
-        result = call("--json")
-        diagnosis: dict[str, Any] = json.loads(result.stdout)
+        done = call("--json")
+        diagnosis: dict[str, Any] = json.loads(done.stdout)
         assert diagnosis["well"] == (not diagnosis["findings"])
-        assert result.exit_code == (0 if diagnosis["well"] else 1)
+        assert done.returncode == (0 if diagnosis["well"] else 1)
         return diagnosis
 
     return diagnose

@@ -2,8 +2,6 @@
 
 import copy
 import logging
-import os
-import subprocess
 import sys
 import threading
 from collections.abc import Callable
@@ -16,7 +14,6 @@ import pytest
 import torch
 from PIL import Image
 from torch import Tensor
-from typer.testing import Result
 
 import service.inference
 from model_store.nets import TransformNet
@@ -24,6 +21,9 @@ from model_store.root import BUNDLED
 from service.cli.doctor import installation, machine, stores
 from service.cli.doctor.examination import Fact, Finding, examined
 
+from ....command import Done, Impasto
+
+Call = Callable[[], Done]
 Diagnose = Callable[[], dict[str, Any]]
 
 
@@ -45,16 +45,14 @@ def only_finding(diagnosis: dict[str, Any]) -> str:
     return finding
 
 
-def test_all_bundled_nets_are_well_on_this_machine() -> None:
-    command = [Path(sys.executable).with_name("impasto"), "doctor"]
-    environment = os.environ | {"IMPASTO_STORE": "nothing-here", "IMPASTO_DEVICE": "cpu"}
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+def test_all_bundled_nets_are_well_on_this_machine(impasto: Impasto) -> None:
+    done = impasto("doctor")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.endswith("all is well\n")
     assert done.stdout.count("off by 0.0") == len(list(BUNDLED.rglob("card.json")))
 
 
-def test_facts_are_told_one_a_line_and_aligned(call: Callable[..., Result]) -> None:
+def test_facts_are_told_one_a_line_and_aligned(call: Call) -> None:
     lines = call().stdout.splitlines()
     assert lines[0] == "versions"
     assert "  python" in lines[1]
@@ -79,7 +77,7 @@ def test_a_program_is_told_numbers(diagnose: Diagnose) -> None:
 
 
 def test_a_missing_extra_is_told_with_how_to_install_it_and_is_no_finding(
-    diagnose: Diagnose, call: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
+    diagnose: Diagnose, call: Call, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def version_without_heif(package: str) -> str:
         if package == "pillow-heif":
@@ -284,7 +282,7 @@ def test_a_format_that_pillow_was_built_without_is_found(diagnose: Diagnose, mon
     assert diagnosis["formats"]["written"] == ["JPEG", "PNG", "WEBP"]
 
 
-def test_keys_and_passwords_are_not_shown(call: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_keys_and_passwords_are_not_shown(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("IMPASTO_API_KEYS", f"shop:{'a5' * 32}")
     monkeypatch.setenv("IMPASTO_STORE", "memory://somebody:secret@host/models")
     shown = call().stdout

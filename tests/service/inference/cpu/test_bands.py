@@ -23,7 +23,6 @@ def test_results_are_in_the_order_of_the_bands() -> None:
     assert bands.compute(lambda number: number**2, [3, 1, 2], 2) == [9, 1, 4]
 
 
-@pytest.mark.skipif(torch.get_num_threads() < 2, reason="needs two cores")
 def test_two_bands_are_computed_at_the_same_time_and_the_first_here() -> None:
     together = threading.Barrier(2)
 

@@ -16,7 +16,9 @@ _RUNS_KERNELS = _HAS_TRITON and (torch.cuda.is_available() or os.environ.get("TR
 
 # Where they cannot run, test_interpreted.py runs them in a process of its own.
 collect_ignore = (
-    [] if _RUNS_KERNELS else ["test_normalisation.py", "test_style_net.py", "test_architectures_on_cuda.py"]
+    []
+    if _RUNS_KERNELS
+    else ["test_normalisation.py", "test_style_net.py", "test_large_layers.py", "test_architectures_on_cuda.py"]
 )
 
 

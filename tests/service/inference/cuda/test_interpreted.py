@@ -8,8 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 
+pytestmark = pytest.mark.process
+
 MODULES = [
-    Path(__file__).with_name(f"test_{name}.py") for name in ("normalisation", "style_net", "architectures_on_cuda")
+    Path(__file__).with_name(f"test_{name}.py")
+    for name in ("normalisation", "style_net", "large_layers", "architectures_on_cuda")
 ]
 
 

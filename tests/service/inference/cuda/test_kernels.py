@@ -25,6 +25,7 @@ INTO_SUM = {"FROM_CELLS": False, "TO_CELLS": False, "MARGIN": 1, "ADDS": True, "
 FRAMED = {"BLOCK_PIXELS": 32, "REFLECTS": True, "LARGEST": 65504.0}
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("capability", [75, 80, 86, 89, 90, 100, 120])
 @pytest.mark.parametrize(
     ("kernel", "constants"),

@@ -256,6 +256,7 @@ def test_a_record_outside_of_requests_has_no_request_id(url: str) -> None:
 # The settings
 
 
+@pytest.mark.process
 def test_a_server_with_the_log_format_json_logs_nothing_but_json(tmp_path: Path) -> None:
     command = [Path(sys.executable).with_name("impasto"), "serve", "--port", "0"]
     environment = os.environ | {"IMPASTO_DEVICE": "cpu", "IMPASTO_LOG_FORMAT": "json", "IMPASTO_STORE": str(tmp_path)}

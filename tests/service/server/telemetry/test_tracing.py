@@ -106,6 +106,7 @@ def test_a_line_of_the_log_has_the_id_of_its_trace(exporter: InMemorySpanExporte
     assert "trace_id" not in json.loads(JsonFormatter().format(record))
 
 
+@pytest.mark.process
 def test_pictures_are_served_without_the_packages_of_the_extra_tracing() -> None:
     script = """
 import io, sys
