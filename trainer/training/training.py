@@ -13,6 +13,7 @@ from model_store.nets import StyleNet, TransformNet, build
 from trainer.data.batches import Batch
 from trainer.objectives.losses import weighted_sum
 from trainer.recipes import Recipe
+from trainer.training.allocator import keep_freed_memory
 from trainer.training.captured_step import CapturedStep, Step
 from trainer.training.cpu_style_net import CpuStyleNet
 from trainer.training.processes import Processes
@@ -39,7 +40,8 @@ class Training:
     """The state of a run: a net, the moving average of its weights and the optimiser; it can be saved and restored.
 
     A step in a single process on CUDA is one CUDA graph, whose losses are compiled first where the run is long enough
-    to save time.
+    to save time. On a CPU the process keeps the memory that it frees, because the next step
+    needs it again.
 
     Args:
         recipe: Recipe that the net is built and trained with.
@@ -75,6 +77,8 @@ class Training:
         self._parameters = list(self.net.parameters())
         self._rate, self._decay = (torch.zeros((), device=self.device) for _ in range(2))
         on_cuda = self.device.type == "cuda"
+        if not on_cuda:
+            keep_freed_memory()
         self._optimiser = torch.optim.Adam(self._parameters, self._rate, fused=True, capturable=on_cuda)
         self._shared_net = processes.share(_fastest_form(self.net, self.device))
         self._objective = objective

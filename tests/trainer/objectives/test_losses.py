@@ -48,6 +48,30 @@ def test_gram_matrix_of_half_precision_features_does_not_overflow() -> None:
     torch.testing.assert_close(gram, torch.full((1, 4, 4), 200.0**2 / 4))
 
 
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize(("height", "width"), [(9, 7), (32, 48), (40, 30)])
+def test_gram_matrix_of_bfloat16_features_errs_by_one_rounding_at_most(
+    layout: torch.memory_format, height: int, width: int
+) -> None:
+    torch.manual_seed(0)
+    features = torch.rand(2, 16, height, width).bfloat16().contiguous(memory_format=layout)
+    gram = losses.gram_matrix(features)
+    assert gram.dtype == torch.float32
+    torch.testing.assert_close(gram.double(), losses.gram_matrix(features.double()), rtol=2**-8, atol=0)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_the_gradient_of_a_gram_matrix_is_laid_out_as_the_features(dtype: torch.dtype) -> None:
+    features = torch.rand(2, 16, 9, 7).to(dtype, memory_format=torch.channels_last).requires_grad_()
+    (gradient,) = torch.autograd.grad(losses.gram_matrix(features).sum(), features)
+    assert gradient.is_contiguous(memory_format=torch.channels_last)
+    assert gradient.dtype == dtype
+
+
+def test_the_gradient_of_a_gram_matrix_is_exact_also_where_it_is_not_symmetric() -> None:
+    assert torch.autograd.gradcheck(losses.gram_matrix, double(0, 2, 3, 4, 5).requires_grad_())
+
+
 def test_gram_matrix_is_in_single_precision_even_under_autocast(features: Tensor) -> None:
     with torch.autocast("cpu", torch.bfloat16):
         assert losses.gram_matrix(features).dtype == torch.float32
