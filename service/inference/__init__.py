@@ -1,4 +1,4 @@
-"""Inference forms: nets rearranged to compute the same in less time."""
+"""Inference forms, which are nets rearranged so that they compute the same in less time."""
 
 from model_store.nets import StyleNet, SuperResolutionNet, TransformNet
 from service.inference.cpu.style_net import CpuStyleNet
@@ -11,11 +11,11 @@ def inference_form(net: TransformNet, *, is_exact: bool = False) -> TransformNet
 
     Args:
         net: A net in evaluation mode, in float32; it may be taken apart for the form.
-        is_exact: Whether to do without half precision, where that is faster.
+        is_exact: Whether to compute in float32 even where half precision is faster.
 
     Returns:
-        A net whose results differ by rounding only: by far less than 1/255 in float32, and by less than that in the
-        mean in half precision.
+        A net whose results differ from those of the given one by rounding only: by far less than 1/255 in float32, and
+        by less than 1/255 in the mean in half precision.
     """
     device = next((parameter.device for parameter in net.parameters()), None)
     if device is not None and device.type == "cuda":

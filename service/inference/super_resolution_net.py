@@ -1,4 +1,4 @@
-"""The super-resolution net with its tail folded: all that follows the body is linear, so one convolution can do it."""
+"""The super-resolution net with its tail folded: all layers after the body are linear, so one convolution does."""
 
 import torch
 import torch.nn.functional as F
@@ -8,14 +8,14 @@ from model_store.convolutions.folding import fold_tail
 from model_store.nets import SuperResolutionNet, TransformNet, bicubic
 
 _STRIP = 3
-"""Width of the border in cells: the outermost one, which differs, and two more from which its pixels are made."""
+"""Width of the border in cells: the outermost cell, which differs, and two more that its pixels depend on."""
 
 
 class FoldedSuperResolutionNet(TransformNet):
-    """A net that makes what a `SuperResolutionNet` makes, to rounding, without features of the enlarged size.
+    """A net that makes what a `SuperResolutionNet` makes, up to rounding, without features of the enlarged size.
 
     Args:
-        net: The net, on any device and in any precision; it is shared, not copied.
+        net: Net on any device and in any precision; it is shared, not copied.
     """
 
     def __init__(self, net: SuperResolutionNet) -> None:
@@ -39,11 +39,11 @@ class FoldedSuperResolutionNet(TransformNet):
         detail = F.pixel_shuffle(self.folded(features), self.factor)
         self._correct_border(detail, features)
         del features
-        # In float32 also where the detail is in half precision, which would round the picture itself.
+        # The sum is in float32 even if the detail is in half precision, which would round the picture itself.
         return detail.float().add_(bicubic.enlarge(pictures, self.factor))
 
     def _correct_border(self, detail: Tensor, features: Tensor) -> None:
-        """Compute the outermost cells as the net does."""
+        """Replace the outermost cells, which the folded tail makes otherwise, by those that the net makes."""
         cell = self.factor
         detail[:, :, :cell] = self.net.detail(features[:, :, :_STRIP])[:, :, :cell]
         detail[:, :, -cell:] = self.net.detail(features[:, :, -_STRIP:])[:, :, -cell:]

@@ -1,7 +1,7 @@
 """Bands of rows of one picture, which several cores compute.
 
 Torch's own threads meet after every operation, hundreds of times for a picture, and wait for the slowest each time.
-Bands meet twice a layer.
+The threads that compute bands meet only twice for each layer.
 """
 
 import itertools
@@ -19,25 +19,28 @@ _helpers = ThreadPoolExecutor(torch.get_num_threads(), "band", initializer=torch
 
 
 def split(rows: int, parts: int) -> list[slice]:
-    """Splits rows into at most so many slices of nearly one length, none of them empty."""
+    """Split rows into at most `parts` slices of nearly the same length, none of them empty."""
     bounds = [math.ceil(rows * part / parts) for part in range(parts + 1)]
     return [slice(*each) for each in itertools.pairwise(bounds) if each[0] < each[1]]
 
 
 def compute(work: Callable[[_Band], _Result], bands: Sequence[_Band], cores: int) -> list[_Result]:
-    """Does the work on each band, a share of them on this thread, and the other shares beside it.
+    """Do the work on every band, on this thread and on others at the same time.
 
     Args:
-        work: on one band.
-        bands: of about the same size.
-        cores: the shares.
+        work: Function that does the work on one band.
+        bands: Bands of about the same size.
+        cores: Number of threads among which the bands are shared.
+
+    Returns:
+        The results in the order of the bands.
 
     Raises:
-        Exception: whatever the work raises.
+        Exception: The work on a band failed; the error is the one that it raised.
     """
 
     def infer(share: slice) -> list[_Result]:
-        with torch.inference_mode():  # which each thread has to be told
+        with torch.inference_mode():  # it holds for one thread only
             return [work(band) for band in bands[share]]
 
     first, *others = split(len(bands), cores)

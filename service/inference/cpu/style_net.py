@@ -1,15 +1,15 @@
-"""The style net as a CPU computes it fastest, in float32 throughout.
+"""The style net in the form that a CPU computes fastest, in float32 throughout.
 
 Pictures are computed one at a time, because a batch gains a CPU nothing, and in bands of rows, one for each core.
-Convolutions at the quarter size and the enlarging ones are Winograd's, enlargements are folded into them, and the last
-convolution makes cells of 2×2 pixels. Each normalisation writes straight into a frame, the padded input of the next
-convolution.
+Convolutions at the quarter size and the enlarging ones use Winograd's algorithm, enlargements are folded into them, and
+the last convolution makes cells of 2×2 pixels. Each normalisation writes straight into a frame, which is the padded
+input of the next convolution.
 
-Whatever is constant in a channel has no effect before a normalisation, which takes it away again. So biases are left
-out, and frames are shifted such that a flat picture's are 0: of anything else the convolutions would make a pattern of
-rounding errors, which the normalisations would blow up.
+A constant in a channel has no effect before a normalisation, which subtracts it again. So biases are left out, and
+frames are shifted so that those of a flat picture are 0: of any other constant the convolutions would make a pattern of
+rounding errors, which the normalisations would amplify.
 
-Shapes: features are `(H, W, C)`, cells of 2×2 pixels `(H/2, W/2, 2, 2, C)`, frames have a margin around them.
+Shapes: features are `(H, W, C)`, cells of 2×2 pixels are `(H/2, W/2, 2, 2, C)`, and frames have a margin around them.
 """
 
 import math
@@ -27,14 +27,14 @@ from model_store.nets import StyleNet, TransformNet
 from service.inference.cpu import bands
 
 _MOST_BAND_PIXELS = 2**19
-"""Of the picture in one band, so that what is needed for a band only takes little memory."""
+"""Largest number of the picture's pixels in one band, so that what a band alone needs takes little memory."""
 
 
 class CpuStyleNet(TransformNet):
-    """A net that makes what a `StyleNet` makes, to rounding, on as many cores as the calling thread has torch threads.
+    """A net that makes what a `StyleNet` makes, up to rounding, on as many cores as torch may use on its thread.
 
     Args:
-        net: The style net, on the CPU, in float32; its weights are copied.
+        net: Style net on the CPU, in float32; its weights are copied.
     """
 
     multiple = StyleNet.multiple
@@ -69,7 +69,7 @@ class CpuStyleNet(TransformNet):
             torch.set_num_threads(cores)
 
     def _paint(self, picture: Tensor, cores: int) -> Tensor:
-        """`(3, H, W)` to `(H, W, 3)`."""
+        """Map one picture `(3, H, W)` to `(H, W, 3)`."""
         height, width = picture.shape[1:]
         # Bands consist of whole tiles at the quarter size.
         number = cores * math.ceil(height * width / (cores * _MOST_BAND_PIXELS))
@@ -81,7 +81,7 @@ class CpuStyleNet(TransformNet):
 
         shifted = (picture - picture[:, :1, :1]) * 2
         frame = F.pad(shifted[None], (4, 4, 4, 4), mode="reflect")[0].permute(1, 2, 0).contiguous()
-        del shifted  # here and below: what is kept too long is most of the memory that a picture needs
+        del shifted  # here and below: tensors kept too long would be most of the memory that a picture needs
         for layer, scale in zip(self.encoder, (4, 2, 1), strict=True):
             parts = layer(frame, rows(scale), cores)
             del frame
@@ -114,7 +114,7 @@ class CpuStyleNet(TransformNet):
         return self._finish(cells, rows(2), cores)
 
     def _finish(self, cells: Tensor, rows: Sequence[slice], cores: int) -> Tensor:
-        """Cells with a margin of 2 to pixels `(H, W, 3)` in about [0, 1]."""
+        """Map cells with a margin of 2 to pixels `(H, W, 3)` in about [0, 1], by the last convolution and the tanh."""
         height, width = cells.shape[0] - 4, cells.shape[1] - 4
         pixels = cells.new_empty(2 * height, 2 * width, 3)
 
@@ -128,28 +128,30 @@ class CpuStyleNet(TransformNet):
 
 
 class _Part(NamedTuple):
-    """A band of what a convolution makes."""
+    """One band of a convolution's output."""
 
     rows: slice
+    """Rows of the output that the band consists of."""
     features: Tensor
-    """Features or cells, with mean 0 in each channel."""
+    """Features or cells, with a mean of 0 in each channel."""
     mean: Tensor
-    """`(C)`: what was subtracted."""
+    """Mean of each channel, which was subtracted, `(C)`."""
     squares: Tensor
-    """`(C)`: the sum of the squares."""
+    """Sum of the squares of the features in each channel, `(C)`."""
 
     @property
     def positions(self) -> int:
+        """Number of pixels in the band."""
         return self.features.numel() // self.features.shape[-1]
 
 
 class _Parts:
-    """All bands of what a convolution makes, to be normalised.
+    """All bands of a convolution's output, which are to be normalised.
 
     Args:
-        parts: the bands.
-        layer: whose normalisation it is.
-        cores: to compute on.
+        parts: Bands of the output.
+        layer: Layer of the convolution, with its normalisation.
+        cores: Number of cores to compute on.
     """
 
     def __init__(self, parts: Sequence[_Part], layer: "_Layer", cores: int) -> None:
@@ -163,7 +165,12 @@ class _Parts:
         self._parts = [(part.rows, part.features, (part.mean - mean) * self._scale) for part in parts]
 
     def activate(self, out: Tensor, *, is_shifted: bool = True) -> None:
-        """Writes the ReLU of what is normalised, shifted such that a flat picture's is 0 if asked for; once only."""
+        """Write the ReLU of the normalised features; call this once only, because it frees the features.
+
+        Args:
+            out: Features or cells of the same size, which are overwritten.
+            is_shifted: Whether to shift the result so that that of a flat picture is 0.
+        """
         flat = self._shift.clamp_min(0) if is_shifted else torch.zeros(())
         lowest = -flat
 
@@ -177,7 +184,7 @@ class _Parts:
         bands.compute(activate, self._parts, self._cores)
 
     def add_to(self, out: Tensor) -> None:
-        """Adds what is normalised, but for a constant in each channel; once only."""
+        """Add the normalised features, but for a constant in each channel; call this once only, as it frees them."""
 
         def add(part: tuple[slice, Tensor, Tensor]) -> None:
             rows, features, offset = part
@@ -188,7 +195,7 @@ class _Parts:
 
 
 class _Layer(nn.Module):
-    """A convolution and the normalisation after it."""
+    """A convolution together with the normalisation after it."""
 
     gain: Tensor
     shift: Tensor
@@ -201,15 +208,15 @@ class _Layer(nn.Module):
         self.channels = norm.num_features
 
     def convolve(self, frame: Tensor, rows: slice) -> Tensor:
-        """Some rows of features or cells, in memory that nobody else holds."""
+        """Return some rows of the output, features or cells, in memory that nothing else refers to."""
         raise NotImplementedError
 
     def forward(self, frame: Tensor, rows: Sequence[slice], cores: int) -> _Parts:
-        """Convolves a frame, in bands of these rows of the result."""
+        """Convolve a frame, in bands that consist of the given rows of the result."""
 
         def convolve(band: slice) -> _Part:
             features = self.convolve(frame, band)
-            # Many times as fast as torch.var_mean, and no less precise.
+            # This is many times as fast as torch.var_mean, and no less precise.
             mean = _sum(features) / (features.numel() // self.channels)
             features.sub_(mean)
             return _Part(band, features, mean, _sum(features.square()))
@@ -252,7 +259,7 @@ class _Enlarging(_Winograd):
 
 
 def convs_with_norms(layers: nn.Sequential) -> Iterator[tuple[nn.Conv2d, nn.InstanceNorm2d]]:
-    """The convolutions that a normalisation follows, with it."""
+    """Return each convolution that a normalisation follows, together with that normalisation."""
     convs = [layer for layer in layers if isinstance(layer, nn.Conv2d)]
     norms = [layer for layer in layers if isinstance(layer, nn.InstanceNorm2d)]
     return zip(convs, norms, strict=False)  # the last convolution has no normalisation
@@ -267,7 +274,7 @@ def _convolve(frame: Tensor, kernel: Tensor, bias: Tensor | None = None, stride:
 
 
 def _free(features: Tensor) -> None:
-    """Gives memory back band by band, where the tensors themselves are let go together."""
+    """Free the memory of one band at once, although the tensors of all bands are let go together."""
     features.untyped_storage().resize_(0)
 
 
@@ -276,12 +283,12 @@ def _total(tensors: Iterable[Tensor]) -> Tensor:
 
 
 def _sum(features: Tensor) -> Tensor:
-    """Of each channel; over rows first, which is many times as fast where they are not next to each other."""
+    """Return the sum of each channel; over rows first, which is many times as fast if they lie apart in memory."""
     return features.sum(0).flatten(end_dim=-2).sum(0)
 
 
 def _as_cells(pixels: Tensor) -> Tensor:
-    """A view of `(2·H, 2·W, C)` as `(H, W, 2, 2, C)`."""
+    """Return a view of pixels `(2·H, 2·W, C)` as cells `(H, W, 2, 2, C)`."""
     height, width, channels = pixels.shape
     by_row, by_column, _ = pixels.stride()
     shape = (height // 2, width // 2, 2, 2, channels)
@@ -289,19 +296,19 @@ def _as_cells(pixels: Tensor) -> Tensor:
 
 
 def _reflect(frame: Tensor) -> None:
-    """Fills the border of 1 by reflection."""
+    """Fill the border of 1 by reflection."""
     for lines in (frame, frame.transpose(0, 1)):
         lines[0], lines[-1] = lines[2], lines[-3]
 
 
 def _replicate(frame: Tensor) -> None:
-    """Fills the border of 1 by replication."""
+    """Fill the border of 1 by replication."""
     for lines in (frame, frame.transpose(0, 1)):
         lines[0], lines[-1] = lines[1], lines[-2]
 
 
 def _reflect_cells(frame: Tensor) -> None:
-    """Fills the border of 2 cells by reflection of their pixels."""
+    """Fill the border of 2 cells by reflection of their pixels."""
     for axis in (0, 1):
         even, odd = frame.transpose(0, axis).unbind(2 + axis)
         for k in (1, 2):

@@ -14,15 +14,15 @@ from service.device.failures import first_line
 _log = logging.getLogger(__name__)
 
 _PAUSE_S = 300.0
-"""Seconds between two attempts to make the form, each of which keeps a lane for about one."""
+"""Seconds between two attempts to make the form, each of which keeps a lane busy for about one second."""
 
 
 class AwaitedForm(TransformNet):
-    """Does what a net does, and by its form as soon as that can be made, as after a full disk or a compiler that died.
+    """A net that runs as it is until its form can be made, which may fail for a full disk or a compiler that died.
 
     Args:
-        net: As it is.
-        make: Makes the form, on the device; what it raises means that the form cannot be made yet.
+        net: Net as it is, on the device.
+        make: Function that makes the form, on the device; if it raises an error, the form cannot be made yet.
         pause: Seconds between two attempts.
     """
 
@@ -37,7 +37,7 @@ class AwaitedForm(TransformNet):
         self.requires_grad_(requires_grad=False).eval()
 
     def transform(self, pictures: Tensor) -> Tensor:
-        """Return what the net makes."""
+        """Map `(N, 3, H, W)` to `(N, 3, H·factor, W·factor)`, as the net does."""
         if self._make is not None and self._attempting.acquire(blocking=False):
             try:
                 self._attempt()

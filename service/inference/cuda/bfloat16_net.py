@@ -1,4 +1,4 @@
-"""Nets that do their convolutions in bfloat16."""
+"""Nets whose convolutions are computed in bfloat16."""
 
 import torch
 from torch import Tensor, nn
@@ -7,12 +7,12 @@ from model_store.nets import TransformNet
 
 
 class Bfloat16Net(TransformNet):
-    """Does what a net does, but for the rounding of kernels and features.
+    """A net that makes what another makes, but for the rounding of kernels and features.
 
-    What pictures are subtracted from, added to, or enlarged by is in float32.
+    Pictures are in float32 wherever something is subtracted from them or added to them, and where they are enlarged.
 
     Args:
-        net: in float32; is changed.
+        net: Net in float32; it is changed.
     """
 
     def __init__(self, net: TransformNet) -> None:
@@ -25,7 +25,7 @@ class Bfloat16Net(TransformNet):
         self.requires_grad_(requires_grad=False).eval()
 
     def transform(self, pictures: Tensor) -> Tensor:
-        """As the net's."""
-        # No cache: there is nothing to keep in it, as the kernels are in bfloat16 already.
+        """Map `(N, 3, H, W)` to `(N, 3, H·factor, W·factor)` in float32."""
+        # The cache of autocast would keep nothing, because the kernels are in bfloat16 already.
         with torch.autocast(pictures.device.type, torch.bfloat16, cache_enabled=False):
             return self.net.transform(pictures.contiguous(memory_format=torch.channels_last)).float()

@@ -1,4 +1,4 @@
-"""The form of a net for CUDA, if it does there what the net does."""
+"""The form of a net for CUDA, which is used only if its results are those of the net."""
 
 import copy
 import logging
@@ -18,28 +18,28 @@ from service.inference.super_resolution_net import FoldedSuperResolutionNet
 _log = logging.getLogger(__name__)
 
 _VOLTA, _AMPERE = (7, 0), (8, 0)
-"""The first devices that compute faster in float16, and those that know bfloat16."""
+"""Compute capabilities of the first devices that are faster in float16, and of the first that have bfloat16."""
 _MOST_ROUNDING = (0.5, 8.0)
-"""Of the mean and of the largest difference in half precision, in 255ths. Those of the bundled nets are a quarter of it
-at most; where something is broken they are many times as large."""
+"""Limits of the mean and of the largest difference between a form in half precision and its net, in 255ths. Those of
+the bundled nets are a quarter of these at most, and those of broken forms many times as large."""
 _MOST_FLOAT32_ROUNDING = (0.25, 4.0)
-"""The same in float32, of which CUDA may round the factors of convolutions."""
+"""The same limits in float32, where CUDA may round the factors of convolutions."""
 
 
 class WrongForm(Exception):
-    """A form makes something else of a picture than its net, and always will."""
+    """A form makes something else of a picture than its net does, and always will."""
 
 
 def form_for_cuda(net: TransformNet, device: torch.device, *, is_exact: bool) -> TransformNet:
-    """Return a net as a device should run it: folded, fused, in half precision, as CUDA graphs.
+    """Return the form in which a device should run a net: folded, fused, in half precision, as CUDA graphs.
 
-    Where a form cannot be made, or makes something else of a small picture, the log says why and the net runs as it is:
-    for ever where the form is wrong or there is no triton, else until it can be made.
+    If the form cannot be made, or makes something else of small pictures than the net does, the log says why and the
+    net runs as it is: for ever if the form is wrong or Triton is missing, and otherwise until the form can be made.
 
     Args:
-        net: On the device, in float32; may be changed.
-        device: Of CUDA.
-        is_exact: Whether to compute in float32, of which no convolution of this process then rounds the factors (TF32).
+        net: Net on the device, in float32; it may be changed.
+        device: CUDA device.
+        is_exact: Whether to compute in float32; no convolution of this process then rounds its factors (to TF32).
 
     Raises:
         Exception: There is not enough memory, or the device is lost; see `service.device.failures`.
@@ -50,9 +50,9 @@ def form_for_cuda(net: TransformNet, device: torch.device, *, is_exact: bool) ->
     limits = _MOST_FLOAT32_ROUNDING if dtype == torch.float32 else _MOST_ROUNDING
 
     def make() -> TransformNet:
-        # Folded on the CPU, because what CUDA folds with is rounded.
+        # Folded on the CPU, because CUDA may round the factors of what it folds.
         form = checked(net, lambda net: rearranged(copy.deepcopy(net).cpu(), dtype).to(device), *limits)
-        torch.cuda.current_stream(device).synchronize()  # lanes have streams of their own
+        torch.cuda.current_stream(device).synchronize()  # because lanes have streams of their own
         return GraphedNet(form)
 
     form = form_or_net(net, make)
@@ -61,25 +61,25 @@ def form_for_cuda(net: TransformNet, device: torch.device, *, is_exact: bool) ->
 
 
 def fastest_dtype(net: TransformNet, capability: tuple[int, int]) -> torch.dtype:
-    """Return the type of features and kernels that a net is computed in fastest, of those that are sound for it.
+    """Return the data type of features and kernels in which a net is fastest, of those that are precise enough for it.
 
     Args:
-        net: Of any architecture.
-        capability: Of the device, as in (8, 6).
+        net: Net of any architecture.
+        capability: Compute capability of the device, as in (8, 6).
     """
-    if isinstance(net, StyleNet):  # whose form keeps statistics and the flat colour in float32
+    if isinstance(net, StyleNet):  # its form keeps statistics and the flat colour in float32
         return torch.float16 if capability >= _VOLTA else torch.float32
-    if isinstance(net, SRCNN):  # which computes the picture itself, not what is added to one
+    if isinstance(net, SRCNN):  # it computes the picture itself, not what is added to one
         return torch.float32
     return torch.bfloat16 if capability >= _AMPERE else torch.float32
 
 
 def rearranged(net: TransformNet, dtype: torch.dtype) -> TransformNet:
-    """Return the form itself.
+    """Return a net rearranged for CUDA, without checks and graphs.
 
     Args:
-        net: In float32; may be changed.
-        dtype: Of `fastest_dtype`, or float32.
+        net: Net in float32; it may be changed.
+        dtype: Data type of features and kernels: float32, or what `fastest_dtype` returned.
 
     Raises:
         ImportError: Triton is missing.
@@ -94,11 +94,11 @@ def rearranged(net: TransformNet, dtype: torch.dtype) -> TransformNet:
 
 
 def form_or_net(net: TransformNet, make: Callable[[], TransformNet]) -> TransformNet:
-    """Return what `make` makes, or the net as it is where that fails, which goes to the log.
+    """Return the form that `make` makes, or the net as it is if that fails, and log why.
 
     Args:
-        net: On a device, in float32; may be changed.
-        make: Makes the form of the net; leaves the net as it was.
+        net: Net on a device, in float32; it may be changed.
+        make: Function that makes the form of the net, and leaves the net as it was.
 
     Raises:
         Exception: There is not enough memory, or the device is lost.
@@ -121,17 +121,17 @@ def form_or_net(net: TransformNet, make: Callable[[], TransformNet]) -> Transfor
 def checked(
     net: TransformNet, make: Callable[[TransformNet], TransformNet], most_mean: float, most: float
 ) -> TransformNet:
-    """Return the form of a net, if it does what the net does.
+    """Return the form of a net, if it makes of small pictures what the net makes.
 
     Args:
-        net: In float32; should be as it was after `make`.
-        make: Makes the form, on the device of the net.
-        most_mean: How far the form may differ from the net in the mean, in 255ths.
-        most: And at most.
+        net: Net in float32, which `make` must leave as it was.
+        make: Function that makes the form, on the device of the net.
+        most_mean: Largest mean difference between the results of the form and of the net, in 255ths.
+        most: Largest difference of a single value, in 255ths.
 
     Raises:
-        WrongForm: It does something else.
-        Exception: Whatever `make` and the nets raise.
+        WrongForm: The results differ by more.
+        Exception: `make`, the net or the form failed; the error is the one that it raised.
     """
     form = make(net)
     reason = _difference(net, form, most_mean, most)
@@ -142,14 +142,14 @@ def checked(
 
 @torch.inference_mode()
 def _difference(net: TransformNet, form: TransformNet, most_mean: float, most: float) -> str | None:
-    """Return what the form does wrong with small pictures, if anything."""
+    """Return how a form's results for small pictures differ too much from its net's, or None if they do not."""
     pictures = _waves(_device_of(net))
     wanted, found = net(pictures), form(pictures)
     if found.shape != wanted.shape:
         return f"it makes {tuple(found.shape)} of {tuple(pictures.shape)}, not {tuple(wanted.shape)}"
     differences = (found - wanted).abs().mul_(255)
     mean, largest = differences.mean().item(), differences.max().item()
-    if mean <= most_mean and largest <= most:  # neither if they are not numbers
+    if mean <= most_mean and largest <= most:  # both are false for NaN
         return None
     return f"it differs by {mean:.3g}/255 in the mean and by {largest:.3g}/255 at most"
 

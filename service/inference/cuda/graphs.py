@@ -19,27 +19,29 @@ from service.inference.cuda.graph_pool import GraphPool, Transform, give_back_un
 _log = logging.getLogger(__name__)
 
 _MOST_PIXELS = 2**21
-"""Pixels of a batch that is captured, read or made. More keep the device busy for longer than Python takes to launch
-what comes next, and the memory that a graph works in is not given back."""
+"""Largest number of pixels, read or made, of a batch that is captured. Larger batches keep the device busy for longer
+than Python takes to launch what comes next, and the memory that their graphs work in would not be given back."""
 _MOST_GRAPHS = 32
+"""Largest number of graphs of a lane."""
 _MOST_BYTES = 512 * 1024**2
-"""Bytes that the graphs of a lane read from and write to; what they work in they share."""
+"""Largest number of bytes that the graphs of a lane read from and write to; the memory that they work in is shared."""
 _MOST_POOL_BYTES = 2 * 1024**3
-"""Bytes that the graphs of a lane take from the device in all. They need a few hundred megabytes; pools grow beyond
-where each shape is a little larger than the last, whose memory then fits nothing."""
+"""Largest number of bytes that the graphs of a lane take from the device in all. They need a few hundred megabytes; a
+pool grows larger if each shape is a little larger than the last, because the memory of the last then fits nothing."""
 _MOST_SEEN = 1024
+"""Largest number of shapes seen once that are remembered."""
 _MOST_DIFFERENCE = 1 / 255
-"""Between what a graph makes and what the net made, where a convolution should be computed in another way."""
+"""Largest difference between the results of a graph and of its net, whose convolutions may use another algorithm."""
 
 
 class Graph(Protocol):
-    """A transform of pictures of one shape, captured."""
+    """A captured transform of pictures of one shape."""
 
     nbytes: int
-    """Bytes that it does not share."""
+    """Bytes of memory that the graph does not share."""
 
     def __call__(self, pictures: Tensor) -> Tensor:
-        """Return what the transform makes of pictures, in memory that the next call overwrites."""
+        """Return the transformed pictures, in memory that the next call overwrites."""
         ...
 
 
@@ -48,7 +50,7 @@ class Pool(Protocol):
 
     @property
     def nbytes(self) -> int:
-        """Bytes that are taken from the device."""
+        """Bytes that the pool has taken from the device."""
         ...
 
     def capture(self, transform: Transform, pictures: Tensor) -> Graph:
@@ -57,10 +59,10 @@ class Pool(Protocol):
 
 
 class GraphedNet(TransformNet):
-    """Does what a net does, by CUDA graphs where it runs on a lane.
+    """A net that runs as CUDA graphs when it is called on a lane, and as it is elsewhere.
 
     Args:
-        net: On CUDA, in evaluation mode; must never change, and do the same for all pictures of one shape.
+        net: Net on CUDA, in evaluation mode; it must never change, and must do the same for all pictures of one shape.
     """
 
     def __init__(self, net: TransformNet) -> None:
@@ -71,28 +73,28 @@ class GraphedNet(TransformNet):
 
     @torch.inference_mode()
     def transform(self, pictures: Tensor) -> Tensor:
-        """Return what the net makes.
+        """Map `(N, 3, H, W)` to `(N, 3, H·factor, W·factor)`, as the net does.
 
-        The result may be overwritten by the next on this lane. Whoever calls the net itself, as lanes do, need not
-        care: that clamps, which makes a copy, and what is copied from there to the host is copied on the same stream,
-        in order.
+        The next call on this lane may overwrite the result. Lanes need not care, because they call `forward`: it clamps
+        the result, which makes a copy, and the copy to the host follows on the same stream, in order.
         """
         graphs = _of_this_lane.get()
         return self.net.transform(pictures) if graphs is None else graphs.run(self.net, pictures)
 
 
 class LaneGraphs:
-    """The graphs of one lane, of all nets that run there.
+    """The graphs of one lane, for all nets that run there.
 
-    A graph is captured when a net sees a shape for the second time, so that rare shapes cost nothing, and nothing is
-    captured that has not run before. It is used once it has been seen to give the same.
+    A graph is captured when a net gets a shape for the second time, so that rare shapes cost nothing, and nothing is
+    captured that has not run before. It is used only if its first result is that of the net.
 
     Args:
-        make_pool: Makes the memory that the graphs share.
-        most_pixels: Pixels of a batch, read or made; larger ones are not captured.
-        most_graphs: Number of graphs that are kept; the least recently used are dropped.
-        most_bytes: The same limit in bytes that they do not share.
-        most_pool_bytes: Bytes of the shared memory, above which all are dropped, because it goes back as a whole.
+        make_pool: Function that makes the memory that the graphs share.
+        most_pixels: Largest number of pixels, read or made, of a batch that is captured.
+        most_graphs: Largest number of graphs; above it, the least recently used are dropped.
+        most_bytes: Largest number of bytes that graphs do not share; above it, the least recently used are dropped.
+        most_pool_bytes: Largest number of bytes of the shared memory; above it, all graphs are dropped, because this
+            memory is given back only as a whole.
     """
 
     def __init__(
@@ -107,18 +109,18 @@ class LaneGraphs:
         self._most_pixels, self._most_graphs = most_pixels, most_graphs
         self._most_bytes, self._most_pool_bytes = most_bytes, most_pool_bytes
         self._lock = threading.Lock()
-        """Of the graphs, which other lanes may drop."""
+        """Lock of the graphs, which other lanes may drop."""
         self._graphs: OrderedDict[_Key, Graph] = OrderedDict()
         self._pool: Pool | None = None
         self._seen: OrderedDict[_Key, None] = OrderedDict()
         self._refused: weakref.WeakSet[TransformNet] = weakref.WeakSet()
-        """Nets that run without graphs, because one failed."""
+        """Nets that run without graphs, because one of theirs failed."""
         with _registering:
             _everywhere.add(self)
 
     @contextmanager
     def in_use(self) -> Iterator[None]:
-        """Have nets of this thread run by these graphs as long as the block lasts."""
+        """Run the nets that are called on this thread inside the block by these graphs."""
         token = _of_this_lane.set(self)
         try:
             yield
@@ -126,11 +128,11 @@ class LaneGraphs:
             _of_this_lane.reset(token)
 
     def run(self, net: TransformNet, pictures: Tensor) -> Tensor:
-        """Return what a net makes of pictures, in memory that the next run may overwrite.
+        """Return the pictures as transformed by a net, in memory that the next run may overwrite.
 
         Raises:
-            Exception: Whatever the net raises, and what says that there is no memory for the launch of a graph, or that
-                the device is lost. Graphs are kept then: torch ends the process where their memory is freed.
+            Exception: The net failed, there is not enough memory to launch a graph, or the device is lost. Graphs are
+                kept then, because torch ends the process when their memory is freed on a lost device.
         """
         key = (weakref.ref(net), pictures.shape)
         graph = self._find(key)
@@ -154,7 +156,7 @@ class LaneGraphs:
         return result
 
     def drop(self) -> None:
-        """Let all graphs and their memory go; any thread may call it. What runs meanwhile ends as if nothing was."""
+        """Drop all graphs and their memory; any thread may call this, and a graph that is running finishes."""
         self._drop_where(lambda _key: True)
 
     def _drop_where(self, is_dropped: "Callable[[_Key], bool]") -> None:
@@ -163,7 +165,7 @@ class LaneGraphs:
             if not self._graphs:  # torch captures nothing more into a pool whose graphs are gone
                 gone.append(self._pool)
                 self._pool = None
-        del gone  # after the lock is open again: to free them takes a while
+        del gone  # after the lock is released, because freeing takes a while
 
     def _find(self, key: "_Key") -> Graph | None:
         """Return the graph of a net for a shape, if there is one."""
@@ -178,23 +180,23 @@ class LaneGraphs:
         return count * height * width * net.factor**2 <= self._most_pixels and net not in self._refused
 
     def _capture(self, key: "_Key", net: TransformNet, pictures: Tensor, expected: Tensor) -> None:
-        """Capture a graph, and keep it if it gives what is expected."""
+        """Capture a graph, and keep it if its result is the expected one."""
         with self._lock:
             pool = self._pool = self._pool or self._make_pool()
         try:
             graph = pool.capture(net.transform, pictures)
-            # What is no number in both is no difference.
+            # Values that are NaN in both results count as equal.
             if not torch.allclose(graph(pictures), expected, atol=_MOST_DIFFERENCE, equal_nan=True):
                 raise _WrongGraph("a graph does not give what the net gives")
         except Exception as error:
             if not answers(pictures.device):
                 raise
-            self.drop()  # torch captures nothing more into a pool where it failed to
+            self.drop()  # torch captures nothing more into a pool after a failed capture
             if not is_out_of_memory(error):
                 self._refuse(net, error)
             return
         with self._lock:
-            if self._pool is not pool:  # all was dropped meanwhile
+            if self._pool is not pool:  # another thread dropped all graphs meanwhile
                 return
             self._graphs[key] = graph
             gone = self._excess()
@@ -204,9 +206,9 @@ class LaneGraphs:
             self.drop()
 
     def _excess(self) -> list[Graph]:
-        """Take out the least recently used graphs, but never the newest.
+        """Take out and return the least recently used graphs beyond the limits, but never the newest.
 
-        None of them runs: the newest was waited for, after them on the same stream.
+        None of them is running, because the newest came after them on the same stream and was waited for.
         """
         gone = []
         while len(self._graphs) > 1 and (
@@ -217,7 +219,7 @@ class LaneGraphs:
         return gone
 
     def _refuse(self, net: TransformNet, error: Exception) -> None:
-        """Run a net without graphs from now on, and say why."""
+        """Run a net without graphs from now on, and log why."""
         _log.warning(
             "a net runs without CUDA graphs from now on, and small batches of it take longer: %s: %s",
             type(error).__name__,
@@ -228,11 +230,11 @@ class LaneGraphs:
 
 
 class _WrongGraph(Exception):
-    """A graph makes something else than its net."""
+    """A graph makes something else than its net does."""
 
 
 _Key = tuple["weakref.ref[TransformNet]", torch.Size]
-"""The net and the shape of its input."""
+"""Key of a graph, which is the net and the shape of its input."""
 
 _of_this_lane: ContextVar[LaneGraphs | None] = ContextVar("graphs of this lane", default=None)
 _everywhere: weakref.WeakSet[LaneGraphs] = weakref.WeakSet()
@@ -240,7 +242,7 @@ _registering = threading.Lock()
 
 
 def free_memory() -> None:
-    """Drop the graphs of all lanes, and give back all memory of CUDA that nothing uses then."""
+    """Drop the graphs of all lanes, and then give all unused CUDA memory back."""
     with _registering:
         lanes = list(_everywhere)
     for graphs in lanes:

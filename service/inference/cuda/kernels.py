@@ -1,10 +1,10 @@
-"""Triton kernels for what lies between the convolutions of a style net on CUDA.
+"""Triton kernels for the steps between the convolutions of a style net on CUDA.
 
 Features are laid out `(N, H, W, C)` without gaps, or as cells of 2×2 pixels, `(N, H/2, W/2, 4·C)`, with the channels
 of a cell ordered `(2·row + column)·C + channel`. Arithmetic is in float32, whatever the features are in.
 
-Grids have one dimension, because only the first can be long. Sizes of pictures are not specialised on, so that a kernel
-is compiled once and not for every size. Offsets are of 64 bits wherever they count elements.
+Grids have one dimension, because CUDA limits the others to 65,535. Sizes of pictures are not specialised on, so that a
+kernel is compiled once and not for every size. Offsets have 64 bits wherever they count elements.
 
 Needs triton, which comes with torch's builds for CUDA: import this only where it is needed.
 """
@@ -24,7 +24,7 @@ def sum_up(
     BLOCK_CHANNELS: tl.constexpr,
     BLOCK_ROWS: tl.constexpr,
 ):
-    """The mean of some rows, and the sum of the squares of what differs from it; grid `(N·parts,)`."""
+    """Compute the mean of each part's rows, and the sum of the squared differences from it; grid `(N·parts,)`."""
     program = tl.program_id(0)
     picture, part = program // parts, program % parts
     first = part * rows_of_part
@@ -32,7 +32,7 @@ def sum_up(
     channels = tl.arange(0, BLOCK_CHANNELS)
     exists = channels < CHANNELS
     start = features + (picture.to(tl.int64) * rows + first) * CHANNELS
-    # Nearer to the values than 0 is, and equal to all of them in a flat picture.
+    # Sums of differences from one of the values are more precise, and 0 in a flat picture.
     origin = tl.load(start + channels, mask=exists, other=0).to(tl.float32)
     total = tl.zeros([BLOCK_ROWS, BLOCK_CHANNELS], tl.float32)
     squares = tl.zeros([BLOCK_ROWS, BLOCK_CHANNELS], tl.float32)
@@ -63,7 +63,7 @@ def combine(
     BLOCK_CHANNELS: tl.constexpr,
     BLOCK_PARTS: tl.constexpr,
 ):
-    """The mean of each channel, and the gain over its standard deviation; grid `(N · blocks of channels,)`."""
+    """Compute the mean of each channel, and its gain over its standard deviation; grid `(N · blocks of channels,)`."""
     blocks: tl.constexpr = (CHANNELS + BLOCK_CHANNELS - 1) // BLOCK_CHANNELS
     program = tl.program_id(0)
     picture = program // blocks
@@ -97,13 +97,13 @@ def combine(
 
 @triton.jit
 def _place_in_cells(y, x, width):
-    """At which place a pixel lies, in pixels from the beginning."""
+    """Return the place of a pixel in a picture of cells, as the number of pixels before it."""
     return ((y // 2) * (width // 2) + x // 2) * 4 + y % 2 * 2 + x % 2
 
 
 @triton.jit
 def _pixel_at(place, width, IN_CELLS: tl.constexpr):
-    """Row and column of the pixel at a place."""
+    """Return the row and column of the pixel at a place."""
     if IN_CELLS:
         cell, quarter = place // 4, place % 4
         y = cell // (width // 2) * 2 + quarter // 2
@@ -115,11 +115,11 @@ def _pixel_at(place, width, IN_CELLS: tl.constexpr):
 
 @triton.jit
 def _within(position, size, REFLECTS: tl.constexpr):
-    """Which row or column a position in the border or within is made from; a border is narrower than the picture."""
+    """Return the row or column that a position is copied from; borders must be narrower than the picture."""
     if REFLECTS:
         position = tl.where(position < 0, -position, position)
         position = tl.where(position >= size, 2 * size - 2 - position, position)
-    # Whatever the sizes, and also for the places of the last block that do not exist, nothing outside is read.
+    # Nothing outside is read then, whatever the sizes, not even for places of the last block beyond the frame.
     return tl.minimum(tl.maximum(position, 0), size - 1)
 
 
@@ -144,10 +144,10 @@ def normalise(
     RESIDUAL_MARGIN: tl.constexpr,
     LARGEST: tl.constexpr,
 ):
-    """Normalises, then activates or adds; with the border around it; grid `(N·blocks,)`.
+    """Normalise features, then activate them or add a residual, and write the frame around them; grid `(N·blocks,)`.
 
-    What is activated is shifted such that a flat picture's is 0, and what is added is without the bias. What is larger
-    than the frame can hold becomes the largest that it can.
+    Activated features are shifted so that those of a flat picture are 0; sums leave the bias out. Values that are too
+    large for the data type of the frame become the largest that it has.
     """
     program = tl.program_id(0)
     picture = (program // blocks).to(tl.int64)
@@ -194,7 +194,7 @@ def frame_pictures(
     MARGIN: tl.constexpr,
     BLOCK_PIXELS: tl.constexpr,
 ):
-    """Twice the pictures, shifted such that a flat one is 0, with a fourth channel of 0; grid `(N·blocks,)`."""
+    """Write twice the pictures, shifted so that a flat one is 0, with a fourth channel of 0; grid `(N·blocks,)`."""
     program = tl.program_id(0)
     picture = (program // blocks).to(tl.int64)
     place = program % blocks * BLOCK_PIXELS + tl.arange(0, BLOCK_PIXELS)
@@ -216,7 +216,7 @@ def frame_pictures(
 
 @triton.jit(do_not_specialize=["height", "width", "blocks"])
 def paint(
-    cells,  # of 4 channels a pixel, the fourth without meaning: (N, H/2, W/2, 16)
+    cells,  # cells of 4 channels a pixel, of which the fourth is ignored, (N, H/2, W/2, 16)
     bias,  # float32 (3)
     pictures,  # float32 (N, H, W, 3)
     height,
@@ -224,7 +224,7 @@ def paint(
     blocks,
     BLOCK_PIXELS: tl.constexpr,
 ):
-    """The scaled tanh that ends in about [0, 1]; grid `(N·blocks,)`."""
+    """Apply the scaled tanh, whose results are in about [0, 1]; grid `(N·blocks,)`."""
     program = tl.program_id(0)
     picture = (program // blocks).to(tl.int64)
     place = program % blocks * BLOCK_PIXELS + tl.arange(0, BLOCK_PIXELS)
@@ -239,5 +239,5 @@ def paint(
     values += tl.load(bias + channels, mask=exists, other=0)[None, :]
     start = pictures + picture * height * width * 3
     target = (y * width + x).to(tl.int64)[:, None] * 3 + channels[None, :]
-    # 0.55·tanh(v) + 0.5, by the exponential function alone.
+    # This is 0.55·tanh(v) + 0.5, by the exponential function alone.
     tl.store(start + target, 1.1 * tl.sigmoid(2 * values) - 0.05, mask=is_inside & exists[None, :])

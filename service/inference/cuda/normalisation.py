@@ -2,11 +2,11 @@
 
 A frame is the input of a convolution with its border around it, so that the convolution itself does not pad. Between
 two convolutions lie two passes: one reads the features for their statistics, the other reads them again and writes the
-frame. Results do not depend on what else is in the batch, and not on chance.
+frame. Results are the same in every run, and do not depend on the other pictures of the batch.
 
-Whatever is constant in a channel has no effect before a normalisation, which takes it away again. So frames are
-shifted such that a flat picture's are 0: of anything else the convolutions might make a pattern of rounding errors,
-which the normalisations would blow up.
+A constant in a channel has no effect before a normalisation, which subtracts it again. So frames are shifted so that
+those of a flat picture are 0: of any other constant the convolutions might make a pattern of rounding errors, which the
+normalisations would amplify.
 
 Needs triton, which comes with torch's builds for CUDA: import this only where it is needed.
 """
@@ -20,30 +20,32 @@ from torch import Tensor, nn
 from service.inference.cuda import kernels
 
 _BLOCK = 4096
-"""Values in work at once in a block of threads: four loads of 16 bytes for each of 128 threads, if of two bytes."""
+"""Number of values that a block of threads works on at once: if of two bytes each, four loads of 16 bytes for
+each of 128 threads."""
 _MOST_PARTS = 512
-"""That statistics of one picture are made from."""
+"""Largest number of parts that a picture is divided into for its statistics."""
 _PARTS_AT_ONCE = 64
+"""Number of parts whose statistics are combined at once."""
 
 
 class Frame(NamedTuple):
-    """How the input of a convolution lies in memory."""
+    """The layout of a convolution's input in memory."""
 
     margin: int
-    """Pixels of border on each side; even in cells, and less than the picture has."""
+    """Width of the border in pixels; less than the sides of the picture, and even if the frame is in cells."""
     reflects: bool = True
-    """Whether the border is a reflection; else the outermost pixels are repeated."""
+    """Whether the border is a reflection; otherwise it repeats the outermost pixels."""
     in_cells: bool = False
-    """Whether it consists of cells of 2×2 pixels, `(N, H/2, W/2, 4·C)` with the channels of the four in turn."""
+    """Whether the frame consists of cells of 2×2 pixels, `(N, H/2, W/2, 4·C)`, channels of the four in turn."""
 
     def shape(self, count: int, height: int, width: int, channels: int) -> tuple[int, int, int, int]:
-        """Of the frame around so many pictures of `(height, width)` pixels."""
+        """Return the shape of the frame around `count` pictures of `height` × `width` pixels."""
         height, width = height + 2 * self.margin, width + 2 * self.margin
         return (count, height // 2, width // 2, 4 * channels) if self.in_cells else (count, height, width, channels)
 
 
 class Features(NamedTuple):
-    """What a convolution makes."""
+    """The output of a convolution."""
 
     values: Tensor
     """`(N, H, W, C)` or, in cells, `(N, H/2, W/2, 4·C)`, without gaps."""
@@ -51,24 +53,24 @@ class Features(NamedTuple):
 
     @property
     def sizes(self) -> tuple[int, int, int, int]:
-        """Pictures, height and width in pixels, channels of a pixel."""
+        """Number of pictures, height and width in pixels, and number of channels of a pixel."""
         count, height, width, channels = self.values.shape
         return (count, 2 * height, 2 * width, channels // 4) if self.in_cells else (count, height, width, channels)
 
 
 class Residual(NamedTuple):
-    """What features are added to: the inside of a frame that is not in cells."""
+    """The inside of a frame that is not in cells, to which features are added."""
 
     frame: Tensor
     margin: int
 
 
 class Normalisation(nn.Module):
-    """Does what an `InstanceNorm2d` does.
+    """A normalisation that does what an `InstanceNorm2d` does, and writes a frame.
 
     Args:
-        norm: with gain and bias in float32, which are copied.
-        scale: of the features; what the norm was trained for was so many times as large.
+        norm: Normalisation with gain and bias in float32, which are copied.
+        scale: Factor by which the features that the norm was trained for are larger than those that it gets.
     """
 
     gain: Tensor
@@ -81,13 +83,13 @@ class Normalisation(nn.Module):
         self.eps = norm.eps / scale**2
 
     def forward(self, features: Features, frame: Frame, residual: Residual | None = None) -> Tensor:
-        """The next frame.
+        """Normalise features, and return the next frame.
 
         Args:
-            features: to normalise.
-            frame: how to lay it out.
-            residual: what to add the features to, without the bias; else their ReLU is taken, less what that is for a
-                flat picture.
+            features: Features to normalise.
+            frame: Layout of the next frame.
+            residual: Features to which the normalised ones are added, without the bias. Without a residual, the frame
+                is the ReLU of the normalised features, less what this is for a flat picture.
         """
         count, height, width, channels = features.sizes
         statistics = self._measure(features)
@@ -118,7 +120,7 @@ class Normalisation(nn.Module):
         return out
 
     def _measure(self, features: Features) -> Tensor:
-        """`(N, 2, C)`: the means, and gains over standard deviations."""
+        """Return the mean of each channel, and its gain over its standard deviation, `(N, 2, C)`."""
         count, height, width, channels = features.sizes
         rows = height * width
         block_channels = triton.next_power_of_2(channels)

@@ -1,11 +1,11 @@
 """The style net rearranged for CUDA.
 
-Convolutions are cuDNN's, on frames; kernels of this project do what lies between them. Enlargements are folded into the
+Convolutions are cuDNN's, on frames; kernels of this project do the steps between them. Enlargements are folded into the
 convolutions after them. The first and the last convolution work on cells of 2×2 pixels with four channels each, because
 16 channels suit the device and 3 do not.
 
 In float16, statistics, normalisation and the final tanh are in float32 nevertheless, and so is the colour of a flat
-picture: only what differs from it is rounded. That leaves a fifth of the difference that bfloat16 makes.
+picture: only differences from it are rounded. The error of the result is then a fifth of that in bfloat16.
 
 Needs triton, which comes with torch's builds for CUDA: import this only where it is needed.
 """
@@ -30,11 +30,11 @@ _BLOCK_PIXELS = 512
 
 
 class CudaStyleNet(TransformNet):
-    """Does what a `StyleNet` does, but for the rounding of features and kernels.
+    """A net that makes what a `StyleNet` makes, but for the rounding of features and kernels.
 
     Args:
-        net: on any device, in float32; its weights are copied.
-        dtype: of features and kernels.
+        net: Style net on any device, in float32; its weights are copied.
+        dtype: Data type of features and kernels.
     """
 
     multiple = StyleNet.multiple
@@ -58,7 +58,8 @@ class CudaStyleNet(TransformNet):
         )
         last = cast("nn.Conv2d", net.decoder[-1])
         self.last = _Convolution(fold_shuffle(F.pad(last.weight.detach(), fourth_output)))
-        # The last convolution sees what differs from a flat picture's features; this is what it makes of those.
+        # The last convolution reads only how features differ from those of a flat picture; the bias adds what it would
+        # make of the latter.
         flat = enlarging[-1][1].bias.detach().clamp_min(0)
         self.register_buffer("bias", last.bias.detach() + last.weight.detach().sum((2, 3)) @ flat)  # type: ignore[union-attr]
         for convolution in self.modules():
@@ -67,9 +68,9 @@ class CudaStyleNet(TransformNet):
         self.requires_grad_(requires_grad=False).eval()
 
     def transform(self, pictures: Tensor) -> Tensor:
-        """`(N, 3, H, W)` with H and W multiples of 4, to the same shape, laid out channels-last."""
+        """Map `(N, 3, H, W)`, with H and W multiples of 4, to the same shape, laid out channels-last."""
         frame = self.first(self._frame(pictures), _REFLECTED)
-        # Whichever layer comes before the first enlargement makes its border, which is another.
+        # The layer before the first enlargement, whichever it is, makes a border of another kind.
         borders = [_REFLECTED] * (1 + len(self.residuals)) + [_REPLICATED]
         for layer, border in zip(self.strided, borders, strict=False):
             frame = layer(frame, border)
@@ -81,7 +82,7 @@ class CudaStyleNet(TransformNet):
         return self._paint(self.last(cells))
 
     def _frame(self, pictures: Tensor) -> Tensor:
-        """The frame of the first convolution, in cells."""
+        """Return the frame of the first convolution, in cells."""
         count, _, height, width = pictures.shape
         frame = self.last.kernel.new_empty(_CELLS.shape(count, height, width, 4))
         blocks = triton.cdiv(frame.numel() // (4 * count), _BLOCK_PIXELS)
@@ -98,7 +99,7 @@ class CudaStyleNet(TransformNet):
         return frame
 
     def _paint(self, cells: Tensor) -> Tensor:
-        """From the last convolution, `(N, H/2, W/2, 16)`, to pictures."""
+        """Map the output of the last convolution, `(N, H/2, W/2, 16)`, to pictures `(N, 3, H, W)`."""
         count, height, width = cells.shape[0], 2 * cells.shape[1], 2 * cells.shape[2]
         pictures = cells.new_empty(count, height, width, 3, dtype=torch.float32)
         blocks = triton.cdiv(height * width, _BLOCK_PIXELS)
@@ -107,11 +108,11 @@ class CudaStyleNet(TransformNet):
 
 
 class _Convolution(nn.Module):
-    """Of a frame, without a bias.
+    """A convolution of a frame, without a bias.
 
     Args:
-        kernel: `(K, C, k, k)`.
-        stride: both ways.
+        kernel: Kernel of shape `(K, C, k, k)`.
+        stride: Stride in both directions.
     """
 
     kernel: Tensor
@@ -122,16 +123,16 @@ class _Convolution(nn.Module):
         self.stride = stride
 
     def forward(self, frame: Tensor) -> Tensor:
-        """`(N, H, W, C)` to the same with K channels, without the border."""
+        """Map a frame `(N, H, W, C)` to features with K channels, without the border."""
         features = F.conv2d(frame.permute(0, 3, 1, 2), self.kernel, stride=self.stride)
         return features.permute(0, 2, 3, 1).contiguous()
 
 
 class _Layer(nn.Module):
-    """A convolution and the normalisation after it.
+    """A convolution together with the normalisation after it.
 
-    The kernel is scaled such that nothing it makes is larger than the largest of what it reads. So float16 holds
-    whatever it makes of a frame, whose values float16 holds. The normalisation takes the scale away again.
+    The kernel is scaled so that no value of its output is larger than the largest of its input. So float16 can hold the
+    output, as it holds the input. The normalisation undoes the scale.
     """
 
     def __init__(self, kernel: Tensor, norm: nn.InstanceNorm2d, stride: int = 1, *, makes_cells: bool = False) -> None:
@@ -142,7 +143,7 @@ class _Layer(nn.Module):
         self.makes_cells = makes_cells
 
     def forward(self, frame: Tensor, border: Frame, residual: Residual | None = None) -> Tensor:
-        """From a frame to the next, by ReLU or by a sum."""
+        """Map a frame to the next one, by a ReLU or, if there is a residual, by a sum."""
         features = Features(self.convolution(frame), self.makes_cells)
         following: Tensor = self.norm(features, border, residual)
         return following

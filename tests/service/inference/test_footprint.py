@@ -1,4 +1,4 @@
-"""The memory that nets need on a CPU, measured in processes of their own."""
+"""Tests of the memory that nets need on a CPU, measured in processes of their own."""
 
 import subprocess
 import sys
@@ -21,7 +21,7 @@ torch.set_num_threads(1)
 net = eval(sys.argv[1])
 side = int(sys.argv[2])
 lane = Lane(torch.device("cpu"))
-# Not ru_maxrss, which begins with that of the parent.
+# ru_maxrss would not do, because it begins with the parent's.
 peak = lambda: 1024 * int(re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[1])
 lane.compute(net, [torch.zeros(64, 64, 3, dtype=torch.uint8)])
 before = peak()
@@ -41,7 +41,7 @@ print((peak() - before) / side**2, net.bytes_per_pixel)
         ("Johnson2016StyleNet().eval()", 700),
     ],
 )
-def test_a_net_needs_no_more_memory_than_is_told_and_not_much_less(net: str, side: int) -> None:
+def test_a_net_needs_no_more_memory_than_it_states_and_not_much_less(net: str, side: int) -> None:
     out = subprocess.run([sys.executable, "-c", _MEASURE, net, str(side)], capture_output=True, text=True, check=True)
     measured, told = map(float, out.stdout.split())
     assert measured <= told

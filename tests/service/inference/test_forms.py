@@ -33,7 +33,7 @@ def net_of(architecture: str, **parameters: int) -> TransformNet:
 
 
 def largest_difference(net: TransformNet, pictures: Tensor) -> float:
-    """Of the form and the net, in 1/255."""
+    """Return the largest difference between the results of the form and of the net, in 255ths."""
     with torch.inference_mode():
         expected = net(pictures)
         made = inference_form(copy.deepcopy(net))(pictures)
@@ -61,7 +61,7 @@ def test_a_form_makes_what_its_net_makes(architecture: str, height: int, width: 
 
 @pytest.mark.parametrize(("height", "width"), SIZES)
 @pytest.mark.usefixtures("cores")
-def test_it_makes_the_same_on_any_number_of_cores(height: int, width: int) -> None:
+def test_a_form_makes_the_same_on_any_number_of_cores(height: int, width: int) -> None:
     assert largest_difference(net_of("style-net"), torch.rand(1, 3, height, width)) < 0.05
 
 
@@ -95,7 +95,7 @@ def test_a_form_leaves_the_number_of_threads_as_it_was() -> None:
     assert torch.get_num_threads() == before
 
 
-def test_a_form_tells_the_task_factor_and_multiple_of_its_net() -> None:
+def test_a_form_has_the_task_factor_and_multiple_of_its_net() -> None:
     for architecture in PARAMETERS:
         net = net_of(architecture)
         form = inference_form(copy.deepcopy(net))

@@ -14,7 +14,7 @@ def test_bands_cover_all_rows_in_order_and_none_is_empty(rows: int, parts: int) 
     assert len(split) == min(rows, parts)
 
 
-def test_bands_are_nearly_of_one_length() -> None:
+def test_bands_are_of_nearly_the_same_length() -> None:
     lengths = [band.stop - band.start for band in bands.split(17, 4)]
     assert max(lengths) - min(lengths) <= 1
 
@@ -23,7 +23,7 @@ def test_results_are_in_the_order_of_the_bands() -> None:
     assert bands.compute(lambda number: number**2, [3, 1, 2], 2) == [9, 1, 4]
 
 
-def test_two_bands_are_computed_at_the_same_time_and_the_first_here() -> None:
+def test_two_bands_are_computed_at_the_same_time_and_the_first_on_the_calling_thread() -> None:
     together = threading.Barrier(2)
 
     def work(_: int) -> str:

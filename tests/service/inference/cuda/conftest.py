@@ -1,4 +1,4 @@
-"""Where Triton's kernels run, and what they may touch."""
+"""Fixtures for Triton's kernels: the device that they run on, and guards around the memory that they may touch."""
 
 import importlib.util
 import os
@@ -24,7 +24,7 @@ collect_ignore = (
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what runs kernels, wherever it runs them on a device."""
+    """Mark the tests that run kernels as tests of CUDA where they run them on a CUDA device."""
     if torch.cuda.is_available():
         for item in items:
             if Path(__file__).parent in item.path.parents and "device" in getattr(item, "fixturenames", ()):
@@ -33,7 +33,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture
 def device(monkeypatch: pytest.MonkeyPatch) -> torch.device:
-    """CUDA, with float32 to its full precision, or the CPU with Triton's interpreter."""
+    """Return CUDA, with float32 in its full precision, or the CPU, where Triton's interpreter runs the kernels."""
     if not torch.cuda.is_available():
         return torch.device("cpu")
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
@@ -42,7 +42,10 @@ def device(monkeypatch: pytest.MonkeyPatch) -> torch.device:
 
 @pytest.fixture
 def guard(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Tensor], Tensor]]:
-    """Puts tensors between what is no number, as `new_empty` does from then on; nothing may be written there."""
+    """Yield a function that copies a tensor to memory with guards of NaN on both sides, which must stay as they are.
+
+    `new_empty` allocates such memory as well from then on.
+    """
     wholes: list[tuple[Tensor, int]] = []
 
     def allocate(like: Tensor, shape: torch.Size, dtype: torch.dtype) -> Tensor:
@@ -54,7 +57,7 @@ def guard(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Tensor], Tensor
     plain = Tensor.new_empty
 
     def new_empty(like: Tensor, *shape: Any, dtype: torch.dtype | None = None, **elsewhere: Any) -> Tensor:
-        if elsewhere:  # not for a kernel, but by the interpreter
+        if elsewhere:  # called by the interpreter, and not for a kernel
             return plain(like, *shape, dtype=dtype, **elsewhere)
         sides = shape[0] if isinstance(shape[0], tuple) else shape
         return allocate(like, torch.Size(sides), dtype or like.dtype)

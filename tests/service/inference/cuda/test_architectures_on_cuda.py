@@ -1,4 +1,4 @@
-"""On CUDA where there is one, and by Triton's interpreter elsewhere."""
+"""Tests of every architecture's form on CUDA, or by Triton's interpreter on machines without CUDA."""
 
 from collections.abc import Callable
 

@@ -20,7 +20,7 @@ def a_net(make: Callable[[], TransformNet] = lambda: StyleNet(8, 1)) -> Transfor
 
 
 class Wrong(TransformNet):
-    """Makes something of what a net makes."""
+    """A form that makes something else than its net, by a change to the result."""
 
     def __init__(self, net: TransformNet, change: Callable[[Tensor], Tensor]) -> None:
         super().__init__()
@@ -53,14 +53,14 @@ TURING, AMPERE, HOPPER = (7, 5), (8, 0), (9, 0)
         (lambda: SRCNN(4), HOPPER, torch.float32),
     ],
 )
-def test_half_precision_is_what_the_device_and_the_net_are_fit_for(
+def test_a_net_is_in_half_precision_where_it_and_the_device_are_fit_for_it(
     make: Callable[[], TransformNet], capability: tuple[int, int], dtype: torch.dtype
 ) -> None:
     assert fastest_dtype(a_net(make), capability) == dtype
 
 
 @pytest.mark.parametrize("form_of", [lambda net: net, FoldedSuperResolutionNet], ids=["unfolded", "folded"])
-def test_bfloat16_does_not_round_what_detail_is_added_to(
+def test_bfloat16_does_not_round_the_picture_that_detail_is_added_to(
     form_of: Callable[[SuperResolutionNet], TransformNet],
 ) -> None:
     net = a_net(lambda: SuperResolutionNet(4, 8, 1))
@@ -73,7 +73,7 @@ def test_bfloat16_does_not_round_what_detail_is_added_to(
 
 
 @pytest.mark.parametrize("factor", [2, 4, 8])
-def test_in_bfloat16_an_enlargement_differs_from_the_nets_by_far_less_than_a_level(factor: int) -> None:
+def test_in_bfloat16_a_form_enlarges_as_its_net_does_to_far_less_than_a_level(factor: int) -> None:
     net = a_net(lambda: SuperResolutionNet(factor, 16, 2))
     pictures = torch.rand(2, 3, 33, 40)
 
@@ -90,7 +90,7 @@ def test_in_bfloat16_an_enlargement_differs_from_the_nets_by_far_less_than_a_lev
         (lambda pictures: pictures * float("nan"), "differs by nan"),
         (lambda pictures: pictures[..., :-4], "it makes"),
     ],
-    ids=["shifted", "one wrong pixel", "no numbers", "another size"],
+    ids=["shifted", "one wrong pixel", "NaN", "another size"],
 )
 def test_a_form_that_does_something_else_gives_way_to_the_net_for_ever(
     change: Callable[[Tensor], Tensor], reason: str, caplog: pytest.LogCaptureFixture
@@ -124,7 +124,7 @@ def test_without_triton_the_net_runs_as_it_is_for_ever(
     assert "triton" in caplog.text
 
 
-def test_a_net_that_runs_as_it_is_is_whole_on_the_device_before_a_lane_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_new_layout_of_a_net_that_runs_as_it_is_is_awaited(monkeypatch: pytest.MonkeyPatch) -> None:
     net = a_net()
     kernel = next(net.parameters())
     layouts: list[bool] = []
@@ -146,12 +146,12 @@ def test_a_net_that_runs_as_it_is_is_whole_on_the_device_before_a_lane_has_it(mo
 
 
 class Maker:
-    """Makes the form of a net, after errors."""
+    """A function that makes the form of a net, after a number of errors."""
 
     def __init__(self, net: TransformNet, *errors: Exception) -> None:
         self.errors = list(errors)
         self.form = Wrong(net, torch.zeros_like)
-        """Can be told from the net by what it makes."""
+        """Form whose results are 0, so that a test can tell it from the net."""
 
     def __call__(self) -> TransformNet:
         if self.errors:

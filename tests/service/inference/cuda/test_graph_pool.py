@@ -1,4 +1,4 @@
-"""Captures that fail, against stand-ins for torch's allocators, which differ between its versions."""
+"""Tests of captures that fail, against stand-ins for torch's allocators, which differ between its versions."""
 
 import gc
 import weakref
@@ -11,11 +11,11 @@ from torch import Tensor
 from service.inference.cuda.graph_pool import GraphPool
 
 SHARED = 1
-"""Users of a pool in which nothing is captured."""
+"""Number of users of a pool into which nothing was captured."""
 
 
 class Allocators:
-    """Those of the device and of page-locked memory, as far as they know of pools and captures."""
+    """A stand-in for torch's allocators, of the device and of page-locked memory, and what they know of pools."""
 
     def __init__(self, version: tuple[int, int], capturing_error: str | None) -> None:
         self.ends_routing_after_errors = version >= (2, 13)
@@ -23,7 +23,7 @@ class Allocators:
         self.capturing_error = capturing_error
         self.users: dict[tuple[int, int], int] = {}
         self.routed: set[tuple[int, int]] = set()
-        """Pools that memory is taken from; while there is one, torch frees nothing on the device."""
+        """Pools that memory is being taken from; while there is one, torch frees nothing on the device."""
 
     def begin(self, pool: tuple[int, int]) -> None:
         if pool in self.routed:
@@ -42,7 +42,7 @@ class Allocators:
 
 
 class StandInPool:
-    """Takes the place of a `torch.cuda.MemPool`."""
+    """A stand-in for a `torch.cuda.MemPool`."""
 
     def __init__(self, allocators: Allocators) -> None:
         self.allocators = allocators
@@ -58,7 +58,7 @@ class StandInPool:
 
 
 class StandInGraph:
-    """Takes the place of a `torch.cuda.CUDAGraph`."""
+    """A stand-in for a `torch.cuda.CUDAGraph`."""
 
     def __init__(self, allocators: Allocators) -> None:
         self.allocators = allocators
@@ -103,7 +103,7 @@ Install = Callable[[tuple[int, int], str | None], Allocators]
 
 @pytest.fixture
 def install(monkeypatch: pytest.MonkeyPatch) -> Install:
-    """Put the stand-ins of a version of torch in place; the error is that of a capture's end."""
+    """Return a function that installs the stand-ins for a version of torch, with an error at the end of captures."""
 
     def install(version: tuple[int, int], capturing_error: str | None) -> Allocators:
         allocators = Allocators(version, capturing_error)
@@ -145,7 +145,7 @@ def test_a_pool_is_in_use_as_long_as_its_graphs_are_and_no_longer(version: tuple
     ],
     ids=["at its end", "on the way", "both"],
 )
-def test_a_capture_that_fails_leaves_nothing_behind_and_tells_what_failed_first(
+def test_a_capture_that_fails_leaves_nothing_behind_and_raises_the_first_error(
     version: tuple[int, int],
     transform: Callable[[Tensor], Tensor],
     at_the_end: str | None,
@@ -165,7 +165,7 @@ def test_a_capture_that_fails_leaves_nothing_behind_and_tells_what_failed_first(
     assert set(allocators.users.values()) == {0}
 
 
-def test_nothing_is_collected_while_a_graph_is_captured(install: Install) -> None:
+def test_no_garbage_is_collected_while_a_graph_is_captured(install: Install) -> None:
     install((2, 14), None)
 
     class Cycle:

@@ -14,7 +14,7 @@ from service.inference.cuda.graphs import Graph, GraphedNet, LaneGraphs, free_me
 
 
 class Brighter(TransformNet):
-    """Counts how often it runs."""
+    """A net that counts how often it runs."""
 
     def __init__(self, by: float = 0.25) -> None:
         super().__init__()
@@ -27,7 +27,7 @@ class Brighter(TransformNet):
 
 
 class StandIn:
-    """Takes the place of a graph: computes anew, but always to the same place."""
+    """A stand-in for a graph, which runs the transform again but always writes to the same memory."""
 
     def __init__(self, pool: "StandInPool", transform: Transform, pictures: Tensor) -> None:
         self.pool, self.transform = pool, transform
@@ -35,7 +35,7 @@ class StandIn:
         self.nbytes = pictures.nbytes + self.result.nbytes
         self.replays = 0
         self.error: Exception | None = None
-        """Raised by the next call."""
+        """Error that the next call raises."""
 
     def __call__(self, pictures: Tensor) -> Tensor:
         self.replays += 1
@@ -45,7 +45,7 @@ class StandIn:
 
 
 class StandInPool:
-    """Takes the place of the memory that graphs share; never shrinks."""
+    """A stand-in for the memory that graphs share, which never shrinks."""
 
     def __init__(self, capture: "Capture") -> None:
         self._capture = capture
@@ -56,13 +56,13 @@ class StandInPool:
 
 
 class Capture:
-    """Makes stand-ins and remembers them."""
+    """The captures of a test, which make stand-ins and remember them."""
 
     def __init__(self) -> None:
         self.made: list[StandIn] = []
         self.attempts = 0
         self.error: Exception | None = None
-        """Raised by every attempt."""
+        """Error that every attempt raises."""
 
     def pool(self) -> StandInPool:
         return StandInPool(self)
@@ -77,7 +77,7 @@ class Capture:
 
     @property
     def alive(self) -> int:
-        """How many are left that somebody else holds."""
+        """Number of graphs that something else still holds; all others are forgotten."""
         kept = [weakref.ref(graph) for graph in self.made]
         self.made.clear()
         gc.collect()
@@ -109,7 +109,7 @@ def test_a_shape_is_captured_when_it_is_seen_again_and_replayed_from_then_on(cap
 
     assert results == [True] * 4
     assert captured == [0, 1, 1, 1]
-    assert capture.made[0].replays == 1 + 2  # one to see whether it works
+    assert capture.made[0].replays == 1 + 2  # one replay was to compare it with the net
 
 
 def test_each_net_and_each_shape_has_a_graph_of_its_own(capture: Capture) -> None:
@@ -142,7 +142,7 @@ def test_batches_that_keep_the_device_busy_anyway_are_not_captured(capture: Capt
     assert len(capture.made) == 1
 
 
-def test_what_an_enlarging_net_makes_counts_as_well(capture: Capture) -> None:
+def test_the_pixels_that_an_enlarging_net_makes_count_as_well(capture: Capture) -> None:
     graphs, net = LaneGraphs(capture.pool, most_pixels=16 * 16), Brighter()
     net.factor = 2
 
@@ -200,7 +200,7 @@ def test_graphs_of_nets_that_are_gone_are_dropped_with_the_next_picture_of_anoth
     assert capture.alive == 0
 
 
-def test_when_the_memory_that_graphs_share_has_grown_too_large_they_are_dropped_with_it(capture: Capture) -> None:
+def test_graphs_are_dropped_with_the_memory_that_they_share_when_it_has_grown_too_large(capture: Capture) -> None:
     one = some_pictures(16).nbytes
     graphs, net = LaneGraphs(capture.pool, most_pool_bytes=2 * one), Brighter()
     for width in (16, 17):  # a little too much together
@@ -234,7 +234,7 @@ def test_a_net_that_cannot_be_captured_runs_as_it_is_and_the_log_says_so_once(
     assert "not permitted when stream is capturing" in caplog.text
 
 
-def test_a_net_that_cannot_be_captured_does_not_keep_the_others_from_it(capture: Capture) -> None:
+def test_a_net_that_cannot_be_captured_does_not_keep_others_from_being_captured(capture: Capture) -> None:
     graphs, net, other = LaneGraphs(capture.pool), Brighter(), Brighter()
     see(graphs, other, 16)
     capture.error = RuntimeError("operation not permitted when stream is capturing")
@@ -248,15 +248,13 @@ def test_a_net_that_cannot_be_captured_does_not_keep_the_others_from_it(capture:
 
 
 class Blank(Brighter):
-    """Makes what is no number."""
+    """A net whose results are NaN."""
 
     def transform(self, pictures: Tensor) -> Tensor:
         return super().transform(pictures) * float("nan")
 
 
-def test_a_picture_of_no_numbers_is_no_reason_to_do_without_graphs(
-    capture: Capture, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_result_of_nan_is_no_reason_to_do_without_graphs(capture: Capture, caplog: pytest.LogCaptureFixture) -> None:
     graphs, net = LaneGraphs(capture.pool), Blank()
 
     see(graphs, net, 16, times=3)
@@ -295,7 +293,7 @@ def test_a_graph_that_fails_is_dropped_and_the_picture_is_made(
 
 
 @pytest.mark.parametrize("is_torchs", [True, False], ids=["torch's", "the driver's"])
-def test_where_there_is_no_memory_for_a_graph_the_others_are_dropped_and_the_picture_is_made(
+def test_without_memory_to_capture_a_graph_the_others_are_dropped_and_the_picture_is_made(
     capture: Capture, caplog: pytest.LogCaptureFixture, is_torchs: bool, cuda_error: Callable[[str, int], Exception]
 ) -> None:
     graphs, net = LaneGraphs(capture.pool), Brighter()
@@ -312,7 +310,7 @@ def test_where_there_is_no_memory_for_a_graph_the_others_are_dropped_and_the_pic
     assert caplog.records == []
 
 
-def test_where_there_is_no_memory_to_launch_a_graph_that_is_for_the_caller(
+def test_without_memory_to_launch_a_graph_the_error_is_raised(
     capture: Capture, cuda_error: Callable[[str, int], Exception]
 ) -> None:
     graphs, net = LaneGraphs(capture.pool), Brighter()
@@ -345,12 +343,12 @@ def test_on_a_lost_device_graphs_are_kept_because_torch_would_end_the_process(
 
 
 def forget_nets(capture: Capture, net: TransformNet) -> None:
-    """Have stand-ins hold no net but one: a graph holds memory, not the net."""
+    """Have stand-ins hold one net only, because real graphs hold memory and no net."""
     for graph in capture.made:
         graph.transform = net.transform
 
 
-def test_where_memory_is_to_be_freed_the_graphs_of_all_lanes_are_dropped_and_those_of_nets_that_are_gone(
+def test_freeing_memory_drops_the_graphs_of_all_lanes_also_those_of_nets_that_are_gone(
     capture: Capture,
 ) -> None:
     lanes, net, gone = [LaneGraphs(capture.pool), LaneGraphs(capture.pool)], Brighter(), Brighter()

@@ -17,7 +17,7 @@ CUDA = torch.device("cuda")
 
 
 class Brighter(TransformNet):
-    """Runs what it is given besides, where it is captured."""
+    """A net that also runs a given function while it is captured."""
 
     def __init__(self, while_captured: Callable[[], object] = lambda: None) -> None:
         super().__init__()
@@ -32,7 +32,7 @@ class Brighter(TransformNet):
 
 
 class Wide(Brighter):
-    """Takes 96 channels for what it does."""
+    """A net that works on 96 channels, which take much memory."""
 
     def transform(self, pictures: Tensor) -> Tensor:
         features = pictures.repeat(1, 32, 1, 1) + self.by
@@ -60,7 +60,7 @@ def test_on_a_lane_graphs_make_what_the_net_makes() -> None:
         assert_equal(lane.compute(graphed, pictures), lane.compute(net, pictures), most=1)
 
 
-def test_on_a_lane_the_mean_of_turned_pictures_is_that_of_the_net() -> None:
+def test_on_a_lane_a_self_ensemble_makes_the_same_with_and_without_graphs() -> None:
     net = on_cuda(StyleNet(8, 1))
     lane, graphed = Lane(CUDA), SelfEnsemble(GraphedNet(net))
     pictures = some_pictures(1, 32, 48)
@@ -69,7 +69,7 @@ def test_on_a_lane_the_mean_of_turned_pictures_is_that_of_the_net() -> None:
         assert_equal(lane.compute(graphed, pictures), lane.compute(SelfEnsemble(net), pictures), most=1)
 
 
-def test_what_a_lane_made_stays_as_it_is_when_the_next_is_made_and_is_ordinary_memory() -> None:
+def test_results_of_a_lane_are_in_ordinary_memory_that_later_batches_leave_alone() -> None:
     lane, net = Lane(CUDA), GraphedNet(on_cuda(Brighter()))
     dark, light = torch.zeros(32, 48, 3, dtype=torch.uint8), torch.full((32, 48, 3), 100, dtype=torch.uint8)
 
@@ -102,7 +102,7 @@ def test_a_graph_that_was_dropped_does_not_disturb_those_that_are_left() -> None
                 torch.testing.assert_close(graphs.run(net, pictures), net.transform(pictures), atol=1e-3, rtol=0)
 
 
-def test_memory_that_graphs_share_and_has_grown_too_large_goes_back_to_the_device() -> None:
+def test_shared_memory_that_has_grown_too_large_goes_back_to_the_device() -> None:
     limit = 128 * 2**20
     graphs, net, stream = LaneGraphs(most_pool_bytes=limit), on_cuda(Wide()), torch.cuda.Stream()
     free_memory()
@@ -190,7 +190,7 @@ def test_a_net_that_cannot_be_captured_still_runs_and_others_are_captured(caplog
 
 
 @pytest.mark.parametrize("failure", ["out of memory", "not permitted", "nothing"])
-def test_of_a_capture_no_memory_is_left_however_it_ended(failure: str) -> None:
+def test_no_memory_of_a_capture_is_left_however_it_ended(failure: str) -> None:
     kept: list[Tensor] = []
 
     def fail() -> None:

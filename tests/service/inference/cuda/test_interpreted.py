@@ -1,4 +1,4 @@
-"""Triton takes to its interpreter when it is imported or never, so that this needs a process of its own."""
+"""Runs the tests of kernels by Triton's interpreter, in a process of its own: Triton chooses it only when imported."""
 
 import os
 import subprocess
@@ -17,7 +17,7 @@ MODULES = [
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="the kernels themselves run here")
-def test_kernels_do_what_they_should_by_the_interpreter() -> None:
+def test_kernels_pass_their_tests_by_the_interpreter() -> None:
     pytest.importorskip("triton")
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *MODULES]
 

@@ -1,4 +1,4 @@
-"""Kernels can be compiled for devices that are not there, but not run."""
+"""Tests that kernels compile for several devices, none of which the machine needs to have."""
 
 import os
 from pathlib import Path

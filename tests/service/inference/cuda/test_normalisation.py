@@ -1,4 +1,4 @@
-"""Kernels run on CUDA where there is one, and by Triton's interpreter elsewhere, which does not round to nearest."""
+"""Tests of normalisation on CUDA, or by Triton's interpreter on other machines, which does not round to nearest."""
 
 from collections.abc import Callable
 
@@ -29,7 +29,7 @@ def a_norm(channels: int, device: torch.device) -> nn.InstanceNorm2d:
 
 
 def to_cells(pictures: Tensor) -> Tensor:
-    """`(N, C, H, W)` to `(N, H/2, W/2, 4·C)`."""
+    """Map `(N, C, H, W)` to cells `(N, H/2, W/2, 4·C)`."""
     count, channels, height, width = pictures.shape
     cells = pictures.view(count, channels, height // 2, 2, width // 2, 2).permute(0, 2, 4, 3, 5, 1)
     return cells.reshape(count, height // 2, width // 2, 4 * channels)
@@ -45,7 +45,7 @@ def framed(pictures: Tensor, frame: Frame) -> Tensor:
 
 
 def activated(pictures: Tensor, norm: nn.InstanceNorm2d) -> Tensor:
-    """As a frame holds it: without what a flat picture's is."""
+    """Return the ReLU of the normalised pictures as a frame holds it, less that of a flat picture."""
     return norm(pictures).relu() - norm.bias[:, None, None].relu()
 
 
@@ -56,7 +56,7 @@ def seed() -> None:
 
 @pytest.mark.parametrize("frame", FRAMES, ids=str)
 @pytest.mark.parametrize("in_cells", [False, True], ids=["plain", "cells"])
-def test_what_is_normalised_is_activated_into_every_kind_of_frame(
+def test_normalised_features_are_activated_into_every_kind_of_frame(
     device: torch.device, frame: Frame, in_cells: bool
 ) -> None:
     pictures = torch.randn(2, 8, 6, 10, device=device)
@@ -69,7 +69,7 @@ def test_what_is_normalised_is_activated_into_every_kind_of_frame(
 
 @pytest.mark.parametrize("frame", FRAMES, ids=str)
 @pytest.mark.parametrize("in_cells", [False, True], ids=["plain", "cells"])
-def test_what_is_normalised_is_added_to_the_inside_of_another_frame(
+def test_normalised_features_are_added_to_the_inside_of_another_frame(
     device: torch.device, frame: Frame, in_cells: bool
 ) -> None:
     pictures, others = torch.randn(2, 2, 8, 6, 10, device=device)
@@ -152,7 +152,7 @@ def test_half_precision_is_rounded_once(device: torch.device, dtype: torch.dtype
     torch.testing.assert_close(found.float(), framed(wanted, Frame(1)), rtol=rounding, atol=1e-5)
 
 
-def test_what_half_precision_cannot_hold_becomes_the_largest_that_it_can(device: torch.device) -> None:
+def test_values_too_large_for_half_precision_become_its_largest(device: torch.device) -> None:
     pictures = torch.randn(1, 8, 12, 10, device=device)
     norm = a_norm(8, device)
     norm.weight.fill_(1e6)
@@ -172,7 +172,7 @@ def test_features_may_have_another_scale_than_those_that_the_norm_was_trained_fo
 
 
 @pytest.mark.parametrize("in_cells", [False, True], ids=["plain", "cells"])
-def test_nothing_around_is_read_or_written(
+def test_no_memory_around_the_tensors_is_read_or_written(
     device: torch.device, guard: Callable[[Tensor], Tensor], in_cells: bool
 ) -> None:
     pictures, others = torch.randn(2, 2, 5, 6, 10, device=device)

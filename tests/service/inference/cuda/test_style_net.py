@@ -1,4 +1,4 @@
-"""On CUDA where there is one, and by Triton's interpreter elsewhere."""
+"""Tests of the style net's form on CUDA, or by Triton's interpreter on machines without CUDA."""
 
 import math
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from service.inference.cuda.style_net import CudaStyleNet
 
 
 def a_net(device: torch.device, width: int = 4, residual_blocks: int = 2) -> StyleNet:
-    """Untrained, but with gains and biases as different as those of a trained one."""
+    """Return an untrained net, but with gains and biases that differ as much as those of a trained one."""
     torch.manual_seed(0)
     net = StyleNet(width, residual_blocks).eval()
     for norm in net.modules():
@@ -23,7 +23,7 @@ def a_net(device: torch.device, width: int = 4, residual_blocks: int = 2) -> Sty
 
 
 @pytest.mark.parametrize("size", [(1, 16, 16), (2, 17, 30), (1, 39, 20)], ids=str)
-def test_in_float32_it_makes_what_the_net_makes(device: torch.device, size: tuple[int, int, int]) -> None:
+def test_in_float32_the_form_makes_what_the_net_makes(device: torch.device, size: tuple[int, int, int]) -> None:
     net = a_net(device)
     count, height, width = size
     pictures = torch.rand(count, 3, height, width, device=device)
@@ -48,7 +48,7 @@ def test_pictures_may_be_laid_out_in_any_way(device: torch.device) -> None:
 
 
 @pytest.mark.parametrize(("dtype", "most"), [(torch.float16, 0.25 / 255), (torch.bfloat16, 2 / 255)], ids=str)
-def test_in_half_precision_it_makes_nearly_what_the_net_makes(
+def test_in_half_precision_the_form_makes_nearly_what_the_net_makes(
     device: torch.device, dtype: torch.dtype, most: float
 ) -> None:
     net = a_net(device)
@@ -104,7 +104,9 @@ def test_a_flat_picture_comes_out_flat(
     torch.testing.assert_close(found.mean((2, 3)), net(pictures).mean((2, 3)), atol=1e-3, rtol=0)
 
 
-def test_nothing_around_is_read_or_written(device: torch.device, guard: Callable[[Tensor], Tensor]) -> None:
+def test_no_memory_around_the_tensors_is_read_or_written(
+    device: torch.device, guard: Callable[[Tensor], Tensor]
+) -> None:
     net = a_net(device)
     form = CudaStyleNet(net, torch.float32)
     pictures = torch.rand(2, 3, 20, 16, device=device)
