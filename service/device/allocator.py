@@ -1,4 +1,4 @@
-"""What the process keeps of the memory of the host: no large blocks of its own, and few of cuDNN's plans."""
+"""The memory of the host that the process keeps: no large blocks of its own, and few of cuDNN's plans."""
 
 import ctypes
 import os

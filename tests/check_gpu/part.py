@@ -19,6 +19,8 @@ _MOST_LOG_BYTES = 500_000
 """Bytes that are kept of a part's output, from its end."""
 _MOST_LINES = 12
 """Last lines of a failed part's output that the report shows."""
+_MOST_NAMES = 5
+"""Failed tests that a remark names."""
 _RUNNING_LOG, _RUNNING_JSON = "running.log", "running.json"
 """Names of the files with the output and the results of the running part."""
 JSON = "{json}"
@@ -126,7 +128,8 @@ def _judge(part: Part, code: int, output: str) -> tuple[Status, str]:
         reasons = [line.partition(": ")[2] for line in lines if line.startswith("SKIPPED ")]
         return "skipped", "; ".join(dict.fromkeys(reasons)) or summary
     failed = [line.partition(" - ")[0] for line in lines if line.startswith(("FAILED ", "ERROR "))]
-    return ("passed" if code == 0 else "failed"), "; ".join([summary, *failed])
+    named = [*failed[:_MOST_NAMES], f"and {len(failed) - _MOST_NAMES} more"] if len(failed) > _MOST_NAMES else failed
+    return ("passed" if code == 0 else "failed"), "; ".join([summary, *named])
 
 
 def _last_line(output: str) -> str:

@@ -51,6 +51,9 @@ class Benchmark(NamedTuple):
 def stages(python: str, rounds: int, *, rehearses: bool) -> list[Stage]:
     """Return all stages.
 
+    Their shares are seconds of four minutes, or of eight for the rehearsal, in which every process takes its time to
+    start and the interpreter is slow.
+
     Args:
         python: The path of the Python that has all packages.
         rounds: The number of rounds of benchmarks that measure servers in turn.
@@ -62,11 +65,12 @@ def stages(python: str, rounds: int, *, rehearses: bool) -> list[Stage]:
         everywhere |= {"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1", "TRITON_INTERPRET": "1"}
     device = {"IMPASTO_DEVICE": "cpu" if rehearses else "cuda", "IMPASTO_STORE": _NO_STORE}
     doctor = (python, "-c", "from model_store.command import main; main()", "doctor")
+    least = 30 if rehearses else 0
     return [
-        Stage(20, (Part("installation", doctor, environment=everywhere | device, shows=True),)),
-        Stage(250 if rehearses else 115, _tests(python, everywhere)),  # the interpreter is slow
+        Stage(max(least, 20), (Part("installation", doctor, environment=everywhere | device, shows=True),)),
+        Stage(240 if rehearses else 115, _tests(python, everywhere)),
         *(
-            Stage(each.share, (each.part(python, everywhere | device, rehearses=rehearses),))
+            Stage(max(least, each.share), (each.part(python, everywhere | device, rehearses=rehearses),))
             for each in _benchmarks(rounds)
         ),
     ]

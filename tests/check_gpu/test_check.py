@@ -143,6 +143,18 @@ def test_failing_tests_are_named(tmp_path: Path) -> None:
     assert outcome.remark.endswith("test_it.py::test_ill")
 
 
+def test_of_many_failing_tests_some_are_named(tmp_path: Path) -> None:
+    content = """
+        import pytest
+        @pytest.mark.parametrize("number", range(50))
+        def test_ill(number): assert number > 50
+    """
+    remark = run(file_of_tests(tmp_path, content), tmp_path, 60).remark
+    assert remark.startswith("50 failed")
+    assert "test_ill[4]; and 45 more" in remark
+    assert "test_ill[5]" not in remark
+
+
 def test_tests_that_are_all_skipped_are_told_with_why(tmp_path: Path) -> None:
     content = """
         import pytest

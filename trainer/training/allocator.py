@@ -1,14 +1,15 @@
-"""How the process keeps the memory of one step for the next."""
+"""The memory of a training process, which is kept from one step for the next."""
 
 import ctypes
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
-"""Of mallopt(3)."""
+"""Parameters of mallopt(3) that say from which size on memory is given back."""
 _MOST = 2**31 - 1
+"""Largest value that mallopt(3) takes."""
 
 
 def keep_freed_memory() -> None:
-    """Has glibc give no memory back to the system before the process ends; other allocators are left as they are.
+    """Have glibc give no memory back to the system before the process ends; other allocators are left as they are.
 
     By itself it gives large blocks back when they are freed, so that every step would have the system clear them again:
     a twentieth of its time.
