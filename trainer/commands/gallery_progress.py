@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from trainer.galleries.lane import Advanced, Event, Failed, Measuring, Published
+from trainer.galleries.workshop import Advanced, Event, Failed, Measuring, Published
 from trainer.training.loop import TrainingProgress
 
 _SECONDS_BETWEEN_LINES = 60.0

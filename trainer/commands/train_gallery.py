@@ -73,7 +73,7 @@ def train_gallery(
     from trainer.galleries.gallery import draw_sheet
     from trainer.galleries.gallery import train_gallery as train
     from trainer.galleries.gallery_file import choose, find_gallery, read_gallery
-    from trainer.galleries.lane import Workshop
+    from trainer.galleries.workshop import Workshop
     from trainer.training.checkpoint import prepare_folder
 
     path = find_gallery(file)

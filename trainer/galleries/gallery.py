@@ -12,9 +12,10 @@ from trainer.data.squares import Crops
 from trainer.errors import BadRecipe
 from trainer.evaluation.gallery import Photo, before_and_after_rows
 from trainer.galleries.gallery_file import Style
-from trainer.galleries.lane import Event, Published, Workshop, seconds_spent, train_styles
+from trainer.galleries.lane import seconds_spent, train_styles
 from trainer.galleries.plan import Plan, published_before
 from trainer.galleries.side_by_side import train_side_by_side
+from trainer.galleries.workshop import Event, Published, Workshop
 from trainer.pictures.contact_sheet import contact_sheet
 from trainer.pictures.picture_files import save
 from trainer.training.checkpoint import published_label

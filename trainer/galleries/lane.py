@@ -3,10 +3,8 @@
 import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple, Self
 
 import torch
 from pydantic import ValidationError
@@ -14,18 +12,16 @@ from pydantic import ValidationError
 from model_store.card import Measurement, parse_label
 from model_store.errors import ImpastoError
 from model_store.nets import TransformNet
-from model_store.store import Store
 from trainer.data.squares import Crops
 from trainer.errors import Stopped, Unfinished
 from trainer.evaluation.style_report import measurements
-from trainer.evaluation.tap_errors import Measured
 from trainer.galleries.gallery_file import Style
 from trainer.galleries.pace import seconds_a_step, steps_within
 from trainer.galleries.plan import Plan, check_steps, with_steps
 from trainer.galleries.run_lock import locked
+from trainer.galleries.workshop import Advanced, Event, Failed, Measuring, Published, Workshop
 from trainer.training.checkpoint import has_checkpoint, read_saved
 from trainer.training.drafts import Origin
-from trainer.training.loop import TrainingProgress
 from trainer.training.processes import Processes
 from trainer.training.run import Keeping, carry_out, load_shown, publish
 from trainer.training.run_log import Shown
@@ -52,77 +48,6 @@ _GATYS_ITERATIONS = 100
 """Number of iterations of each optimisation whose figures cards give."""
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Workshop:
-    """The photos, store, folder and settings that all styles of a gallery are trained with.
-
-    It can be sent to another process.
-    """
-
-    photos: Sequence[str]
-    """Folders, tars or patterns of tars, as for `find_photos`."""
-    held_out: int
-    """Number of photos kept from training, to measure on."""
-    store: Store
-    """Store that nets are taken from and published to."""
-    folder: Path
-    """Folder in which each style has a folder for its run."""
-    device: torch.device
-    command: str
-    """Command line for the cards."""
-    previews: Sequence[Path] = ()
-    """Photos that previews are made from; the preview of the first is also published with each net."""
-    preview_every: int = 0
-    """Steps between previews; 0 for none."""
-    save_every: float = 60.0
-    """Seconds between checkpoints."""
-    gatys_photos: int = 0
-    """Number of photos held out for which pictures are also optimised, in 100 iterations each, for the cards."""
-    deadline: float | None = None
-    """Time at which all styles are to be trained, in seconds since the epoch; None if styles train all their steps."""
-    stream: bool | None = None
-    """Whether to decode photos whenever they are needed, as for `open_style_run`."""
-    compiled: bool | None = None
-    """Whether to compile the losses, as for `open_style_run`."""
-
-    def until(self, deadline: float) -> Self:
-        """Return the same workshop with a deadline."""
-        return replace(self, deadline=deadline)
-
-
-class Advanced(NamedTuple):
-    """The event that a style was trained further."""
-
-    style: str
-    progress: TrainingProgress
-
-
-class Measuring(NamedTuple):
-    """The event that a style is trained; it is now measured, then published unless it is worse than the old net."""
-
-    style: str
-
-
-class Published(NamedTuple):
-    """The event that a style is in the store."""
-
-    style: str
-    label: str
-    """Label of the net, as in stylize/muse@2."""
-    measured: Measured | None = None
-    """Errors of the net; None if it was published earlier, or no photos are held out."""
-
-
-class Failed(NamedTuple):
-    """The event that a style will not be published this time."""
-
-    style: str
-    reason: str
-
-
-Event = Advanced | Measuring | Published | Failed
 
 
 def train_styles(styles: Sequence[Style], workshop: Workshop, report: Callable[[Event], None]) -> None:

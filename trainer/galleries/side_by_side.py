@@ -13,7 +13,8 @@ import torch
 
 from trainer.errors import Stopped
 from trainer.galleries.gallery_file import Style
-from trainer.galleries.lane import Event, Failed, Published, Workshop, train_styles
+from trainer.galleries.lane import train_styles
+from trainer.galleries.workshop import Event, Failed, Published, Workshop
 
 
 class _Lane(NamedTuple):
@@ -111,7 +112,8 @@ def _passing_on_signals(lanes: dict[Connection, _Lane]) -> Iterator[threading.Ev
                 lane.process.terminate()
         stop.set()
 
-    previous = {number: signal.signal(number, pass_on) for number in (signal.SIGINT, signal.SIGTERM)}
+    signals = (signal.SIGINT, signal.SIGTERM) if threading.current_thread() is threading.main_thread() else ()
+    previous = {number: signal.signal(number, pass_on) for number in signals}
     try:
         yield stop
     finally:

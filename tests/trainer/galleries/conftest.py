@@ -10,7 +10,7 @@ from model_store.card import Draft
 from model_store.nets import StyleNet
 from model_store.store import Store
 from trainer.galleries.gallery_file import Style, read_gallery
-from trainer.galleries.lane import Workshop
+from trainer.galleries.workshop import Workshop
 
 DEFAULTS = """
     [defaults]

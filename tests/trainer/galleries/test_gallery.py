@@ -15,9 +15,9 @@ from trainer.evaluation.tap_errors import Measured, TapErrors
 from trainer.galleries import lane
 from trainer.galleries.gallery import SHEET, draw_sheet, train_gallery
 from trainer.galleries.gallery_file import Style
-from trainer.galleries.lane import Advanced, Event, Failed, Published, Workshop
 from trainer.galleries.pace import seconds_a_step, steps_within
 from trainer.galleries.plan import Plan
+from trainer.galleries.workshop import Advanced, Event, Failed, Published, Workshop
 from trainer.recipes import StyleRecipe
 from trainer.training.style_run import StyleRun
 
