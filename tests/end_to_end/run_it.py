@@ -3,9 +3,9 @@
     python tests/end_to_end/run_it.py
     python tests/end_to_end/run_it.py --compose podman-compose
 
-A command that starts a server must paint a photo over HTTP and end with status 0, and so must the command that the
-README gives after `make serve`; a command that ends by itself must succeed. Commands that need a GPU are left out if
-there is none, which is printed.
+A command that starts a server must paint a photo over HTTP, and its exit status after Ctrl-C is printed; so must the
+command that the README gives after `make serve`. A command that ends by itself must succeed. Commands that need a GPU
+are left out if there is none, which is printed.
 """
 
 import argparse
