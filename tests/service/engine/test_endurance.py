@@ -43,6 +43,7 @@ def memory_in_use(device: torch.device) -> tuple[int, int]:
     return 1024 * int(resident[1]), torch.cuda.memory_reserved() if device.type == "cuda" else 0
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("device", "number", "settings"),
     [

@@ -175,7 +175,9 @@ def test_two_processes_train_like_one(
         "4",
         "--save-every",
         "0",
-    ]  # after more steps, Adam amplifies rounding
+        "--precision",
+        "float32",
+    ]  # after more steps, Adam amplifies rounding, and bfloat16 rounds batches of other sizes differently
     assert impasto(*words, "--name", "one").returncode == 0
     launch = [IMPASTO.with_name("torchrun"), "--nproc-per-node", "2", IMPASTO]
     both = subprocess.run(
