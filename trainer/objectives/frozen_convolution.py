@@ -28,7 +28,7 @@ class FrozenConvolution(nn.Conv2d):
 
     def forward(self, features: Tensor) -> Tensor:
         """Convolve features, `(N, C, H, W)` to `(N, K, H, W)`."""
-        if features.device.type != "cpu":
+        if features.device.type != "cpu" or torch.compiler.is_compiling():
             return super().forward(features)
         features = features.contiguous(memory_format=torch.channels_last)
         dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else features.dtype

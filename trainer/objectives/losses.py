@@ -37,7 +37,7 @@ def gram_matrix(features: Tensor) -> Tensor:
     """
     channels, height, width = features.shape[1:]
     with torch.autocast(features.device.type, enabled=False):
-        if features.device.type == "cpu":
+        if features.device.type == "cpu" and not torch.compiler.is_compiling():
             products: Tensor = _Products.apply(features.flatten(2).mT)
         else:
             flat = _full(features).flatten(2)

@@ -13,7 +13,6 @@ from model_store.nets import StyleNet, TransformNet, build
 from trainer.data.batches import Batch
 from trainer.objectives.losses import weighted_sum
 from trainer.recipes import Recipe
-from trainer.training.allocator import keep_freed_memory
 from trainer.training.captured_step import CapturedStep, Step
 from trainer.training.cpu_style_net import CpuStyleNet
 from trainer.training.processes import Processes
@@ -40,8 +39,7 @@ class Training:
     """The state of a run: a net, the moving average of its weights and the optimiser; it can be saved and restored.
 
     A step in a single process on CUDA is one CUDA graph, whose losses are compiled first where the run is long enough
-    to save time. On a CPU the process keeps the memory that it frees, because the next step
-    needs it again.
+    to save time.
 
     Args:
         recipe: Recipe that the net is built and trained with.
@@ -77,14 +75,14 @@ class Training:
         self._parameters = list(self.net.parameters())
         self._rate, self._decay = (torch.zeros((), device=self.device) for _ in range(2))
         on_cuda = self.device.type == "cuda"
-        if not on_cuda:
-            keep_freed_memory()
         self._optimiser = torch.optim.Adam(self._parameters, self._rate, fused=True, capturable=on_cuda)
-        self._shared_net = processes.share(_fastest_form(self.net, self.device))
         self._objective = objective
         is_alone = processes.count == 1
         pays = on_cuda and is_alone and recipe.steps * recipe.batch >= _PICTURES_WORTH_COMPILING
         compiles = pays if compiled is None else compiled
+        has_form = not on_cuda and not compiles
+        form = CpuStyleNet(self.net) if has_form and isinstance(self.net, StyleNet) else self.net
+        self._shared_net = processes.share(form)
         self._terms = torch.compile(objective.terms, dynamic=False, options=_COMPILER) if compiles else objective.terms
         self._train_on: Step = CapturedStep(self._eager_step) if on_cuda and is_alone else self._eager_step
 
@@ -148,10 +146,6 @@ class Training:
             average.lerp_(parameter, 1 - self._decay)
         for averaged_buffer, buffer in zip(self.average.buffers(), self.net.buffers(), strict=True):
             averaged_buffer.copy_(buffer)
-
-
-def _fastest_form(net: TransformNet, device: torch.device) -> TransformNet:
-    return CpuStyleNet(net) if device.type == "cpu" and isinstance(net, StyleNet) else net
 
 
 def _precision(choice: str, device: torch.device) -> str:
