@@ -1,8 +1,7 @@
 """Paint pictures of ever larger sizes, and print the memory in use after each: `python many_sizes.py cuda 500`.
 
-Prints lists as JSON: `host`, bytes of resident memory of this process, and `device`, bytes taken from the device.
-Between them one picture is painted again and again; `differences` are the levels by which it differed from the first
-time.
+Prints lists as JSON: `host`, bytes of resident memory of this process, and `device`, bytes taken from the device. In
+between, one picture is painted again and again; `differences` are the levels by which it differed from the first time.
 """
 
 import json

@@ -60,9 +60,9 @@ def test_memory_is_bounded_however_many_sizes_there_are_each_larger_than_the_las
     environment = os.environ | ({"PYTORCH_ALLOC_CONF": settings} if settings else {})
     out = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=environment).stdout
     memory = json.loads(out)
-    half = number // 2
-    for name, most in (("host", 256 * MIB), ("device", 128 * MIB)):
-        assert memory[name][-1] - memory[name][half] < most, f"{name}: {memory[name][:: number // 10]}"
+    begin = number * 6 // 10  # when torch's plans are as many as it keeps
+    for name, most in (("host", 256 * MIB), ("device", 512 * MIB)):
+        assert memory[name][-1] - memory[name][begin] < most, f"{name}: {memory[name][:: number // 10]}"
     assert max(memory["differences"]) <= 1, "a graph whose plans torch has long forgotten"
 
 
