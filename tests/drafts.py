@@ -29,11 +29,11 @@ def draft_of(task: Task, name: str, width: int = 4, factor: int = 2, **changes: 
         }
     about = {
         "title": name,
-        "description": "Made for tests.",
+        "description": "For tests.",
         "recipe": {},
         "training_data": "none",
         "loss_network": "none",
-        "licence": "CC0-1.0",
+        "licence": "Apache-2.0",
         "author": "tests",
     }
     return Draft.model_validate({"task": task, "name": name} | net | about | changes)

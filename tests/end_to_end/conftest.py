@@ -16,8 +16,9 @@ import httpx
 import numpy as np
 import pytest
 import safetensors.torch
-import torch
 from PIL import Image
+
+from ..loss_network_weights import vgg19_normalised
 
 PROJECT = Path(__file__).parents[2]
 BUILD_ARGUMENTS = ("BASE", "TORCH_CPU_INDEX", "TORCH_VERSION")
@@ -63,13 +64,8 @@ def training_data(tmp_path: Path, photo: Path) -> Path:
     for number in range(4):
         blocks = Image.fromarray(generator.integers(0, 256, (4, 4, 3), dtype=np.uint8))
         blocks.resize((64, 64)).save(folder / f"photos/{number}.png")
-    torch.manual_seed(0)
-    weights = {"conv0.weight": torch.eye(3)[..., None, None].contiguous(), "conv0.bias": torch.zeros(3)}
-    for index, inputs, outputs in ((0, 3, 64), (2, 64, 64), (5, 64, 128), (7, 128, 128), (10, 128, 256)):
-        weights[f"features.{index}.weight"] = torch.randn(outputs, inputs, 3, 3) * (2 / (9 * inputs)) ** 0.5
-        weights[f"features.{index}.bias"] = torch.zeros(outputs)
     # Unlike `save_file`, `write_bytes` makes a file that the user of a container may read.
-    (folder / "vgg19.safetensors").write_bytes(safetensors.torch.save(weights))
+    (folder / "vgg19.safetensors").write_bytes(safetensors.torch.save(vgg19_normalised()))
     return folder
 
 

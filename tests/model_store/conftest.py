@@ -5,23 +5,13 @@ import pytest
 from model_store.card import Draft
 from model_store.nets import StyleNet
 
+from ..drafts import draft_of
+
 
 @pytest.fixture
 def draft() -> Draft:
     """Return the draft of a tiny style net."""
-    return Draft(
-        task="stylize",
-        name="tiny",
-        title="Tiny",
-        description="For tests.",
-        architecture="style-net",
-        parameters={"width": 4, "residual_blocks": 1},
-        recipe={"steps": 0},
-        training_data="none",
-        loss_network="none",
-        licence="Apache-2.0",
-        author="A test",
-    )
+    return draft_of("stylize", "tiny", title="Tiny", recipe={"steps": 0})
 
 
 @pytest.fixture

@@ -6,6 +6,8 @@ from torch import Tensor, nn
 
 from model_store.nets import SRCNN, SelfEnsemble, StyleNet, SuperResolutionNet, TransformNet, bicubic
 
+from ..nets import bicubic_net
+
 SIZES = [(16, 16), (17, 30), (33, 20)]
 
 
@@ -21,15 +23,6 @@ def net(request: pytest.FixtureRequest) -> TransformNet:
     for parameter in list(net.parameters())[-2:]:
         nn.init.normal_(parameter, std=0.2)
     return net.eval()
-
-
-@pytest.fixture
-def bicubic_net() -> TransformNet:
-    """Return a super-resolution net whose detail is 0, so that it is bicubic."""
-    net = SuperResolutionNet(4, channels=4, residual_blocks=1).eval()
-    for parameter in net.last.parameters():
-        nn.init.zeros_(parameter)
-    return net
 
 
 class Recording(TransformNet):
@@ -86,9 +79,9 @@ def test_a_turned_picture_gives_the_turned_result(net: TransformNet, size: tuple
 
 
 @torch.inference_mode()
-def test_the_ensemble_of_a_net_that_ignores_turns_is_the_net(bicubic_net: TransformNet) -> None:
+def test_the_ensemble_of_a_net_that_ignores_turns_is_the_net() -> None:
     x = pictures(20, 33)
-    torch.testing.assert_close(SelfEnsemble(bicubic_net)(x), bicubic.enlarge(x, 4).clamp(0, 1), atol=1e-5, rtol=0)
+    torch.testing.assert_close(SelfEnsemble(bicubic_net(4))(x), bicubic.enlarge(x, 4).clamp(0, 1), atol=1e-5, rtol=0)
 
 
 def test_the_eight_are_different_and_computed_one_after_another() -> None:

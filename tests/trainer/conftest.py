@@ -5,8 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import safetensors.torch
-import torch
 from PIL import Image
+
+from ..loss_network_weights import vgg16, vgg19_normalised
 
 
 @pytest.fixture
@@ -35,37 +36,14 @@ def style_picture(tmp_path: Path) -> Path:
 @pytest.fixture
 def vgg19_weights(tmp_path: Path) -> Path:
     """Write a file of random weights for a normalised VGG-19 that ends at conv3_1."""
-    torch.manual_seed(0)
-    widths = {0: (3, 64), 2: (64, 64), 5: (64, 128), 7: (128, 128), 10: (128, 256)}
-    weights = {"conv0.weight": torch.eye(3)[..., None, None], "conv0.bias": torch.zeros(3)}
-    for index, (inputs, outputs) in widths.items():
-        weights[f"features.{index}.weight"] = torch.randn(outputs, inputs, 3, 3) * (2 / (9 * inputs)) ** 0.5
-        weights[f"features.{index}.bias"] = torch.zeros(outputs)
     path = tmp_path / "vgg19.safetensors"
-    safetensors.torch.save_file({key: value.contiguous() for key, value in weights.items()}, path)
+    safetensors.torch.save_file(vgg19_normalised(), path)
     return path
 
 
 @pytest.fixture
 def vgg16_weights(tmp_path: Path) -> Path:
-    """Write a file of random weights for a VGG-16 that ends at conv4_3, in float16 to make it small."""
-    torch.manual_seed(0)
-    widths = {
-        0: (3, 64),
-        2: (64, 64),
-        5: (64, 128),
-        7: (128, 128),
-        10: (128, 256),
-        12: (256, 256),
-        14: (256, 256),
-        17: (256, 512),
-        19: (512, 512),
-        21: (512, 512),
-    }
-    weights = {}
-    for index, (inputs, outputs) in widths.items():
-        weights[f"features.{index}.weight"] = torch.randn(outputs, inputs, 3, 3).half() * (2 / (9 * inputs)) ** 0.5
-        weights[f"features.{index}.bias"] = torch.zeros(outputs).half()
+    """Write a file of random weights for a VGG-16 that ends at conv4_3."""
     path = tmp_path / "vgg16.safetensors"
-    safetensors.torch.save_file(weights, path)
+    safetensors.torch.save_file(vgg16(), path)
     return path

@@ -13,7 +13,7 @@ from PIL import Image, ImageCms
 
 from service.client import Answer, Client, PictureSource
 
-from ...picture_files import encoded
+from ...picture_files import encoded, turned
 
 
 def bytes_sent(picture: PictureSource, *statuses: int) -> list[bytes]:
@@ -96,9 +96,7 @@ def test_an_image_in_another_mode_is_sent_as_rgb(mode: str, photo: Image.Image) 
 
 def test_an_image_keeps_its_profile_and_exif(photo: Image.Image) -> None:
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    sent = image_sent(Image.open(io.BytesIO(encoded(photo, "jpeg", icc_profile=profile, exif=exif))))
+    sent = image_sent(Image.open(io.BytesIO(encoded(photo, "jpeg", icc_profile=profile, exif=turned(6)))))
     assert sent.info["icc_profile"] == profile
     assert dict(sent.getexif()) == {0x0112: 6}
 

@@ -15,7 +15,7 @@ from service.codec import DecodedPicture, alpha, colour, encode
 from service.contract.options import Format
 from service.contract.problems import BadPicture, Problem, TooLarge, UnsupportedFormat
 
-from ...picture_files import encoded
+from ...picture_files import UPRIGHT, damaged, encoded, turned
 
 PHOTOS = Path(__file__).parents[2] / "pictures"
 FORMATS = ["jpeg", "png", "webp", "avif"]
@@ -117,37 +117,19 @@ def test_only_the_first_frame_of_an_animation_is_read(photo: Image.Image) -> Non
 # Upright, in sRGB
 
 
-UPRIGHT = {
-    1: lambda stored: stored,
-    2: lambda stored: stored[:, ::-1],
-    3: lambda stored: stored[::-1, ::-1],
-    4: lambda stored: stored[::-1],
-    5: lambda stored: stored.transpose(1, 0, 2),
-    6: lambda stored: np.rot90(stored, -1),
-    7: lambda stored: stored[::-1, ::-1].transpose(1, 0, 2),
-    8: np.rot90,
-}
-
-
 @pytest.mark.parametrize("orientation", UPRIGHT)
 def test_pictures_come_out_upright(photo: Image.Image, orientation: int) -> None:
-    exif = Image.Exif()
-    exif[0x0112] = orientation
-    pixels = decode(encoded(photo, exif=exif), ENOUGH).pixels.numpy()
+    pixels = decode(encoded(photo, exif=turned(orientation)), ENOUGH).pixels.numpy()
     assert np.array_equal(pixels, UPRIGHT[orientation](np.asarray(photo)))
 
 
 @pytest.mark.parametrize("format", FORMATS)
 def test_the_orientation_is_read_in_every_format(photo: Image.Image, format: Format) -> None:  # noqa: A002
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    assert distance(decode(encoded(photo, format, exif=exif), ENOUGH).pixels, photo.rotate(-90, expand=True)) < 5
+    assert distance(decode(encoded(photo, format, exif=turned(6)), ENOUGH).pixels, photo.rotate(-90, expand=True)) < 5
 
 
 def test_a_written_picture_is_not_turned_again_when_it_is_read(photo: Image.Image) -> None:
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    picture = decode(encoded(photo, exif=exif), ENOUGH)
+    picture = decode(encoded(photo, exif=turned(6)), ENOUGH)
     assert torch.equal(decode(encode(picture, quality=90), ENOUGH).pixels, picture.pixels)
 
 
@@ -322,14 +304,9 @@ def test_the_largest_picture_allowed_is_taken(photo_png: bytes, photo: Image.Ima
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("format", FORMATS)
 def test_damaged_bytes_are_read_or_raise_a_problem(photo: Image.Image, format: Format) -> None:  # noqa: A002
-    random = np.random.default_rng(0)
-    data = np.frombuffer(encoded(photo, format), np.uint8)
-    for _ in range(60):
-        damaged = data.copy()
-        positions = random.integers(0, len(data), random.integers(1, 5))
-        damaged[positions] ^= random.integers(1, 256, len(positions)).astype(np.uint8)
+    for file in damaged(encoded(photo, format), 60):
         with contextlib.suppress(Problem):
-            decode(damaged.tobytes(), ENOUGH)
+            decode(file, ENOUGH)
 
 
 @pytest.mark.parametrize("format", ["jpeg", "webp", "avif"])

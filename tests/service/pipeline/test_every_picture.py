@@ -5,7 +5,7 @@ import importlib
 import io
 import struct
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,7 +23,7 @@ from service.contract.options import StylizeOptions
 from service.pipeline.runtime import Runtime
 from service.pipeline.settings import ComputeSettings
 
-from ...picture_files import encoded
+from ...picture_files import UPRIGHT, encoded, turned
 from .making import make
 
 HEIF = importlib.import_module("pillow_heif") if "HEIF" in ANSWERS else None
@@ -176,21 +176,6 @@ def by_profile(image: Image.Image, profile: bytes) -> np.ndarray:
     return np.asarray(converted)
 
 
-def with_exif(orientation: int) -> Image.Exif:
-    exif = Image.Exif()
-    exif[0x0112] = orientation
-    return exif
-
-
-UPRIGHT: dict[int, Callable[[np.ndarray], np.ndarray]] = {
-    2: lambda stored: stored[:, ::-1],
-    3: lambda stored: stored[::-1, ::-1],
-    4: lambda stored: stored[::-1],
-    5: lambda stored: stored.transpose(1, 0, 2),
-    6: lambda stored: np.rot90(stored, -1),
-    7: lambda stored: stored[::-1, ::-1].transpose(1, 0, 2),
-    8: np.rot90,
-}
 LOSSLESS: dict[str, dict[str, object]] = {
     "PNG": {},
     "TIFF": {"compression": "tiff_lzw"},
@@ -304,10 +289,10 @@ def alpha_cases() -> Iterator[tuple[str, Case]]:
 def turned_cases() -> Iterator[tuple[str, Case]]:
     for format, options in (LOSSLESS | GOOD).items():  # noqa: A001
         for orientation, upright in UPRIGHT.items():
-            data = encoded(photo(), format, exif=with_exif(orientation), **options)
+            data = encoded(photo(), format, exif=turned(orientation), **options)
             yield f"{format} turned {orientation}", Case(data, upright(rgb_of(photo())), None, LOSSY * (format in GOOD))
     mask = np.asarray(soft_alpha())[..., None]
-    data = encoded(translucent(), "PNG", exif=with_exif(6))
+    data = encoded(translucent(), "PNG", exif=turned(6))
     yield "PNG RGBA turned 6", Case(data, UPRIGHT[6](rgb_of(photo())), UPRIGHT[6](mask)[..., 0])
 
 
@@ -324,7 +309,7 @@ def profiled_cases() -> Iterator[tuple[str, Case]]:
     p3 = PROFILES["Display P3"]
     yield "PNG grey in Display P3", Case(encoded(grey, "PNG", icc_profile=p3), by_profile(grey.convert("RGB"), p3))
     reference = UPRIGHT[8](by_profile(photo(), p3))
-    data = encoded(translucent(), "PNG", icc_profile=p3, exif=with_exif(8))
+    data = encoded(translucent(), "PNG", icc_profile=p3, exif=turned(8))
     yield (
         "PNG RGBA in Display P3 turned 8",
         Case(data, reference, UPRIGHT[8](np.asarray(soft_alpha())[..., None])[..., 0]),
@@ -353,8 +338,8 @@ def heic_cases() -> Iterator[tuple[str, Case]]:
     if HEIF is not None:
         yield "HEIC RGB", Case(heic(photo()), rgb_of(photo()), None, LOSSY)
         yield "HEIC RGBA", Case(heic(translucent()), rgb_of(photo()), np.asarray(soft_alpha()), LOSSY)
-        turned = heic(photo(), exif=with_exif(6).tobytes())
-        yield "HEIC turned 6", Case(turned, UPRIGHT[6](rgb_of(photo())), None, LOSSY)
+        data = heic(photo(), exif=turned(6).tobytes())
+        yield "HEIC turned 6", Case(data, UPRIGHT[6](rgb_of(photo())), None, LOSSY)
         p3 = PROFILES["Display P3"]
         in_p3 = photo()
         in_p3.info["icc_profile"] = p3

@@ -18,7 +18,7 @@ from service.pipeline.answer import Answer
 from service.pipeline.runtime import Runtime
 from service.pipeline.settings import ComputeSettings
 
-from ...picture_files import encoded
+from ...picture_files import encoded, turned
 from ..stores import Publish
 from .making import make
 
@@ -91,10 +91,8 @@ def test_the_longest_side_is_the_size_asked_for(
 
 @pytest.mark.parametrize("format", ["png", "jpeg", "tiff"])
 def test_a_turned_upload_is_resized_upright(runtime: Runtime, photo: Image.Image, format: str) -> None:  # noqa: A002
-    exif = Image.Exif()
-    exif[0x0112] = 6
     large = photo.resize((192, 128))
-    resized = painted(runtime, encoded(large, format, exif=exif), size=48, strength=0, format="png")
+    resized = painted(runtime, encoded(large, format, exif=turned(6)), size=48, strength=0, format="png")
     reference = photo.rotate(-90, expand=True)
     assert resized.size == reference.size
     assert np.abs(levels(resized)[4:-4, 4:-4] - levels(reference)[4:-4, 4:-4]).mean() < 4

@@ -10,13 +10,14 @@ from PIL import Image
 from torch import nn
 from typer.testing import CliRunner
 
-from model_store.card import Draft
 from model_store.errors import ImpastoError, ModelNotFound
 from model_store.nets import StyleNet, SuperResolutionNet, TransformNet
 from model_store.settings import StoreSettings
 from trainer.commands.evaluate_gallery import evaluate_gallery
 from trainer.errors import BadOutput, BadPhotos
 from trainer.evaluation.gallery import Photo, blend_rows, fidelity_rows, style_rows
+
+from ...drafts import draft_of
 
 PHOTO = Photo("cat", torch.linspace(0, 1, 3 * 72 * 96).view(1, 3, 72, 96))
 
@@ -60,24 +61,7 @@ def photo(photos: Path) -> Path:
 
 
 def publish(name: str, net: TransformNet) -> None:
-    is_style = net.task == "stylize"
-    draft = Draft(
-        task=net.task,
-        name=name,
-        title=name,
-        description="",
-        architecture="style-net" if is_style else "super-resolution-net",
-        parameters={"width": 4, "residual_blocks": 1}
-        if is_style
-        else {"factor": net.factor, "channels": 4, "residual_blocks": 1},
-        factor=None if is_style else net.factor,
-        recipe={},
-        training_data="",
-        loss_network="none",
-        licence="Apache-2.0",
-        author="me",
-    )
-    StoreSettings().open().publish(draft, net.state_dict())
+    StoreSettings().open().publish(draft_of(net.task, name, factor=net.factor), net.state_dict())
 
 
 def run(*arguments: object) -> str:

@@ -11,7 +11,6 @@ from PIL import Image
 from torch import nn
 from typer.testing import CliRunner
 
-from model_store.card import Draft
 from model_store.errors import ImpastoError
 from model_store.nets import SuperResolutionNet
 from model_store.settings import StoreSettings
@@ -20,6 +19,8 @@ from trainer.commands.evaluate_super_resolution import evaluate_super_resolution
 from trainer.data.squares import load_tiles
 from trainer.errors import BadLossNetwork
 from trainer.evaluation import perceptual_distance
+
+from ...drafts import draft_of
 
 
 @pytest.fixture
@@ -47,20 +48,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for factor in (2, 4):
         net = SuperResolutionNet(factor, channels=4, residual_blocks=1)
         nn.init.zeros_(net.last.weight)
-        draft = Draft(
-            task="super-resolve",
-            name=f"tiny-x{factor}",
-            title="Tiny",
-            description="",
-            architecture="super-resolution-net",
-            parameters={"factor": factor, "channels": 4, "residual_blocks": 1},
-            factor=factor,
-            recipe={},
-            training_data="",
-            loss_network="none",
-            licence="Apache-2.0",
-            author="me",
-        )
+        draft = draft_of("super-resolve", f"tiny-x{factor}", factor=factor)
         StoreSettings().open().publish(draft, net.state_dict())
 
 

@@ -20,27 +20,11 @@ from trainer.evaluation.style_study import Study, seconds_of, study
 from trainer.objectives.loss_networks import LossNetwork, load_loss_network
 from trainer.recipes import StyleRecipe
 
+from ...nets import Constant, Identity
+
 pytestmark = pytest.mark.training
 
 Evaluate = Callable[..., Result]
-
-
-class Identity(TransformNet):
-    """A net that returns pictures as they are."""
-
-    def transform(self, pictures: Tensor) -> Tensor:
-        return pictures
-
-
-class Constant(TransformNet):
-    """A net that returns the same picture for every input."""
-
-    def __init__(self, picture: Tensor) -> None:
-        super().__init__()
-        self.picture = picture
-
-    def forward(self, pictures: Tensor) -> Tensor:
-        return self.picture.expand(len(pictures), -1, -1, -1)
 
 
 @pytest.fixture

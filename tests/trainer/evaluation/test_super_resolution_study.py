@@ -6,9 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 
-from model_store.nets import SuperResolutionNet, TransformNet
 from model_store.store import BUNDLED, Store
 from trainer.baselines.sparse_coding import SparseCoding
 from trainer.data.photos import list_pictures, load_picture
@@ -26,17 +25,10 @@ from trainer.evaluation.super_resolution_study import (
     measure,
 )
 
+from ...nets import bicubic_net
+
 CPU = torch.device("cpu")
 PLAIN, BLURRED = Setting(4, 0.0), Setting(4, 1.0)
-
-
-@pytest.fixture
-def bicubic_net() -> TransformNet:
-    """Make a net whose residual is 0, so that it enlarges like bicubic interpolation."""
-    net = SuperResolutionNet(4, channels=4, residual_blocks=1).eval()
-    for parameter in net.last.parameters():
-        nn.init.zeros_(parameter)
-    return net
 
 
 @pytest.fixture
@@ -44,8 +36,8 @@ def picture(photos: Path) -> Tensor:
     return load_picture(photos / "00.png")
 
 
-def test_a_net_that_is_bicubic_scores_like_bicubic(bicubic_net: TransformNet, picture: Tensor) -> None:
-    enlargers = [Enlarger.bicubic(4), Enlarger.net("net", bicubic_net)]
+def test_a_net_that_is_bicubic_scores_like_bicubic(picture: Tensor) -> None:
+    enlargers = [Enlarger.bicubic(4), Enlarger.net("net", bicubic_net(4))]
     scores = compare(enlargers, picture, "00")
     assert list(scores) == ["bicubic", "net"]
     assert scores["net"][:2] == pytest.approx(scores["bicubic"][:2])
@@ -110,20 +102,20 @@ def test_mean_scores_are_over_pictures() -> None:
     assert mean_scores([{"net": Scores(30.0, 0.9)}])["net"].distances == {}
 
 
-def test_tiles_are_compared_by_their_mean(bicubic_net: TransformNet, photos: Path) -> None:
+def test_tiles_are_compared_by_their_mean(photos: Path) -> None:
     tiles = load_tiles([photos], 64, held_out=3).held_out
-    comparison = compare_tiles(bicubic_net, tiles, CPU)
+    comparison = compare_tiles(bicubic_net(4), tiles, CPU)
     each = [compare([Enlarger.bicubic(4)], tile[None] / 255, "tile")["bicubic"].psnr for tile in tiles]
     assert comparison.name == "mean"
     assert comparison.bicubic.psnr == pytest.approx(sum(each) / 3)
     assert comparison.net[:2] == pytest.approx(comparison.bicubic[:2])
 
 
-def test_tiles_are_blurred_as_training_did(bicubic_net: TransformNet, photos: Path) -> None:
+def test_tiles_are_blurred_as_training_did(photos: Path) -> None:
     tiles = load_tiles([photos], 64, held_out=3).held_out
-    assert compare_tiles(bicubic_net, tiles, CPU, 1.0).net.psnr < compare_tiles(bicubic_net, tiles, CPU).net.psnr
+    assert compare_tiles(bicubic_net(4), tiles, CPU, 1.0).net.psnr < compare_tiles(bicubic_net(4), tiles, CPU).net.psnr
     means = mean_on_tiles([Enlarger.bicubic(4)], tiles, CPU, 1.0)
-    assert means["bicubic"] == compare_tiles(bicubic_net, tiles, CPU, 1.0).bicubic
+    assert means["bicubic"] == compare_tiles(bicubic_net(4), tiles, CPU, 1.0).bicubic
 
 
 def test_every_picture_is_measured_at_every_setting(photos: Path) -> None:

@@ -6,32 +6,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from model_store.nets import TransformNet
 from trainer.data.photos import load_picture
 from trainer.errors import BadLossNetwork
 from trainer.evaluation.tap_errors import TapErrors, TapMeasure, load_deep_measure, mean_errors
 from trainer.objectives.loss_networks import load_loss_network
 from trainer.recipes import StyleRecipe
 
+from ...nets import Constant, Identity
+
 CPU = torch.device("cpu")
-
-
-class Identity(TransformNet):
-    """A net that returns pictures as they are."""
-
-    def transform(self, pictures: Tensor) -> Tensor:
-        return pictures
-
-
-class Constant(TransformNet):
-    """A net that returns the same picture for every input."""
-
-    def __init__(self, picture: Tensor) -> None:
-        super().__init__()
-        self.picture = picture
-
-    def forward(self, pictures: Tensor) -> Tensor:
-        return self.picture.expand(len(pictures), -1, -1, -1)
 
 
 @pytest.fixture

@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from model_store.card import Draft
 from model_store.nets import StyleNet
 from model_store.store import Store
 from trainer.galleries.gallery_file import Style, read_gallery
 from trainer.galleries.workshop import Workshop
+
+from ...drafts import draft_of
 
 DEFAULTS = """
     [defaults]
@@ -32,21 +33,8 @@ DEFAULTS = """
 def store(tmp_path: Path) -> Store:
     """Make a store that has a net with random weights to start from."""
     store = Store(tmp_path / "store")
-    draft = Draft(
-        task="stylize",
-        name="seed",
-        title="Seed",
-        description="",
-        architecture="style-net",
-        parameters={"width": 4, "residual_blocks": 1},
-        recipe={},
-        training_data="",
-        loss_network="",
-        licence="",
-        author="",
-    )
     torch.manual_seed(0)
-    store.publish(draft, StyleNet(4, 1).state_dict())
+    store.publish(draft_of("stylize", "seed"), StyleNet(4, 1).state_dict())
     return store
 
 

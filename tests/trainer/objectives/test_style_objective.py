@@ -4,9 +4,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor
 
-from model_store.nets import StyleNet, TransformNet
+from model_store.nets import StyleNet
 from trainer.data.batches import Batch, Batches
 from trainer.data.photos import load_picture
 from trainer.data.squares import load_crops
@@ -18,25 +17,9 @@ from trainer.training.loop import train
 from trainer.training.processes import Processes
 from trainer.training.training import Training
 
+from ...nets import Constant, Identity
+
 CPU = torch.device("cpu")
-
-
-class Identity(TransformNet):
-    """A net that returns pictures as they are."""
-
-    def transform(self, pictures: Tensor) -> Tensor:
-        return pictures
-
-
-class Constant(TransformNet):
-    """A net that returns the same picture for every input."""
-
-    def __init__(self, picture: Tensor) -> None:
-        super().__init__()
-        self.picture = picture
-
-    def forward(self, pictures: Tensor) -> Tensor:
-        return self.picture.expand(len(pictures), -1, -1, -1)
 
 
 @pytest.fixture

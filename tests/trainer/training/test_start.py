@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from model_store.card import Draft
 from model_store.errors import ModelNotFound
 from model_store.nets import build
 from model_store.store import Store
@@ -13,27 +12,15 @@ from trainer.errors import BadRecipe
 from trainer.recipes import StyleRecipe, SuperResolutionRecipe
 from trainer.training.start import open_start, weights_for
 
+from ...drafts import draft_of
+
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
     """Make a store that has a small ×4 net."""
     store = Store(tmp_path / "store")
-    parameters = {"factor": 4, "channels": 8, "residual_blocks": 1}
-    draft = Draft(
-        task="super-resolve",
-        name="x4",
-        title="×4",
-        description="",
-        architecture="super-resolution-net",
-        parameters=parameters,
-        factor=4,
-        recipe={},
-        training_data="",
-        loss_network="",
-        licence="",
-        author="",
-    )
-    store.publish(draft, build("super-resolution-net", parameters).state_dict())
+    draft = draft_of("super-resolve", "x4", width=8, factor=4)
+    store.publish(draft, build(draft.architecture, draft.parameters).state_dict())
     return store
 
 
