@@ -22,7 +22,7 @@ TILE = 4
 
 _READ = 6
 """The side in pixels of the square that a tile reads."""
-_BYTES_AT_ONCE = 256
+_BYTES_AT_ONCE = 128
 """Bytes of one channel of the tiles that are computed at the same time: so few that they stay in a core's cache."""
 _POINTS = (0, 3 / 4, -3 / 4, 3 / 2, -3 / 2)
 """The points, besides infinity, at which polynomials are evaluated. Their error is half that of the usual 0, ±1, ±2."""
