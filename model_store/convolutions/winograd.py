@@ -9,7 +9,7 @@ the plain result is 0.2 %.
 import math
 from collections.abc import Iterator, Sequence
 from itertools import product
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -80,26 +80,30 @@ def convolve(padded: Tensor, kernel: Tensor, bias: Tensor | None = None) -> Tens
     Returns:
         The convolved pictures, `(N, H, W, K)`.
     """
+    if not torch.is_grad_enabled():
+        return _forward(padded, kernel, bias)
     result: Tensor = _Convolution.apply(padded, kernel, bias)
     return result
+
+
+def _forward(padded: Tensor, kernel: Tensor, bias: Tensor | None) -> Tensor:
+    count, height, width, channels = padded.shape
+    height, width = height - 2, width - 2
+    result = padded.new_empty(count, _whole(height), _whole(width), kernel.shape[2])
+    to_transform, to_pixels = _INPUT.to(padded), _OUTPUT.to(padded)
+    read = _fill(padded, height, width)
+    for tiles, target in zip(_tiles(read, _READ, _READ), _tiles(result, TILE, TILE), strict=True):
+        transformed = _multiply(to_transform, tiles).view(_READ**2, -1, channels)
+        pixels = _multiply(to_pixels, torch.bmm(transformed, kernel)).view(target.shape)
+        target.copy_(pixels) if bias is None else torch.add(pixels, bias, out=target)
+    return result[:, :height, :width]
 
 
 class _Convolution(Function):
     @staticmethod
     def forward(ctx: Any, padded: Tensor, kernel: Tensor, bias: Tensor | None) -> Tensor:
-        count, height, width, channels = padded.shape
-        height, width = height - 2, width - 2
         ctx.save_for_backward(padded if ctx.needs_input_grad[1] else None, kernel)
-        read = _fill_tiles(padded, height, width)
-        result = padded.new_empty(count, _whole(height), _whole(width), kernel.shape[2])
-        to_transform, to_pixels = _INPUT.to(padded), _OUTPUT.to(padded)
-        for tiles in _at_once(result):
-            transformed = _multiply(to_transform, tiles.of(read, _READ))
-            products = torch.bmm(transformed.view(_READ**2, -1, channels), kernel)
-            made = tiles.of(result, TILE)
-            pixels = _multiply(to_pixels, products).view(made.shape)
-            made.copy_(pixels) if bias is None else torch.add(pixels, bias, out=made)
-        return result[:, :height, :width]
+        return _forward(padded, kernel, bias)
 
     @staticmethod
     @once_differentiable
@@ -108,21 +112,28 @@ class _Convolution(Function):
         padded, kernel = ctx.saved_tensors
         count, height, width, outputs = gradient.shape
         inputs = kernel.shape[1]
-        made = _fill_tiles(gradient, height, width)
-        read = of_kernel = of_padded = None
+        of_kernel = of_padded = None
         if ctx.needs_input_grad[0]:
-            of_padded = gradient.new_zeros(count, made.shape[1] + TILE, made.shape[2] + TILE, inputs)
+            of_padded = gradient.new_zeros(count, _whole(height) + 2, _whole(width) + 2, inputs)
+            # The squares that tiles read overlap, but their quarters at the same place do not: each is added by itself.
+            targets = [
+                (quarter, _tiles(of_padded[:, quarter[0].start :, quarter[1].start :], *map(_length, quarter)))
+                for quarter in product((slice(0, TILE), slice(TILE, _READ)), repeat=2)
+            ]
         if ctx.needs_input_grad[1]:
-            read = _fill_tiles(padded, height, width)
+            read = _tiles(_fill(padded, height, width), _READ, _READ)
             of_kernel = torch.zeros_like(kernel, dtype=torch.promote_types(kernel.dtype, torch.float32))
-        to_transform, from_transform, from_pixels = _INPUT.to(made), _INPUT.T.to(made), _OUTPUT.T.to(made)
-        for tiles in _at_once(made):
-            products = _multiply(from_pixels, tiles.of(made, TILE)).view(_READ**2, -1, outputs)
-            if read is not None and of_kernel is not None:
-                transformed = _multiply(to_transform, tiles.of(read, _READ)).view(_READ**2, -1, inputs)
+        to_transform, from_transform, from_pixels = _INPUT.to(gradient), _INPUT.T.to(gradient), _OUTPUT.T.to(gradient)
+        for tiles in _tiles(_fill(gradient, height, width), TILE, TILE):
+            products = _multiply(from_pixels, tiles).view(_READ**2, -1, outputs)
+            if of_kernel is not None:
+                transformed = _multiply(to_transform, next(read)).view(_READ**2, -1, inputs)
                 of_kernel += torch.bmm(transformed.mT, products)
             if of_padded is not None:
-                tiles.add(_multiply(from_transform, torch.bmm(products, kernel.mT)), of_padded)
+                values = _multiply(from_transform, torch.bmm(products, kernel.mT))
+                values = values.view(_READ, _READ, *tiles.shape[2:4], inputs)
+                for quarter, target in targets:
+                    next(target).add_(values[quarter])
         return (
             None if of_padded is None else of_padded[:, : height + 2, : width + 2],
             of_kernel,
@@ -130,43 +141,22 @@ class _Convolution(Function):
         )
 
 
-class _Tiles(NamedTuple):
-    """Tiles that are computed at the same time: some rows of tiles in one picture, or all tiles of several pictures."""
+def _tiles(pixels: Tensor, height: int, width: int) -> Iterator[Tensor]:
+    """Yield views of pixels, `(N, H, W, C)`, by tile: `(height, width, rows, columns, C)`.
 
-    pictures: slice
-    rows: slice
-    columns: int
-
-    def of(self, pixels: Tensor, side: int) -> Tensor:
-        """Return a view of the pixels, `(N, H, W, C)`, by tile: `(side, side, pictures, rows, columns, C)`."""
-        by_picture, by_row, by_column, by_channel = pixels.stride()
-        shape = (side, side, _length(self.pictures), _length(self.rows), self.columns, pixels.shape[3])
-        strides = (by_row, by_column, by_picture, TILE * by_row, TILE * by_column, by_channel)
-        start = self.pictures.start * by_picture + self.rows.start * TILE * by_row
-        return pixels.as_strided(shape, strides, pixels.storage_offset() + start)
-
-    def add(self, values: Tensor, pixels: Tensor) -> None:
-        """Add values to the pixels that the tiles read.
-
-        The squares that tiles read overlap, but their quarters at the same place do not: each quarter is added apart.
-        """
-        for row, column in product((0, TILE), repeat=2):
-            target = self.of(pixels[:, row:, column:], TILE)
-            part = values.view(_READ, _READ, *target.shape[2:])[row : row + TILE, column : column + TILE]
-            target[: len(part), : part.shape[1]] += part
+    Each view has the tiles that are computed at the same time: some rows of a picture.
+    """
+    by_picture, by_row, by_column, by_channel = pixels.stride()
+    rows, columns = ((side - size) // TILE + 1 for side, size in zip(pixels.shape[1:3], (height, width), strict=True))
+    strides = (by_row, by_column, TILE * by_row, TILE * by_column, by_channel)
+    at_once = max(1, _BYTES_AT_ONCE // (pixels.itemsize * columns))
+    for picture, row in product(range(len(pixels)), range(0, rows, at_once)):
+        shape = (height, width, min(at_once, rows - row), columns, pixels.shape[3])
+        start = pixels.storage_offset() + picture * by_picture + row * TILE * by_row
+        yield pixels.as_strided(shape, strides, start)
 
 
-def _at_once(pixels: Tensor) -> Iterator[_Tiles]:
-    """Yield all tiles of pixels, `(N, H, W, C)`, in groups that are computed at the same time."""
-    count, rows, columns = pixels.shape[0], pixels.shape[1] // TILE, pixels.shape[2] // TILE
-    most = _BYTES_AT_ONCE // pixels.itemsize
-    pictures_at_once, rows_at_once = max(1, most // (rows * columns)), max(1, min(rows, most // columns))
-    for picture, row in product(range(0, count, pictures_at_once), range(0, rows, rows_at_once)):
-        pictures = slice(picture, min(picture + pictures_at_once, count))
-        yield _Tiles(pictures, slice(row, min(row + rows_at_once, rows)), columns)
-
-
-def _fill_tiles(pixels: Tensor, height: int, width: int) -> Tensor:
+def _fill(pixels: Tensor, height: int, width: int) -> Tensor:
     """Pad pixels with zeros at the right and the bottom so that their tiles make all of `(height, width)`."""
     right, bottom = _whole(width) - width, _whole(height) - height
     return F.pad(pixels, (0, 0, 0, right, 0, bottom)) if right or bottom else pixels
