@@ -52,6 +52,7 @@ def test_another_seed_sees_other_pictures(squares: Squares) -> None:
     assert not same(pictures(batches(squares), 0, 1), pictures(batches(squares, seed=1), 0, 1))
 
 
+@pytest.mark.process
 def test_photos_decoded_by_workers_equal_those_kept_in_memory(squares: Squares) -> None:
     kept, streamed = batches(squares, smallest=20, keep=True), batches(squares, smallest=20, keep=False)
     assert kept.is_kept
@@ -59,6 +60,7 @@ def test_photos_decoded_by_workers_equal_those_kept_in_memory(squares: Squares) 
     assert same(pictures(kept, 3, 8), pictures(streamed, 3, 8))
 
 
+@pytest.mark.process
 def test_photos_that_disappear_during_training_are_reported(photos: Path, squares: Squares) -> None:
     streamed = batches(squares, keep=False)
     for path in photos.iterdir():

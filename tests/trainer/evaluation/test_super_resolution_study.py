@@ -153,6 +153,7 @@ def test_pictures_that_cannot_be_measured_are_refused_before_any_work(
         next(measure({PLAIN: [Enlarger.bicubic(4)]}, {"photos": list_pictures(photos)}, CPU))
 
 
+@pytest.mark.training
 def test_bundled_x4_beats_bicubic_on_set5_as_its_card_says(research_data: Path) -> None:
     card, net = Store(BUNDLED).open("super-resolve", "x4-pixel")
     pictures = list_pictures(research_data / "benchmarks" / "Set5")

@@ -215,6 +215,7 @@ def test_genuine_weights_give_the_same_as_arithmetic_in_double_precision(
         assert features.std() > 0
 
 
+@pytest.mark.training
 def test_normalised_activations_have_mean_1_on_photos(research_data: Path) -> None:
     file = research_data / "loss_networks/vgg19-normalised-conv3_1.safetensors"
     network = load_loss_network([f"vgg19-normalised:{file}"], ["relu1_1", "relu2_1", "relu3_1"])
