@@ -18,6 +18,7 @@ from service.contract.observer import Observer
 from service.contract.problems import DeviceLost, InternalError, Problem, Unavailable
 from service.device.failures import first_line, is_out_of_memory
 from service.engine.lane import Lane
+from service.engine.pace import Pace
 from service.engine.queue import Buckets, Output, QueuedPicture
 from service.inference.cuda.graphs import free_memory
 
@@ -61,6 +62,8 @@ class Engine:
         self._relieve = relieve
         self._observer = observer or Observer()
         self._cores = torch.get_num_threads()
+        self.pace = Pace()
+        """How fast the device computed so far."""
         self._buckets = Buckets()
         self._changed = threading.Condition()
         self._busy = 0
@@ -196,6 +199,8 @@ class Engine:
             _log.exception("a batch of %d failed", len(batch))
             return _without_frames(error)
         seconds = time.perf_counter() - started
+        height, width = batch[0].padded_size
+        self.pace.record(batch[0].net, height * width, len(batch), seconds)
         self._observer.batch_computed(len(batch), sum(pixels.shape[0] * pixels.shape[1] for pixels in results))
         for picture, pixels in zip(batch, results, strict=True):
             picture.future.set_result(Output(pixels, started - picture.submitted, seconds, len(batch)))

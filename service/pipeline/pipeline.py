@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from typing import TypeVar, TypeVarTuple
 
+import torch
 from torch import Tensor
 
 from service import codec
@@ -21,6 +22,13 @@ from service.pipeline.plan import Plan, check_memory, check_size, plan_picture
 
 _Arguments = TypeVarTuple("_Arguments")
 _Result = TypeVar("_Result")
+
+
+_SMALL = 1_000_000
+"""Number of pixels below which a picture is made without asking how long that takes."""
+_TRIED = (128, 128)
+"""Height and width in pixels of the pictures on which a net's pace is tried."""
+_TRIALS = 2
 
 
 class Pipeline:
@@ -57,7 +65,7 @@ class Pipeline:
         check_size(plan, self._max_pixels)
         if plan.needs_net and self._net_bytes is not None:
             check_memory(plan, self._net_bytes)
-        return plan
+        return plan._replace(net_seconds=await self._net_seconds(plan))
 
     async def make(self, plan: Plan) -> Answer:
         """Decode, compute and encode one picture.
@@ -98,6 +106,19 @@ class Pipeline:
             output.batch,
             stages,
         )
+
+    async def _net_seconds(self, plan: Plan) -> float | None:
+        """Return the least seconds that the net takes, which is tried on small pictures if it has computed nothing yet.
+
+        Small pictures are made without knowing.
+        """
+        pixels = plan.width * plan.height
+        if not plan.needs_net or pixels < _SMALL:
+            return None
+        if self._engine.pace.seconds(plan.net, pixels) is None:
+            for _ in range(_TRIALS):  # the first one is slow, as it prepares others
+                await asyncio.wrap_future(self._engine.submit(plan.net, torch.zeros(*_TRIED, 3, dtype=torch.uint8)))
+        return self._engine.pace.seconds(plan.net, pixels)
 
     def close(self) -> None:
         """Stop the codec's threads once they have finished what they began."""

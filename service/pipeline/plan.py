@@ -29,6 +29,8 @@ class Plan(NamedTuple):
     """Format of the answer."""
     inspect_seconds: float
     """Seconds that were spent on reading the header."""
+    net_seconds: float | None = None
+    """Least seconds that the net takes on this device, or None if it is not known."""
 
     @property
     def needs_net(self) -> bool:
@@ -39,6 +41,12 @@ class Plan(NamedTuple):
     def pixels(self) -> int:
         """Return the number of pixels of the upload and of what the net makes, together."""
         return self.header.width * self.header.height + self.width * self.height * self.net.factor**2
+
+    def how_to_shrink(self, share: float) -> str:
+        """Return the advice for a picture of which only a share of the pixels can be computed."""
+        if self.net.task == "stylize":
+            return f"add size={max(SMALLEST_SIDE, int(max(self.width, self.height) * share**0.5))}"
+        return f"send a picture of at most {int(self.width * self.height * share):,} pixels"
 
 
 def plan_picture(header: codec.Header, options: Options, model: Loaded, inspect_seconds: float) -> Plan:

@@ -7,7 +7,7 @@ from service.contract.options import Options
 from service.models.loaded import Loaded
 from service.pipeline.answer import Answer
 from service.server.limits.api_keys import Key
-from service.server.limits.deadline import deadline
+from service.server.limits.deadline import check_time, deadline
 from service.server.state import State
 
 
@@ -24,7 +24,7 @@ async def admitted(state: State, key: Key | None, deadline_ms: int | None = None
         Busy: All places of the server or of the key are taken.
         DeadlineExceeded: The work was not done in time.
     """
-    async with deadline(state.settings.deadline_s, deadline_ms):
+    async with deadline(state.settings.deadlines, deadline_ms):
         with state.admission.admit(key), state.metrics.in_flight():
             yield
 
@@ -40,9 +40,11 @@ async def make_picture(state: State, upload: bytes, options: Options, model: Loa
 
     Raises:
         Busy: Too many pixels are in flight.
+        TooLarge: The picture cannot be made before the deadline; see `check_time`.
         Problem: The picture cannot be made; see `Pipeline.inspect` and `Pipeline.make`.
     """
     plan = await state.pipeline.inspect(upload, options, model)
+    check_time(plan)
     with state.admission.hold_pixels(plan.pixels):
         answer = await state.pipeline.make(plan)
     state.metrics.picture_made(options.task, answer)

@@ -1,10 +1,19 @@
 """The settings of the server."""
 
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from pydantic import Field
 
 from service.pipeline.settings import ComputeSettings
+
+
+class Deadlines(NamedTuple):
+    """The seconds that the server allows."""
+
+    usual_s: float
+    """Seconds for clients that do not say how long they wait."""
+    longest_s: float
+    """Largest number of seconds that a client may ask for."""
 
 
 class Settings(ComputeSettings):
@@ -13,7 +22,12 @@ class Settings(ComputeSettings):
     max_upload_bytes: int = Field(default=32 * 1024**2, ge=1, description="Largest number of bytes of one request.")
     upload_timeout_s: float = Field(default=30.0, gt=0, description="Seconds that an upload may take.")
     deadline_s: float = Field(
-        default=60.0, gt=0, description="Seconds from a request's arrival in which it must be answered."
+        default=60.0,
+        gt=0,
+        description="Seconds from a request's arrival in which it must be answered, unless it asks for more or less.",
+    )
+    max_deadline_s: float = Field(
+        default=300.0, gt=0, description="Largest number of seconds that a request may ask for, by `X-Deadline-Ms`."
     )
     max_pictures_per_request: int = Field(default=16, ge=1, description="Largest number of pictures in one form.")
     max_in_flight: int = Field(
@@ -41,6 +55,11 @@ class Settings(ComputeSettings):
     log_format: Literal["text", "json"] = "text"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     workers: int = Field(default=1, ge=1, description="Number of processes that share the port and the device.")
+
+    @property
+    def deadlines(self) -> Deadlines:
+        """Return the seconds that requests may take."""
+        return Deadlines(self.deadline_s, max(self.deadline_s, self.max_deadline_s))
 
     def of_one_worker(self) -> "Settings":
         """Return the settings with one worker's share of the limits that hold for the whole machine."""

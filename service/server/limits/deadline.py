@@ -1,35 +1,73 @@
-"""Deadlines: work that is not done in time is cancelled, and the client is told so."""
+"""Deadlines: work that is not done in time is cancelled, or not begun if it cannot be done in time."""
 
 import asyncio
+import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
+from typing import NamedTuple
 
-from service.contract.problems import DeadlineExceeded
+from service.contract.problems import DeadlineExceeded, TooLarge
+from service.pipeline.plan import Plan
+from service.server.settings import Deadlines
 
 HEADER = "X-Deadline-Ms"
 """Header in which a client says how many milliseconds it waits."""
 
 
+class _Deadline(NamedTuple):
+    at: float
+    """Time of the event loop at which the work must be done."""
+    limit_s: float
+    advice: str
+    """What a client can do to get more time, followed by a comma, or nothing."""
+
+
+_current: ContextVar[_Deadline] = ContextVar("deadline")
+
+
 @asynccontextmanager
-async def deadline(most_s: float, asked_ms: int | None) -> AsyncIterator[None]:
+async def deadline(limits: Deadlines, asked_ms: int | None) -> AsyncIterator[None]:
     """Cancel the block of the `with` statement when its time is over.
 
     Args:
-        most_s: Seconds that the server allows.
-        asked_ms: Milliseconds that the client waits, if it says so; they count only where they are less.
+        limits: Seconds that the server allows.
+        asked_ms: Milliseconds that the client waits, if it says so.
 
     Raises:
         DeadlineExceeded: The block did not end in time.
     """
-    most_ms = most_s * 1000
-    limit_ms = most_ms if asked_ms is None else min(asked_ms, most_ms)
+    longest_ms = limits.longest_s * 1000
+    limit_s = (limits.usual_s * 1000 if asked_ms is None else min(asked_ms, longest_ms)) / 1000
+    advice = f"allow more by {HEADER}, " if limit_s < limits.longest_s else ""
     try:
-        async with asyncio.timeout(limit_ms / 1000) as timeout:
-            yield
+        async with asyncio.timeout(limit_s) as timeout:
+            token = _current.set(_Deadline(timeout.when() or math.inf, limit_s, advice))
+            try:
+                yield
+            finally:
+                _current.reset(token)
     except TimeoutError:
         if not timeout.expired():
             raise
-        advice = f"allow more by {HEADER}, send" if limit_ms < most_ms else "send"
         raise DeadlineExceeded(
-            f"the answer was not ready in {limit_ms / 1000:g} s: {advice} a smaller picture, or try again later"
+            f"the answer was not ready in {limit_s:g} s: {advice}send a smaller picture, or try again later"
         ) from None
+
+
+def check_time(plan: Plan) -> None:
+    """Check that a picture can be made before the deadline of the work in whose context this is called.
+
+    Raises:
+        TooLarge: The net would take longer even if the device computed nothing else.
+    """
+    current = _current.get(None)
+    if current is None or plan.net_seconds is None:
+        return
+    left = current.at - asyncio.get_running_loop().time()
+    if plan.net_seconds <= left:
+        return
+    raise TooLarge(
+        f"the picture takes about {math.ceil(plan.net_seconds)} s here, and {current.limit_s:g} s are allowed: "
+        f"{current.advice}{plan.how_to_shrink(left / plan.net_seconds)}"
+    )

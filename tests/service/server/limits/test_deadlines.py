@@ -1,17 +1,20 @@
 import asyncio
+import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
 import pytest
+from PIL import Image
 
+from model_store.store import BUNDLED, Store
 from service.client import Client, DeadlineExceeded
 from service.contract.problems import DeadlineExceeded as DeadlineExceededProblem
 from service.server.limits.deadline import deadline
-from service.server.settings import Settings
+from service.server.settings import Deadlines, Settings
 
-from ....picture_files import plain_png
+from ....picture_files import encoded, plain_png
 from ...serving import serve, stylize
 from ...stores import GatedStore, SlowStore
 
@@ -21,9 +24,9 @@ HOURS = 3600 * 1000
 # The context manager
 
 
-def run(most_s: float, asked_ms: int | None, work: Callable[[], Any]) -> Any:
+def run(limits: Deadlines, asked_ms: int | None, work: Callable[[], Any]) -> Any:
     async def with_deadline() -> Any:
-        async with deadline(most_s, asked_ms):
+        async with deadline(limits, asked_ms):
             return await work()
 
     return asyncio.run(with_deadline())
@@ -39,18 +42,28 @@ async def quick() -> str:
 
 @pytest.mark.parametrize("asked_ms", [None, 1 * HOURS, 10**400])
 def test_work_that_is_done_in_time_is_answered(asked_ms: int | None) -> None:
-    assert run(3600, asked_ms, quick) == "done"
+    assert run(Deadlines(60, 3600), asked_ms, quick) == "done"
 
 
 @pytest.mark.parametrize("asked_ms", [None, 1 * HOURS, 10**400])
 def test_work_that_takes_longer_than_the_server_allows_is_given_up(asked_ms: int | None) -> None:
     with pytest.raises(DeadlineExceededProblem, match=r"in 0\.01 s: send a smaller picture"):
-        run(0.01, asked_ms, endless)
+        run(Deadlines(0.01, 0.01), asked_ms, endless)
+
+
+def test_the_client_may_allow_more_time_than_is_usual() -> None:
+    async def slow() -> str:
+        await asyncio.sleep(0.05)
+        return "done"
+
+    assert run(Deadlines(0.01, 3600), 1 * HOURS, slow) == "done"
+    with pytest.raises(DeadlineExceededProblem, match=r"in 0\.01 s: allow more by X-Deadline-Ms"):
+        run(Deadlines(0.01, 3600), None, slow)
 
 
 def test_the_client_may_allow_less_time_than_the_server() -> None:
     with pytest.raises(DeadlineExceededProblem, match=r"in 0\.02 s: allow more by X-Deadline-Ms"):
-        run(3600, 20, endless)
+        run(Deadlines(60, 3600), 20, endless)
 
 
 def test_work_past_its_deadline_is_cancelled() -> None:
@@ -64,7 +77,7 @@ def test_work_past_its_deadline_is_cancelled() -> None:
             raise
 
     with pytest.raises(DeadlineExceededProblem):
-        run(0.01, None, work)
+        run(Deadlines(0.01, 0.01), None, work)
     assert log == ["cancelled"]
 
 
@@ -73,7 +86,7 @@ def test_a_timeout_of_another_kind_is_passed_on() -> None:
         raise TimeoutError("the store did not answer")
 
     with pytest.raises(TimeoutError, match="the store"):
-        run(3600, None, work)
+        run(Deadlines(3600, 3600), None, work)
 
 
 # Requests
@@ -104,7 +117,7 @@ def test_a_request_past_its_deadline_frees_its_place(gated_store: GatedStore) ->
 
 
 def test_the_server_has_a_deadline_of_its_own(gated_store: GatedStore) -> None:
-    with serve(Settings(device="cpu", deadline_s=0.05), gated_store) as url:
+    with serve(Settings(device="cpu", deadline_s=0.05, max_deadline_s=0.05), gated_store) as url:
         for headers in ({}, {"X-Deadline-Ms": str(1 * HOURS)}):
             assert_exceeded(stylize(url, plain_png(1), **headers))
         gated_store.gate.opened.set()
@@ -128,6 +141,24 @@ def test_the_deadline_holds_while_the_upload_is_read(server: str) -> None:
         return status_line
 
     assert asyncio.run(stall()).startswith(b"HTTP/1.1 504 ")
+
+
+@pytest.mark.parametrize(
+    ("path", "size", "advice"),
+    [
+        ("/stylize?style=muse", (2900, 2900), r"add size=\d+"),
+        ("/super-resolve", (1400, 720), r"send a picture of at most [\d,]+ pixels"),
+    ],
+)
+def test_a_picture_that_cannot_be_made_in_time_is_refused_at_once(
+    path: str, size: tuple[int, int], advice: str
+) -> None:
+    large = encoded(Image.new("RGB", size, "teal"))
+    with serve(Settings(device="cpu", max_pixels=20_000_000), Store(BUNDLED)) as url:
+        response = httpx.post(url + path, content=large, headers={"X-Deadline-Ms": "2500"}, timeout=60)
+    assert response.status_code == 413
+    foreseen = r"the picture takes about \d+ s here, and 2\.5 s are allowed: allow more by X-Deadline-Ms, "
+    assert re.fullmatch(foreseen + advice, response.json()["detail"])
 
 
 def test_a_deadline_does_not_change_an_answer_in_time(http: httpx.Client, photo_png: bytes) -> None:
