@@ -37,6 +37,9 @@ class StylizeOptions(PictureOptions, total=False):
     size: int | None
     """The longest side, in pixels from 16, to which the photo is resized before it is painted. A smaller one gets
     broader strokes. The default is None: the photo's own size."""
+    stroke: float
+    """How many times as broad as usual the strokes are, from 1 to 8. The painting is enlarged by a super-resolution net
+    to the photo's size. The default is 1."""
 
 
 class SuperResolveOptions(PictureOptions, total=False):

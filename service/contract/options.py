@@ -21,6 +21,9 @@ RequestedFormat = Literal["auto", Format]
 _HALVED_FACTOR = 2
 """Factor that has no net of its own: a net for twice the factor enlarges, and its result is halved."""
 
+_STROKE_FACTORS = (4, 8)
+"""Factors of the nets that enlarge paintings, in ascending order."""
+
 
 class PictureOptions(BaseModel):
     """The options of every request for a picture."""
@@ -71,11 +74,26 @@ class StylizeOptions(PictureOptions):
         description="Longest side in pixels to which the photo is resized before it is painted; the answer has that "
         "size. Strokes have one size in pixels, so a smaller picture has larger strokes.",
     )
+    stroke: float = Field(
+        default=1.0,
+        ge=1,
+        le=8,
+        description="How many times as broad as usual the strokes are: the photo is painted that many times smaller, "
+        "and a super-resolution net enlarges the painting again. Large prints need 2 to 4.",
+    )
 
     @property
     def blend(self) -> Blend:
         """Return the style, or the blend of styles."""
         return self.style
+
+    @property
+    def enlarger(self) -> Blend | None:
+        """Return the super-resolution net that enlarges the painting, or None if it is painted in its size."""
+        if self.stroke == 1:
+            return None
+        factor = next(factor for factor in _STROKE_FACTORS if factor >= self.stroke)
+        return Blend.of(super_resolution_name(factor, "pixel"))
 
     def resized(self, width: int, height: int) -> tuple[int, int]:
         """Return the width and height of the answer to an upload of this size; no side is 0."""

@@ -19,7 +19,7 @@ from model_store.store import Model, Store
 from model_store.suggestion import did_you_mean
 from service.contract.blend import Blend, Part
 from service.contract.observer import Observer
-from service.contract.options import Options
+from service.contract.options import Options, StylizeOptions
 from service.contract.problems import BadOption, DamagedWeights, Problem, Unavailable, UnknownModel
 from service.device.failures import is_out_of_memory
 from service.inference.cuda.graphs import free_memory
@@ -48,6 +48,8 @@ class Loaded(NamedTuple):
     """The net in the form that `prepare` gave it."""
     self_ensemble: SelfEnsemble
     """The self-ensemble of the same net."""
+    enlarger: TransformNet | None = None
+    """The net that enlarges what this net paints, if the options ask for broader strokes."""
 
 
 class Models:
@@ -121,8 +123,12 @@ class Models:
         raise Unavailable("there is not enough memory for this model now: try later", 10)
 
     async def resolve(self, options: Options) -> Loaded:
-        """Return the net that a request's options name, without blocking the event loop; see `get`."""
-        return await asyncio.to_thread(self.get, options.task, options.blend)
+        """Return the nets that a request's options name, without blocking the event loop; see `get`."""
+        model = await asyncio.to_thread(self.get, options.task, options.blend)
+        if not isinstance(options, StylizeOptions) or options.enlarger is None:
+            return model
+        enlarger = await asyncio.to_thread(self.get, "super-resolve", options.enlarger)
+        return model._replace(digest=f"{model.digest} {enlarger.digest}", enlarger=enlarger.net)
 
     def refresh(self) -> None:
         """Look once for new versions of the names in use.

@@ -80,11 +80,7 @@ class Pipeline:
         photo, seen = await self._in_thread(_decode, plan)
         decoded = time.perf_counter()
 
-        if plan.needs_net:
-            output = await asyncio.wrap_future(self._engine.submit(plan.net, seen))
-        else:
-            output = Output(seen, 0.0, 0.0, 0)
-
+        output = await self._compute(plan, seen)
         computed = time.perf_counter()
         content = await self._in_thread(_encode, output.pixels, photo, plan)
         encoded = time.perf_counter()
@@ -107,18 +103,37 @@ class Pipeline:
             stages,
         )
 
-    async def _net_seconds(self, plan: Plan) -> float | None:
-        """Return the least seconds that the net takes, which is tried on small pictures if it has computed nothing yet.
+    async def _compute(self, plan: Plan, seen: Tensor) -> Output:
+        if not plan.needs_net:
+            return Output(seen, 0.0, 0.0, 0)
+        output = await asyncio.wrap_future(self._engine.submit(plan.net, seen))
+        if plan.enlarger is None:
+            return output
+        enlarged = await asyncio.wrap_future(self._engine.submit(plan.enlarger, output.pixels))
+        return Output(
+            enlarged.pixels,
+            output.queue_seconds + enlarged.queue_seconds,
+            output.net_seconds + enlarged.net_seconds,
+            output.batch,
+        )
 
-        Small pictures are made without knowing.
+    async def _net_seconds(self, plan: Plan) -> float | None:
+        """Return the least seconds that the nets take, or None for a small picture, which is made without knowing.
+
+        A net that has computed nothing yet is tried on small pictures.
         """
-        pixels = plan.width * plan.height
-        if not plan.needs_net or pixels < _SMALL:
+        width, height = plan.seen
+        if not plan.needs_net or width * height < _SMALL:
             return None
-        if self._engine.pace.seconds(plan.net, pixels) is None:
-            for _ in range(_TRIALS):  # the first one is slow, as it prepares others
-                await asyncio.wrap_future(self._engine.submit(plan.net, torch.zeros(*_TRIED, 3, dtype=torch.uint8)))
-        return self._engine.pace.seconds(plan.net, pixels)
+        total = 0.0
+        for net in (plan.net, plan.enlarger):
+            if net is None:
+                continue
+            if self._engine.pace.seconds(net, width * height) is None:
+                for _ in range(_TRIALS):  # the first one is slow, as it prepares others
+                    await asyncio.wrap_future(self._engine.submit(net, torch.zeros(*_TRIED, 3, dtype=torch.uint8)))
+            total += self._engine.pace.seconds(net, width * height) or 0.0
+        return total
 
     def close(self) -> None:
         """Stop the codec's threads once they have finished what they began."""
@@ -138,14 +153,20 @@ def _decode(plan: Plan) -> tuple[codec.DecodedPicture, Tensor]:
     """
     photo = codec.decode(plan.header, (plan.width, plan.height), keep_metadata=plan.options.keep_metadata)
     seen = photo.pixels if photo.alpha is None else alpha.as_seen(photo.pixels, photo.alpha)
-    return photo, colour.to_srgb(seen, photo.profile) if isinstance(plan.options, StylizeOptions) else seen
+    if not isinstance(plan.options, StylizeOptions):
+        return photo, seen
+    height, width, _ = seen.shape
+    stroke = plan.options.stroke
+    shrunk = retouching.resize(seen, (round(width / stroke), round(height / stroke)))
+    return photo, colour.to_srgb(shrunk, photo.profile)
 
 
 def _encode(output: Tensor, photo: codec.DecodedPicture, plan: Plan) -> bytes:
     """Return the bytes of the answer, made from the output of the net."""
     options, mask = plan.options, photo.alpha
     if isinstance(options, StylizeOptions):
-        painting = colour.from_srgb(output, photo.profile)
+        height, width, _ = photo.pixels.shape
+        painting = colour.from_srgb(retouching.resize(output, (width, height)), photo.profile)
         pixels = retouching.mix(painting, photo.pixels, options.strength, preserve_color=options.preserve_color)
     else:
         pixels = retouching.finish(output, plan.factor, photo.pixels, match_histogram=options.match_histogram)

@@ -19,10 +19,12 @@ class Plan(NamedTuple):
     """Name and version of the net, or of each net of a blend with its share."""
     net: TransformNet
     """The net that computes the picture, on the device."""
+    enlarger: TransformNet | None
+    """The net that enlarges the painting, on the device, if it is painted smaller than it is answered."""
     width: int
-    """Width in pixels of what the net sees, as stored: EXIF may say that the picture is turned by 90°."""
+    """Width in pixels to which the upload is decoded, as stored: EXIF may say that the picture is turned by 90°."""
     height: int
-    """Height in pixels of what the net sees, as stored."""
+    """Height in pixels to which the upload is decoded, as stored."""
     factor: int
     """Factor of enlargement of the answer, 1 for a painting; the net's factor may be a multiple of it."""
     format: Format
@@ -38,8 +40,15 @@ class Plan(NamedTuple):
         return not (isinstance(self.options, StylizeOptions) and self.options.strength == 0)
 
     @property
+    def seen(self) -> tuple[int, int]:
+        """Return the width and height in pixels of what the net sees, as stored."""
+        if not isinstance(self.options, StylizeOptions):
+            return self.width, self.height
+        return round(self.width / self.options.stroke), round(self.height / self.options.stroke)
+
+    @property
     def pixels(self) -> int:
-        """Return the number of pixels of the upload and of what the net makes, together."""
+        """Return the number of pixels of the upload and of what the nets make, together."""
         return self.header.width * self.header.height + self.width * self.height * self.net.factor**2
 
     def how_to_shrink(self, share: float) -> str:
@@ -65,7 +74,7 @@ def plan_picture(header: codec.Header, options: Options, model: Loaded, inspect_
     else:
         width, height = header.width, header.height
         net, factor = model.self_ensemble if options.self_ensemble else model.net, options.factor
-    return Plan(header, options, model.label, net, width, height, factor, answered_as, inspect_seconds)
+    return Plan(header, options, model.label, net, model.enlarger, width, height, factor, answered_as, inspect_seconds)
 
 
 def check_size(plan: Plan, max_pixels: int) -> None:
@@ -80,6 +89,11 @@ def check_size(plan: Plan, max_pixels: int) -> None:
         TooLarge: The answer would have too many pixels, or a longer side than its format can hold.
     """
     width, height = plan.width, plan.height
+    if min(plan.seen) < SMALLEST_SIDE <= min(height, width):
+        raise BadPicture(
+            f"with this stroke {plan.seen[0]}×{plan.seen[1]} pixels would be painted, and both sides must be at least "
+            f"{SMALLEST_SIDE}: ask for a smaller stroke"
+        )
     if min(height, width) < SMALLEST_SIDE:
         raise BadPicture(f"a picture of {width}×{height} is too small: both sides must be at least {SMALLEST_SIDE}")
     if height * width * plan.net.factor**2 > max_pixels:
@@ -100,10 +114,11 @@ def check_memory(plan: Plan, net_bytes: int) -> None:
     Raises:
         TooLarge: The picture would need more memory.
     """
-    most = net_bytes // plan.net.bytes_per_pixel
-    if plan.width * plan.height > most:
+    bytes_per_pixel = max(net.bytes_per_pixel for net in (plan.net, plan.enlarger) if net is not None)
+    most, (width, height) = net_bytes // bytes_per_pixel, plan.seen
+    if width * height > most:
         shrunk = ", or have it painted smaller by 'size'" if plan.net.task == "stylize" else ""
         raise TooLarge(
-            f"{plan.width:,}×{plan.height:,} pixels would need more memory than this server has; with this model "
+            f"{width:,}×{height:,} pixels would need more memory than this server has; with this model "
             f"it takes up to {most:,} in all: send a smaller picture{shrunk}, or give the server more memory"
         )

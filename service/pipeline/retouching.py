@@ -46,13 +46,22 @@ def finish(enlargement: Tensor, factor: int, upload: Tensor, *, match_histogram:
         match_histogram: Whether to give the result the distribution of colours of the upload.
     """
     height, width, _ = upload.shape
-    size = (width * factor, height * factor)
-    if enlargement.shape[:2] != size[::-1]:
-        shrunk = Image.fromarray(enlargement.numpy()).resize(size, Image.Resampling.BICUBIC)
-        enlargement = torch.from_numpy(np.array(shrunk))
+    enlargement = resize(enlargement, (width * factor, height * factor))
     if match_histogram:
         enlargement = _to_bytes(histogram.match(_planes(enlargement), _planes(upload)))
     return enlargement
+
+
+def resize(pixels: Tensor, size: tuple[int, int]) -> Tensor:
+    """Resize pixels, bicubic and antialiased; pixels of this size are returned as they are.
+
+    Args:
+        pixels: Pixels of any size.
+        size: Width and height in pixels.
+    """
+    if pixels.shape[:2] == size[::-1]:
+        return pixels
+    return torch.from_numpy(np.array(Image.fromarray(pixels.numpy()).resize(size, Image.Resampling.BICUBIC)))
 
 
 def _mix(painting: Tensor, photo: Tensor, strength: float, *, preserve_color: bool) -> Tensor:

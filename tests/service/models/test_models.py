@@ -25,10 +25,10 @@ def models(store: Store) -> Models:
 
 def test_a_net_is_loaded_ready_for_use(models: Models, publish: Publish) -> None:
     publish("stylize", "tiny")
-    label, _, net, _ = models.get("stylize", Blend.parse("tiny"))
-    assert label == "tiny@1"
-    assert not net.training
-    assert net(torch.rand(1, 3, 16, 20)).shape == (1, 3, 16, 20)
+    loaded = models.get("stylize", Blend.parse("tiny"))
+    assert loaded.label == "tiny@1"
+    assert not loaded.net.training
+    assert loaded.net(torch.rand(1, 3, 16, 20)).shape == (1, 3, 16, 20)
 
 
 def test_a_net_is_loaded_once_however_many_ask_at_the_same_time(models: Models, publish: Publish) -> None:
@@ -157,7 +157,7 @@ def three(publish: Publish) -> dict[str, Card]:
 
 
 def test_a_blend_has_the_mean_of_the_weights(models: Models, three: dict[str, Card]) -> None:
-    label, digest, net, self_ensemble = models.get("stylize", Blend.parse("a:3,b:1"))
+    label, digest, net, self_ensemble, _ = models.get("stylize", Blend.parse("a:3,b:1"))
     first, second = (models.get("stylize", Blend.parse(name)).net.state_dict() for name in "ab")
     for key, mean in net.state_dict().items():
         torch.testing.assert_close(mean, 0.75 * first[key] + 0.25 * second[key])

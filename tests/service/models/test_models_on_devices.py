@@ -76,8 +76,8 @@ def test_new_versions_take_over_while_the_device_computes_and_leave_nothing_behi
 
     def paint() -> None:
         while not stop.is_set():
-            label, _, net, _ = models.get("stylize", Blend.parse("tiny"))
-            outputs.append((label, engine.submit(net, pixels).result(SECONDS)))
+            model = models.get("stylize", Blend.parse("tiny"))
+            outputs.append((model.label, engine.submit(model.net, pixels).result(SECONDS)))
 
     painters = [threading.Thread(target=paint) for _ in range(3)]
     for painter in painters:

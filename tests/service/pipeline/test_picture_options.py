@@ -118,6 +118,37 @@ def test_a_size_with_too_many_pixels_is_refused_before_it_is_computed(runtime: R
         painted(runtime, photo_png, size=10**6)
 
 
+# Strokes
+
+
+def test_a_broad_stroke_is_a_smaller_painting_enlarged(runtime: Runtime, photo: Image.Image) -> None:
+    large = photo.resize((144, 96), Image.Resampling.BICUBIC)
+    small = large.resize((36, 24), Image.Resampling.BICUBIC)
+    broad = painted(runtime, encoded(large), stroke=4)
+    small_painting = painted(runtime, encoded(small))
+    enlarged = Image.open(io.BytesIO(answer(runtime, SuperResolveOptions(factor=4), encoded(small_painting)).content))
+    assert np.array_equal(levels(broad), levels(enlarged))
+
+
+@pytest.mark.parametrize("stroke", [1.5, 2, 3])
+def test_a_painting_with_any_stroke_has_the_size_of_the_photo(
+    runtime: Runtime, photo: Image.Image, stroke: float
+) -> None:
+    turned_photo = encoded(photo.resize((141, 94)), "jpeg", exif=turned(6))
+    assert painted(runtime, turned_photo, stroke=stroke).size == (94, 141)
+
+
+def test_a_painting_with_a_broad_stroke_can_be_mixed_with_its_photo(runtime: Runtime, photo: Image.Image) -> None:
+    upload = encoded(photo.resize((144, 96)))
+    photo_itself, half, whole = (levels(painted(runtime, upload, stroke=2, strength=each)) for each in (0, 0.5, 1))
+    assert np.abs(half - (photo_itself + whole) / 2).max() <= 1
+
+
+def test_a_stroke_too_broad_for_the_photo_is_refused(runtime: Runtime, photo_png: bytes) -> None:
+    with pytest.raises(BadPicture, match="12×8 pixels would be painted"):
+        painted(runtime, photo_png, stroke=4)
+
+
 # Factors
 
 

@@ -66,6 +66,7 @@ def test_two_styles_are_blended_by_their_shares(painted: Desk) -> None:
         (lambda desk: desk.set("strength", 0.4), {"strength": "0.4"}),
         (lambda desk: desk.page.get_by_label("Keep the photo's colours").check(), {"preserve_color": "true"}),
         (lambda desk: desk.page.select_option("#size", "768"), {"size": "768"}),
+        (lambda desk: desk.page.select_option("#stroke", "4"), {"stroke": "4"}),
         (lambda desk: desk.page.select_option("#format", "webp"), {"format": "webp"}),
     ],
 )
