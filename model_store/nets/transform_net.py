@@ -34,6 +34,17 @@ class TransformNet(nn.Module):
         widest = max((layer.out_channels for layer in self.modules() if isinstance(layer, nn.Conv2d)), default=3)
         return 16 * widest * self.factor**2
 
+    def bytes_needed(self, height: int, width: int) -> int:
+        """Return the bytes of memory that a CPU needs at once, with the copies around the net, for one picture.
+
+        A net whose needs do not grow with the picture's pixels says here what it needs.
+
+        Args:
+            height: Height of the picture in pixels.
+            width: Width of the picture in pixels.
+        """
+        return height * width * self.bytes_per_pixel
+
     def transform(self, pictures: Tensor) -> Tensor:
         """Compute the net itself, for pictures whose height and width are multiples of `multiple`."""
         raise NotImplementedError

@@ -9,6 +9,9 @@ from service.contract.options import Format, Options, StylizeOptions
 from service.contract.problems import BadPicture, TooLarge
 from service.models.loaded import Loaded
 
+_MEGABYTE = 1_000_000
+"""Bytes of a megabyte."""
+
 
 class Plan(NamedTuple):
     """The plan of one picture that is to be made."""
@@ -100,10 +103,11 @@ def check_memory(plan: Plan, net_bytes: int) -> None:
     Raises:
         TooLarge: The picture would need more memory.
     """
-    most = net_bytes // plan.net.bytes_per_pixel
-    if plan.width * plan.height > most:
+    needed = plan.net.bytes_needed(plan.height, plan.width)
+    if needed > net_bytes:
         shrunk = ", or have it painted smaller by 'size'" if plan.net.task == "stylize" else ""
         raise TooLarge(
-            f"{plan.width:,}×{plan.height:,} pixels would need more memory than this server has; with this model "
-            f"it takes up to {most:,} in all: send a smaller picture{shrunk}, or give the server more memory"
+            f"{plan.width:,}×{plan.height:,} pixels would need {needed / _MEGABYTE:,.0f} MB of memory with this model, "
+            f"and this server has {net_bytes / _MEGABYTE:,.0f} MB for it: send a smaller picture{shrunk}, or give the "
+            "server more memory"
         )

@@ -147,7 +147,7 @@ def small_runtime(store: Store, publish: Publish, monkeypatch: pytest.MonkeyPatc
     publish("stylize", "tiny")
     publish("super-resolve", "x4-pixel", factor=4)
     capacity = capacity_of(torch.device("cpu"))
-    room = 10_000 * inference_form(store.open("stylize", "tiny").net).bytes_per_pixel
+    room = inference_form(store.open("stylize", "tiny").net).bytes_needed(100, 100)
     monkeypatch.setattr("service.pipeline.runtime.capacity_of", lambda *_: capacity._replace(net_bytes=room))
     runtime = Runtime(store, torch.device("cpu"), ComputeSettings())
     yield runtime
@@ -156,7 +156,7 @@ def small_runtime(store: Store, publish: Publish, monkeypatch: pytest.MonkeyPatc
 
 def test_a_picture_that_needs_too_much_memory_is_refused(small_runtime: Runtime) -> None:
     assert read(stylize(small_runtime, png(100, 100))).size == (100, 100)
-    with pytest.raises(TooLarge, match=r"101×100 pixels.*up to 10,000 in all.*smaller by 'size'.*more memory"):
+    with pytest.raises(TooLarge, match=r"101×100 pixels.* need \d+ MB.* has \d+ MB.*smaller by 'size'.*more memory"):
         stylize(small_runtime, png(101, 100))
 
 
