@@ -76,7 +76,7 @@ def check_size(plan: Plan, max_pixels: int) -> None:
 
     Args:
         plan: Plan of the picture.
-        max_pixels: Largest number of pixels that the net may make.
+        max_pixels: Largest number of pixels that the answer may have.
 
     Raises:
         BadPicture: A side is shorter than the nets need.
@@ -85,9 +85,9 @@ def check_size(plan: Plan, max_pixels: int) -> None:
     width, height = plan.width, plan.height
     if min(height, width) < SMALLEST_SIDE:
         raise BadPicture(f"a picture of {width}×{height} is too small: both sides must be at least {SMALLEST_SIDE}")
-    if height * width * plan.net.factor**2 > max_pixels:
+    if height * width * plan.factor**2 > max_pixels:
         raise TooLarge(
-            f"{width * plan.net.factor:,}×{height * plan.net.factor:,} pixels would be computed; this server makes "
+            f"the answer would have {width * plan.factor:,}×{height * plan.factor:,} pixels; this server makes "
             f"up to {max_pixels:,} in all: send a smaller picture, or ask for a smaller answer"
         )
     codec.check_room(plan.format, width * plan.factor, height * plan.factor)

@@ -136,6 +136,12 @@ def test_an_answer_with_too_many_pixels_is_refused(runtime: Runtime) -> None:
         super_resolve(runtime, png(41, 40), 4)
 
 
+def test_pixels_that_a_net_makes_on_the_way_do_not_count(runtime: Runtime) -> None:
+    assert read(super_resolve(runtime, png(80, 80), 2)).size == (160, 160)  # halved from 320×320
+    with pytest.raises(TooLarge, match="162×160"):
+        super_resolve(runtime, png(81, 80), 2)
+
+
 def test_an_upload_with_too_many_pixels_is_refused(runtime: Runtime) -> None:
     with pytest.raises(TooLarge, match="161×160"):
         stylize(runtime, png(161, 160))
