@@ -10,11 +10,14 @@ from torch import Tensor
 _KERNEL_RADIUS = 2
 """The radius of the kernel, in pixels of the smaller picture."""
 
+REACH = _KERNEL_RADIUS + 1
+"""Pixels beyond a part of a picture that its enlargement depends on, at most."""
+
 
 def enlarge(pictures: Tensor, factor: int) -> Tensor:
     """Enlarge float pictures, `(N, C, H, W)`, to `(N, C, H·factor, W·factor)`."""
     height, width = pictures.shape[-2:]
-    margin = _KERNEL_RADIUS + 1
+    margin = REACH
     padded = F.pad(pictures, (margin,) * 4, mode="replicate")
     size = ((height + 2 * margin) * factor, (width + 2 * margin) * factor)
     resized = F.interpolate(padded, size, mode="bicubic", antialias=True)

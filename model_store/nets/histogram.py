@@ -30,15 +30,38 @@ def match(pictures: Tensor, reference: Tensor) -> Tensor:
     return torch.stack(planes).view_as(pictures)
 
 
+def match_bytes(pixels: Tensor, reference: Tensor) -> Tensor:
+    """Map the values of each channel as `match` does, without a copy of the picture in another type.
+
+    Args:
+        pixels: The picture, uint8 `(H, W, C)`; it is changed in place.
+        reference: The picture whose colours to take, uint8 `(h, w, C)`.
+
+    Returns:
+        The same `pixels`.
+    """
+    for channel in range(pixels.shape[-1]):
+        plane = pixels[..., channel]
+        counts, wanted = (_counts_of_bytes(each) for each in (plane, reference[..., channel]))
+        table = _matched(counts, wanted).float()[:: _TOP_LEVEL // 255].mul(255).round().byte().numpy()
+        for row in plane.numpy():
+            row[:] = table[row]
+    return pixels
+
+
 def _match_plane(plane: Tensor, reference: Tensor) -> Tensor:
     levels = _levels(plane)
-    counts = _counts(levels)
-    rank = (counts.cumsum(0) - counts.double() / 2) / levels.numel()
-    position = (rank * reference.numel() - 0.5).clamp(0, reference.numel() - 1)
-    up_to = _counts(_levels(reference)).cumsum(0)
+    return _matched(_counts(levels), _counts(_levels(reference))).to(plane.dtype)[levels]
+
+
+def _matched(counts: Tensor, wanted: Tensor) -> Tensor:
+    """Return the new value of each level, float64 `(65536,)` in [0, 1], by how often levels occur and should occur."""
+    number = int(wanted.sum())
+    rank = (counts.cumsum(0) - counts.double() / 2) / counts.sum()
+    position = (rank * number - 0.5).clamp(0, number - 1)
+    up_to = wanted.cumsum(0)
     below, above = (torch.searchsorted(up_to, each, right=True) for each in (position.floor(), position.ceil()))
-    quantiles = torch.lerp(below.double(), above.double(), position.frac())
-    return (quantiles / _TOP_LEVEL).to(plane.dtype)[levels]
+    return torch.lerp(below.double(), above.double(), position.frac()) / _TOP_LEVEL
 
 
 def _levels(plane: Tensor) -> Tensor:
@@ -48,3 +71,11 @@ def _levels(plane: Tensor) -> Tensor:
 def _counts(levels: Tensor) -> Tensor:
     """Count how often each level occurs, `(65536,)`."""
     return torch.bincount(levels.flatten(), minlength=_TOP_LEVEL + 1)
+
+
+def _counts_of_bytes(plane: Tensor) -> Tensor:
+    """Count how often each level occurs in uint8 values `(H, W)`, `(65536,)`; only every 257th level does."""
+    counts = torch.zeros(_TOP_LEVEL + 1, dtype=torch.long)
+    for row in plane:
+        counts[:: _TOP_LEVEL // 255] += torch.bincount(row, minlength=256)
+    return counts

@@ -27,7 +27,7 @@ class SelfEnsemble(TransformNet):
     def __init__(self, net: TransformNet) -> None:
         super().__init__()
         self.net = net
-        self.task, self.factor = net.task, net.factor
+        self.task, self.factor, self.halo = net.task, net.factor, net.halo
         self.eval()
 
     @property

@@ -1,5 +1,7 @@
 """SRCNN, the first convolutional net for super-resolution, which is the baseline of the paper's tables."""
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -40,6 +42,7 @@ class SRCNN(TransformNet):
         self.factor = factor
         first, second, third = _KERNELS[kernels]
         self.margin = (first + second + third - 3) // 2
+        self.halo = math.ceil(self.margin / factor) + bicubic.REACH
         self.layers = nn.Sequential(
             nn.Conv2d(1, 64, first),
             nn.ReLU(inplace=True),

@@ -35,6 +35,8 @@ class SuperResolutionNet(TransformNet):
         if factor not in (2, 4, 8):
             raise ValueError(f"factor must be 2, 4 or 8, not {factor}")
         self.factor = factor
+        # A pixel for each convolution at the small size, and two for those after it and for the bicubic enlargement.
+        self.halo = 2 * residual_blocks + 4
         self.head = nn.Conv2d(3, channels, 3, padding=1)
         self.body = nn.Sequential(*(ResidualBlock(channels) for _ in range(residual_blocks)))
         self.tail = nn.Conv2d(channels, channels, 3, padding=1)

@@ -5,6 +5,9 @@ from torch import Tensor, nn
 
 from model_store.card import SMALLEST_SIDE, Task
 
+TILE_BYTES = 640_000_000
+"""Bytes of memory that the tile of a large picture may need, if the net can compute in tiles."""
+
 
 class TransformNet(nn.Module):
     """A feed-forward net from pictures to pictures (Johnson et al. 2016, section 3.1).
@@ -23,6 +26,10 @@ class TransformNet(nn.Module):
     factor: int = 1
     """The factor of enlargement; 1 for style nets."""
 
+    halo: int | None = None
+    """Pixels around a part of a picture on which the result of that part depends, so that a large picture can be
+    computed in tiles; None if the result of a part depends on the whole picture."""
+
     @property
     def bytes_per_pixel(self) -> int:
         """Bytes of memory that a CPU needs at once, with the copies around the net, for each pixel of the input.
@@ -33,6 +40,19 @@ class TransformNet(nn.Module):
         """
         widest = max((layer.out_channels for layer in self.modules() if isinstance(layer, nn.Conv2d)), default=3)
         return 16 * widest * self.factor**2
+
+    def bytes_needed(self, height: int, width: int) -> int:
+        """Return the bytes of memory that a CPU needs at once, with the copies around the net, for one picture.
+
+        A net that has a halo needs it for a tile only, and 3 bytes for each pixel that it makes. Another net whose
+        needs do not grow with the picture's pixels says here what it needs.
+
+        Args:
+            height: Height of the picture in pixels.
+            width: Width of the picture in pixels.
+        """
+        needed = height * width * self.bytes_per_pixel
+        return needed if self.halo is None else min(needed, TILE_BYTES + 3 * height * width * self.factor**2)
 
     def transform(self, pictures: Tensor) -> Tensor:
         """Compute the net itself, for pictures whose height and width are multiples of `multiple`."""

@@ -37,7 +37,7 @@ class Engine:
         max_batch_pixels: Largest number of output pixels in one batch; a single picture may have more.
         lanes: Number of batches that are computed at the same time.
         max_bytes: Bytes of memory that all lanes of a CPU may compute in together (see
-            `TransformNet.bytes_per_pixel`), or None for no limit. A picture that does not fit beside those that are
+            `TransformNet.bytes_needed`), or None for no limit. A picture that does not fit beside those that are
             being computed waits, and so do all behind it; one that needs more than the limit is computed alone.
         relieve: Function that frees memory of the device, if it can; it is called when memory has run out.
         observer: Receiver of events, which is told of the queue, the batches and the loss of the device.

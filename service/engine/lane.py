@@ -13,6 +13,7 @@ from torch import Tensor
 
 from model_store.nets import TransformNet, pad_to_multiple
 from service.device.failures import answers
+from service.inference import tiles
 from service.inference.cuda.graphs import LaneGraphs
 
 
@@ -43,6 +44,13 @@ class Lane:
         Returns:
             Pictures as uint8 RGB on the CPU, each `(H·factor, W·factor, 3)`.
         """
+        side = tiles.tile_side(net)
+        if side is not None and max(pictures[0].shape[:2]) > side:
+            return [tiles.enlarge(net, each, side, lambda tile: self._compute(net, [tile])[0]) for each in pictures]
+        return self._compute(net, pictures)
+
+    def _compute(self, net: TransformNet, pictures: Sequence[Tensor]) -> list[Tensor]:
+        """Run a net as `compute` does, on whole pictures or on tiles of one size."""
         sizes = [(each.shape[0] * net.factor, each.shape[1] * net.factor) for each in pictures]
         if self._cuda is not None:
             return self._cuda.compute(net, pictures, sizes)

@@ -59,8 +59,7 @@ class QueuedPicture:
     @property
     def bytes(self) -> int:
         """Bytes of memory that a CPU needs at once to compute the picture."""
-        height, width = self.padded_size
-        return height * width * self.net.bytes_per_pixel
+        return self.net.bytes_needed(*self.padded_size)
 
 
 @dataclass(slots=True)

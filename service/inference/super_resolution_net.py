@@ -20,7 +20,7 @@ class FoldedSuperResolutionNet(TransformNet):
 
     def __init__(self, net: SuperResolutionNet) -> None:
         super().__init__()
-        self.task, self.factor = net.task, net.factor
+        self.task, self.factor, self.halo = net.task, net.factor, net.halo
         self.net = net
         self.folded = fold_tail([conv for conv in net.upsample if isinstance(conv, nn.Conv2d)], net.last)
         for part in (self.net, self.folded):

@@ -9,6 +9,9 @@ from service.contract.options import Format, Options, StylizeOptions
 from service.contract.problems import BadPicture, TooLarge
 from service.models.loaded import Loaded
 
+_MEGABYTE = 1_000_000
+"""Bytes of a megabyte."""
+
 
 class Plan(NamedTuple):
     """The plan of one picture that is to be made."""
@@ -82,7 +85,7 @@ def check_size(plan: Plan, max_pixels: int) -> None:
 
     Args:
         plan: Plan of the picture.
-        max_pixels: Largest number of pixels that the net may make.
+        max_pixels: Largest number of pixels that the answer may have.
 
     Raises:
         BadPicture: A side is shorter than the nets need.
@@ -96,9 +99,9 @@ def check_size(plan: Plan, max_pixels: int) -> None:
         )
     if min(height, width) < SMALLEST_SIDE:
         raise BadPicture(f"a picture of {width}×{height} is too small: both sides must be at least {SMALLEST_SIDE}")
-    if height * width * plan.net.factor**2 > max_pixels:
+    if height * width * plan.factor**2 > max_pixels:
         raise TooLarge(
-            f"{width * plan.net.factor:,}×{height * plan.net.factor:,} pixels would be computed; this server makes "
+            f"the answer would have {width * plan.factor:,}×{height * plan.factor:,} pixels; this server makes "
             f"up to {max_pixels:,} in all: send a smaller picture, or ask for a smaller answer"
         )
     codec.check_room(plan.format, width * plan.factor, height * plan.factor)
@@ -114,11 +117,12 @@ def check_memory(plan: Plan, net_bytes: int) -> None:
     Raises:
         TooLarge: The picture would need more memory.
     """
-    bytes_per_pixel = max(net.bytes_per_pixel for net in (plan.net, plan.enlarger) if net is not None)
-    most, (width, height) = net_bytes // bytes_per_pixel, plan.seen
-    if width * height > most:
+    width, height = plan.seen
+    needed = max(net.bytes_needed(height, width) for net in (plan.net, plan.enlarger) if net is not None)
+    if needed > net_bytes:
         shrunk = ", or have it painted smaller by 'size'" if plan.net.task == "stylize" else ""
         raise TooLarge(
-            f"{width:,}×{height:,} pixels would need more memory than this server has; with this model "
-            f"it takes up to {most:,} in all: send a smaller picture{shrunk}, or give the server more memory"
+            f"{width:,}×{height:,} pixels would need {needed / _MEGABYTE:,.0f} MB of memory with this model, "
+            f"and this server has {net_bytes / _MEGABYTE:,.0f} MB for it: send a smaller picture{shrunk}, or give the "
+            "server more memory"
         )

@@ -39,7 +39,7 @@ def finish(enlargement: Tensor, factor: int, upload: Tensor, *, match_histogram:
     """Return an enlargement in the size, and with the colours, that were asked for.
 
     Args:
-        enlargement: Pixels of the upload enlarged by the factor or a multiple of it.
+        enlargement: Pixels of the upload enlarged by the factor or a multiple of it; they may be overwritten.
         factor: Factor that was asked for. An enlargement by more is shrunk (bicubic, antialiased), as pictures are
             shrunk to train the nets.
         upload: Pixels that were enlarged.
@@ -48,7 +48,7 @@ def finish(enlargement: Tensor, factor: int, upload: Tensor, *, match_histogram:
     height, width, _ = upload.shape
     enlargement = resize(enlargement, (width * factor, height * factor))
     if match_histogram:
-        enlargement = _to_bytes(histogram.match(_planes(enlargement), _planes(upload)))
+        histogram.match_bytes(enlargement, upload)
     return enlargement
 
 

@@ -71,3 +71,11 @@ def test_one_reference_serves_a_batch_and_each_picture_may_have_its_own() -> Non
 def test_values_outside_the_range_are_clamped() -> None:
     matched = histogram.match(torch.tensor([-1.0, 0.5, 2.0]).view(1, 1, 1, 3), torch.rand(1, 1, 4, 4))
     assert 0 <= matched.min() <= matched.max() <= 1
+
+
+def test_bytes_get_the_colours_that_floats_get() -> None:
+    pixels, reference = (colourful(*size)[0].mul(255).round().byte().permute(1, 2, 0) for size in ((60, 80), (15, 20)))
+    expected = histogram.match(*(each.permute(2, 0, 1)[None] / 255 for each in (pixels, reference)))
+    matched = histogram.match_bytes(pixels.clone(), reference)
+    assert torch.equal(matched, expected[0].mul(255).round().byte().permute(1, 2, 0))
+    assert not torch.equal(matched, pixels)

@@ -28,7 +28,7 @@ class AwaitedForm(TransformNet):
 
     def __init__(self, net: TransformNet, make: Callable[[], TransformNet], pause: float = _PAUSE_S) -> None:
         super().__init__()
-        self.task, self.factor, self.multiple = net.task, net.factor, net.multiple
+        self.task, self.factor, self.multiple, self.halo = net.task, net.factor, net.multiple, net.halo
         self.plain = self.net = net  # the plain one stays: another lane may still compute with it
         self._make: Callable[[], TransformNet] | None = make
         self._pause = pause

@@ -17,7 +17,7 @@ class Bfloat16Net(TransformNet):
 
     def __init__(self, net: TransformNet) -> None:
         super().__init__()
-        self.task, self.factor, self.multiple = net.task, net.factor, net.multiple
+        self.task, self.factor, self.multiple, self.halo = net.task, net.factor, net.multiple, net.halo
         self.net = net.to(memory_format=torch.channels_last)
         for module in net.modules():
             if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):

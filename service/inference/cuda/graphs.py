@@ -67,7 +67,7 @@ class GraphedNet(TransformNet):
 
     def __init__(self, net: TransformNet) -> None:
         super().__init__()
-        self.task, self.factor, self.multiple = net.task, net.factor, net.multiple
+        self.task, self.factor, self.multiple, self.halo = net.task, net.factor, net.multiple, net.halo
         self.net = net
         self.requires_grad_(requires_grad=False).eval()
 

@@ -170,11 +170,6 @@ def test_alpha_is_enlarged_by_2_too(runtime: Runtime, photo: Image.Image) -> Non
     assert np.array_equal(levels(twice.getchannel("A")), levels(mask))
 
 
-def test_the_limit_counts_the_pixels_that_the_net_computes(runtime: Runtime) -> None:
-    with pytest.raises(TooLarge, match="256×256"):
-        answer(runtime, SuperResolveOptions(factor=2), encoded(Image.new("RGB", (64, 64))))
-
-
 def test_colours_of_transparent_pixels_do_not_reach_an_enlargement(runtime: Runtime) -> None:
     green = Image.new("RGBA", (32, 24), (0, 200, 0, 255))
     hidden = green.copy()

@@ -136,6 +136,12 @@ def test_an_answer_with_too_many_pixels_is_refused(runtime: Runtime) -> None:
         super_resolve(runtime, png(41, 40), 4)
 
 
+def test_pixels_that_a_net_makes_on_the_way_do_not_count(runtime: Runtime) -> None:
+    assert read(super_resolve(runtime, png(80, 80), 2)).size == (160, 160)  # halved from 320×320
+    with pytest.raises(TooLarge, match="162×160"):
+        super_resolve(runtime, png(81, 80), 2)
+
+
 def test_an_upload_with_too_many_pixels_is_refused(runtime: Runtime) -> None:
     with pytest.raises(TooLarge, match="161×160"):
         stylize(runtime, png(161, 160))
@@ -147,7 +153,7 @@ def small_runtime(store: Store, publish: Publish, monkeypatch: pytest.MonkeyPatc
     publish("stylize", "tiny")
     publish("super-resolve", "x4-pixel", factor=4)
     capacity = capacity_of(torch.device("cpu"))
-    room = 10_000 * inference_form(store.open("stylize", "tiny").net).bytes_per_pixel
+    room = inference_form(store.open("stylize", "tiny").net).bytes_needed(100, 100)
     monkeypatch.setattr("service.pipeline.runtime.capacity_of", lambda *_: capacity._replace(net_bytes=room))
     runtime = Runtime(store, torch.device("cpu"), ComputeSettings())
     yield runtime
@@ -156,7 +162,7 @@ def small_runtime(store: Store, publish: Publish, monkeypatch: pytest.MonkeyPatc
 
 def test_a_picture_that_needs_too_much_memory_is_refused(small_runtime: Runtime) -> None:
     assert read(stylize(small_runtime, png(100, 100))).size == (100, 100)
-    with pytest.raises(TooLarge, match=r"101×100 pixels.*up to 10,000 in all.*smaller by 'size'.*more memory"):
+    with pytest.raises(TooLarge, match=r"101×100 pixels.* need \d+ MB.* has \d+ MB.*smaller by 'size'.*more memory"):
         stylize(small_runtime, png(101, 100))
 
 
