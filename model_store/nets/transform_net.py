@@ -34,6 +34,25 @@ class TransformNet(nn.Module):
         widest = max((layer.out_channels for layer in self.modules() if isinstance(layer, nn.Conv2d)), default=3)
         return 16 * widest * self.factor**2
 
+    def bytes_needed(self, height: int, width: int) -> int:
+        """Return the bytes of memory that a CPU needs at once for a picture of this size, in pixels."""
+        return height * width * self.bytes_per_pixel
+
+    def is_large(self, height: int, width: int) -> bool:  # noqa: ARG002
+        """Tell whether `compute_in_pieces` is to compute a picture of this size, in pixels, to need less memory."""
+        return False
+
+    def compute_in_pieces(self, pixels: Tensor) -> Tensor:
+        """Compute one large picture without whole copies of it in float.
+
+        Args:
+            pixels: Picture as uint8 RGB on the CPU, `(H, W, 3)`, of a size of which `is_large` is true.
+
+        Returns:
+            Picture as uint8 RGB, `(H·factor, W·factor, 3)`.
+        """
+        raise NotImplementedError
+
     def transform(self, pictures: Tensor) -> Tensor:
         """Compute the net itself, for pictures whose height and width are multiples of `multiple`."""
         raise NotImplementedError

@@ -60,7 +60,7 @@ class QueuedPicture:
     def bytes(self) -> int:
         """Bytes of memory that a CPU needs at once to compute the picture."""
         height, width = self.padded_size
-        return height * width * self.net.bytes_per_pixel
+        return self.net.bytes_needed(height, width)
 
 
 @dataclass(slots=True)
