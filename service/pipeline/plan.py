@@ -100,8 +100,9 @@ def check_memory(plan: Plan, net_bytes: int) -> None:
     Raises:
         TooLarge: The picture would need more memory.
     """
-    most = net_bytes // plan.net.bytes_per_pixel
-    if plan.width * plan.height > most:
+    needed = plan.net.bytes_needed(plan.height, plan.width)
+    if needed > net_bytes:
+        most = plan.width * plan.height * net_bytes // needed
         shrunk = ", or have it painted smaller by 'size'" if plan.net.task == "stylize" else ""
         raise TooLarge(
             f"{plan.width:,}×{plan.height:,} pixels would need more memory than this server has; with this model "

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from model_store.convolutions import winograd
+from service.device.allocator import give_back_freed_memory
 from service.inference import pieces
 from service.inference.cpu import bands
 from service.inference.cpu.layers import Layer, Moments, Part
@@ -32,8 +33,11 @@ _BAND_PIXELS = 2**17
 """Number of the picture's pixels in a band: so few that others wait for a tenth of a second at most."""
 _FEWEST_BAND_TILES = 2
 """Least height of a band in tiles at the quarter size, because neighbouring bands compute some rows twice."""
-_BYTES_PER_BAND_PIXEL = 400
-"""Bytes of memory for each pixel of the bands that are being computed, for a net of the width 32."""
+_BYTES_PER_BAND_PIXEL = 600
+"""Bytes of memory for each pixel of the bands that are being computed, for a net of the width 32, with what the
+allocator keeps of them."""
+_GROUPS_BETWEEN_TRIMS = 8
+"""Number of groups of bands after which freed memory is given back, because it would come to be scattered."""
 
 
 class LargeStyleNet(CpuStyleNet):
@@ -245,8 +249,10 @@ class _Painting:
         """Yield the bands that are computed at the same time, as rows of what is `scale` quarters high, with pauses."""
         tile = winograd.TILE * scale
         rows = [slice(tile * each.start, min(tile * each.stop, self.height * scale // 4)) for each in self.tiles]
-        for start in range(0, len(rows), self.cores):
+        for number, start in enumerate(range(0, len(rows), self.cores)):
             pieces.pause()
+            if number % _GROUPS_BETWEEN_TRIMS == 0:
+                give_back_freed_memory()
             yield rows[start : start + self.cores]
 
     def _empty(self, scale: int, channels: int, dtype: torch.dtype) -> Tensor:
