@@ -54,6 +54,21 @@ class TransformNet(nn.Module):
         needed = height * width * self.bytes_per_pixel
         return needed if self.halo is None else min(needed, TILE_BYTES + 3 * height * width * self.factor**2)
 
+    def is_large(self, height: int, width: int) -> bool:  # noqa: ARG002
+        """Tell whether `compute_in_pieces` is to compute a picture of this size, in pixels, to need less memory."""
+        return False
+
+    def compute_in_pieces(self, pixels: Tensor) -> Tensor:
+        """Compute one large picture without whole copies of it in float.
+
+        Args:
+            pixels: Picture as uint8 RGB on the CPU, `(H, W, 3)`, of a size of which `is_large` is true.
+
+        Returns:
+            Picture as uint8 RGB, `(H·factor, W·factor, 3)`.
+        """
+        raise NotImplementedError
+
     def transform(self, pictures: Tensor) -> Tensor:
         """Compute the net itself, for pictures whose height and width are multiples of `multiple`."""
         raise NotImplementedError

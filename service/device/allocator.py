@@ -24,6 +24,13 @@ def give_back_large_blocks() -> None:
         mallopt(_TRIM_THRESHOLD, _MOST_KEPT)
 
 
+def give_back_freed_memory() -> None:
+    """Have glibc give back all memory that was freed, by malloc_trim(3); other allocators are left as they are."""
+    malloc_trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if malloc_trim is not None:
+        malloc_trim(0)
+
+
 def limit_plans() -> None:
     """Have torch keep fewer of cuDNN's plans, unless the environment says how many; before the first convolution.
 

@@ -6,8 +6,9 @@ An idle lane starts at once with whatever waits; batches grow only while all lan
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import CancelledError, Future
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
@@ -20,6 +21,8 @@ from service.device.failures import first_line, is_out_of_memory
 from service.engine.lane import Lane
 from service.engine.pace import Pace
 from service.engine.queue import Buckets, Output, QueuedPicture
+from service.engine.share import Share
+from service.inference import pieces
 from service.inference.cuda.graphs import free_memory
 
 _log = logging.getLogger(__name__)
@@ -94,7 +97,7 @@ class Engine:
 
         Returns:
             A future that always resolves, to an `Output` or to a `Problem`. A picture whose future is cancelled before
-            its turn comes is not computed.
+            its turn comes is not computed; a large one that is being computed ends at its next piece.
         """
         picture = QueuedPicture(net, pixels)
         with self._changed:
@@ -127,10 +130,8 @@ class Engine:
                         self._changed.wait()
                     if not self._buckets:
                         return
-                    batch = self._take_batch()
-                    needed = 0 if self._max_bytes is None else sum(picture.bytes for picture in batch)
+                    batch, needed = self._take_batch()
                     self._busy += 1
-                    self._bytes += needed
                     others = len(self._buckets) if self._has_next() else 0
                     lanes_in_use = min(len(self._threads), self._busy + others)
                 if batch:
@@ -159,11 +160,49 @@ class Engine:
             return None
         return self._max_bytes - self._bytes if self._bytes else max(self._max_bytes, self._buckets.head.bytes)
 
-    def _take_batch(self) -> list[QueuedPicture]:
-        """Take the next batch off the queue and return it without cancelled pictures, of which it may consist."""
+    def _take_batch(self) -> tuple[list[QueuedPicture], int]:
+        """Take the next batch off the queue, without cancelled pictures, of which it may consist, and its memory.
+
+        Returns:
+            The batch, and the bytes of memory that it holds until they are subtracted again.
+        """
         taken = self._buckets.take(self._max_batch, self._max_batch_pixels, self._room)
         self._tell_dequeued(taken)
-        return [picture for picture in taken if picture.future.set_running_or_notify_cancel()]
+        batch = [picture for picture in taken if picture.future.set_running_or_notify_cancel()]
+        needed = 0 if self._max_bytes is None else sum(picture.bytes for picture in batch)
+        self._bytes += needed
+        return batch, needed
+
+    def _let_others_in(self, lane: Lane, large: Sequence[QueuedPicture], share: Share) -> None:
+        """Compute pictures that wait, between two pieces of large ones, as far as the share of others allows.
+
+        Raises:
+            CancelledError: Nobody wants the large pictures any more.
+        """
+        if all(picture.future.is_unwanted for picture in large):
+            raise CancelledError
+        while share.is_others_turn():
+            with self._changed:
+                if not self._has_next() or self._buckets.head.is_large:
+                    return
+                batch, needed = self._take_batch()
+            cores, for_request = torch.get_num_threads(), request_id.current.get()
+            try:
+                with share.to_others(), pieces.paused_by(lambda: None):
+                    lane.use_cores(max(1, self._cores // self._busy))
+                    if batch:
+                        self._serve(lane, batch)
+            except BaseException as error:
+                for picture in batch:
+                    if not picture.future.done():
+                        picture.future.set_exception(_explain(error, picture.pixels))
+                raise
+            finally:
+                lane.use_cores(cores)
+                request_id.current.set(for_request)
+                with self._changed:
+                    self._bytes -= needed
+                    self._changed.notify_all()
 
     def _serve(self, lane: Lane, batch: list[QueuedPicture], attempts: int = 2) -> None:
         """Compute a batch and resolve its futures, in smaller batches where the whole one fails.
@@ -191,20 +230,34 @@ class Engine:
 
     def _attempt(self, lane: Lane, batch: list[QueuedPicture]) -> Exception | None:
         """Compute a batch and resolve its futures, or return the error, which no longer keeps any of the memory."""
-        started = time.perf_counter()
+        started, share = time.perf_counter(), Share()
         request_id.current.set(",".join(picture.request_id for picture in batch if picture.request_id))
         try:
-            results = lane.compute(batch[0].net, [picture.pixels for picture in batch])
+            with self._with_pauses(lane, batch, share):
+                results = lane.compute(batch[0].net, [picture.pixels for picture in batch])
+        except CancelledError:
+            for picture in batch:
+                picture.future.set_exception(CancelledError())
+            return None
         except Exception as error:
             _log.exception("a batch of %d failed", len(batch))
             return _without_frames(error)
-        seconds = time.perf_counter() - started
+        seconds = time.perf_counter() - started - share.given
         height, width = batch[0].padded_size
         self.pace.record(batch[0].net, height * width, len(batch), seconds)
         self._observer.batch_computed(len(batch), sum(pixels.shape[0] * pixels.shape[1] for pixels in results))
         for picture, pixels in zip(batch, results, strict=True):
             picture.future.set_result(Output(pixels, started - picture.submitted, seconds, len(batch)))
         return None
+
+    @contextmanager
+    def _with_pauses(self, lane: Lane, batch: Sequence[QueuedPicture], share: Share) -> Iterator[None]:
+        """Let others in between the pieces of large pictures; small ones are computed without pauses."""
+        if not batch[0].is_large:
+            yield
+            return
+        with pieces.paused_by(lambda: self._let_others_in(lane, batch, share)):
+            yield
 
     def _lose_device(self, reason: str, batch: list[QueuedPicture]) -> None:
         """Fail the batch, all queued pictures, and all that are submitted later."""
@@ -243,7 +296,7 @@ def _without_frames(error: Exception) -> Exception:
     return error
 
 
-def _explain(error: Exception, pixels: Tensor) -> Problem:
+def _explain(error: BaseException, pixels: Tensor) -> Problem:
     if is_out_of_memory(error):
         height, width, _ = pixels.shape
         return Unavailable(f"there is not enough memory for {width}×{height} pixels now: try later or smaller", 10)

@@ -54,6 +54,9 @@ class Lane:
         sizes = [(each.shape[0] * net.factor, each.shape[1] * net.factor) for each in pictures]
         if self._cuda is not None:
             return self._cuda.compute(net, pictures, sizes)
+        height, width, _ = pictures[0].shape
+        if net.is_large(height + -height % net.multiple, width + -width % net.multiple):
+            return [net.compute_in_pieces(each) for each in pictures]
         results = _run(net, pictures)
         return [result[:height, :width].contiguous() for result, (height, width) in zip(results, sizes, strict=True)]
 

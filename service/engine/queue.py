@@ -16,6 +16,7 @@ from torch import Tensor
 
 from model_store.nets import TransformNet
 from service.contract import request_id
+from service.inference.tiles import is_tiled
 
 
 class Output(NamedTuple):
@@ -31,6 +32,18 @@ class Output(NamedTuple):
     """Number of pictures that were computed together."""
 
 
+class OutputFuture(Future[Output]):
+    """The future of an output, which remembers that it was cancelled even if its picture was being computed."""
+
+    is_unwanted = False
+    """Whether the future was cancelled, in time or not."""
+
+    def cancel(self) -> bool:
+        """Cancel the future if its picture is not being computed yet; see `concurrent.futures.Future.cancel`."""
+        self.is_unwanted = True
+        return super().cancel()
+
+
 @dataclass(slots=True)
 class QueuedPicture:
     """A picture that waits for a net, and the future of its output."""
@@ -38,7 +51,7 @@ class QueuedPicture:
     net: TransformNet
     pixels: Tensor
     """Picture as uint8 RGB on the CPU, `(H, W, 3)`."""
-    future: "Future[Output]" = field(default_factory=Future)
+    future: OutputFuture = field(default_factory=OutputFuture)
     submitted: float = field(default_factory=time.perf_counter)
     """Time of the submission, in seconds of `time.perf_counter`."""
     request_id: str = field(default_factory=request_id.current.get)
@@ -55,6 +68,11 @@ class QueuedPicture:
         """Number of pixels that the net makes of the padded picture."""
         height, width = self.padded_size
         return height * width * self.net.factor**2
+
+    @property
+    def is_large(self) -> bool:
+        """Whether the picture is computed in pieces."""
+        return self.net.is_large(*self.padded_size) or is_tiled(self.net, *self.padded_size)
 
     @property
     def bytes(self) -> int:

@@ -1,7 +1,7 @@
 """Inference forms, which are nets rearranged so that they compute the same in less time."""
 
 from model_store.nets import StyleNet, SuperResolutionNet, TransformNet
-from service.inference.cpu.style_net import CpuStyleNet
+from service.inference.cpu.large_style_net import LargeStyleNet
 from service.inference.cuda.form import form_for_cuda
 from service.inference.super_resolution_net import FoldedSuperResolutionNet
 
@@ -23,5 +23,5 @@ def inference_form(net: TransformNet, *, is_exact: bool = False) -> TransformNet
     if isinstance(net, SuperResolutionNet):
         return FoldedSuperResolutionNet(net)
     if isinstance(net, StyleNet):
-        return CpuStyleNet(net)
+        return LargeStyleNet(net)
     return net

@@ -26,6 +26,12 @@ def tile_side(net: TransformNet) -> int | None:
     return max(math.isqrt(TILE_BYTES // net.bytes_per_pixel), _SMALLEST_TILE + 2 * net.halo)
 
 
+def is_tiled(net: TransformNet, height: int, width: int) -> bool:
+    """Tell whether a picture of this size, in pixels, is computed in more than one tile."""
+    side = tile_side(net)
+    return side is not None and max(height, width) > side
+
+
 def enlarge(net: TransformNet, picture: Tensor, most: int, compute: Callable[[Tensor], Tensor]) -> Tensor:
     """Compute a picture tile by tile, and pause between two tiles.
 

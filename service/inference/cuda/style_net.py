@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from model_store.convolutions.folding import fold_enlargement, fold_shuffle
 from model_store.nets import StyleNet, TransformNet
-from service.inference.cpu.style_net import convs_with_norms
+from service.inference.cpu.layers import convs_with_norms
 from service.inference.cuda import kernels
 from service.inference.cuda.normalisation import Features, Frame, Normalisation, Residual
 

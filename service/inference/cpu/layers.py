@@ -1,0 +1,206 @@
+"""The layers of the style net on a CPU: convolutions of frames by bands, each with the normalisation after it.
+
+Shapes: features are `(H, W, C)`, cells of 2×2 pixels are `(H/2, W/2, 2, 2, C)`, and frames have a margin around them.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from functools import reduce
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from model_store.convolutions import winograd
+from model_store.convolutions.folding import fold_enlargement
+from service.inference.cpu import bands
+
+
+class Moments(NamedTuple):
+    """The moments of one band of a convolution's output, from which those of the whole output follow."""
+
+    positions: int
+    """Number of pixels in the band."""
+    mean: Tensor
+    """Mean of each channel, `(C)`."""
+    squares: Tensor
+    """Sum of the squares of the differences from the mean in each channel, `(C)`."""
+
+
+class Part(NamedTuple):
+    """One band of a convolution's output."""
+
+    rows: slice
+    """Rows of the output that the band consists of."""
+    features: Tensor
+    """Features or cells, with a mean of 0 in each channel."""
+    mean: Tensor
+    """Mean of each channel, which was subtracted, `(C)`."""
+    squares: Tensor
+    """Sum of the squares of the features in each channel, `(C)`."""
+
+    @property
+    def moments(self) -> Moments:
+        """Moments of the band."""
+        return Moments(self.features.numel() // self.features.shape[-1], self.mean, self.squares)
+
+
+class Parts:
+    """All bands of a convolution's output, which are to be normalised.
+
+    Args:
+        parts: Bands of the output.
+        layer: Layer of the convolution, with its normalisation.
+        cores: Number of cores to compute on.
+    """
+
+    def __init__(self, parts: Sequence[Part], layer: "Layer", cores: int) -> None:
+        mean, self._scale = layer.statistics([part.moments for part in parts])
+        self.channels = layer.channels
+        self._shift = layer.shift
+        self._cores = cores
+        self._parts = [(part.rows, part.features, (part.mean - mean) * self._scale) for part in parts]
+
+    def activate(self, out: Tensor, *, is_shifted: bool = True) -> None:
+        """Write the ReLU of the normalised features; call this once only, because it frees the features.
+
+        Args:
+            out: Features or cells of the same size, which are overwritten.
+            is_shifted: Whether to shift the result so that that of a flat picture is 0.
+        """
+        flat = self._shift.clamp_min(0) if is_shifted else torch.zeros(())
+        lowest = -flat
+
+        def activate(part: tuple[slice, Tensor, Tensor]) -> None:
+            rows, features, offset = part
+            target = out[rows]
+            torch.addcmul(self._shift - flat + offset, features, self._scale, out=target)
+            torch.maximum(target, lowest, out=target)
+            _free(features)
+
+        bands.compute(activate, self._parts, self._cores)
+
+    def add_to(self, out: Tensor) -> None:
+        """Add the normalised features, but for a constant in each channel; call this once only, as it frees them."""
+
+        def add(part: tuple[slice, Tensor, Tensor]) -> None:
+            rows, features, offset = part
+            out[rows].addcmul_(features, self._scale).add_(offset)
+            _free(features)
+
+        bands.compute(add, self._parts, self._cores)
+
+
+class Layer(nn.Module):
+    """A convolution together with the normalisation after it."""
+
+    gain: Tensor
+    shift: Tensor
+
+    def __init__(self, norm: nn.InstanceNorm2d) -> None:
+        super().__init__()
+        self.register_buffer("gain", norm.weight.detach().clone())
+        self.register_buffer("shift", norm.bias.detach().clone())
+        self.eps = norm.eps
+        self.channels = norm.num_features
+
+    def convolve(self, frame: Tensor, rows: slice) -> Tensor:
+        """Return some rows of the output, features or cells, in memory that nothing else refers to."""
+        raise NotImplementedError
+
+    def statistics(self, moments: Sequence[Moments]) -> tuple[Tensor, Tensor]:
+        """Return the mean of each channel, and the factor by which the normalisation scales it, both `(C)`.
+
+        Args:
+            moments: Moments of all bands of the output.
+        """
+        positions = sum(each.positions for each in moments)
+        mean = _total(each.mean * (each.positions / positions) for each in moments)
+        squares = _total(each.squares + (each.mean - mean).square() * each.positions for each in moments)
+        return mean, self.gain * torch.rsqrt(squares / positions + self.eps)
+
+    def make_part(self, frame: Tensor, rows: slice) -> Part:
+        """Return some rows of the output as a part, whose mean in each channel is 0."""
+        features = self.convolve(frame, rows)
+        # This is many times as fast as torch.var_mean, and no less precise.
+        mean = _sum(features) / (features.numel() // self.channels)
+        features.sub_(mean)
+        return Part(rows, features, mean, _sum(features.square()))
+
+    def forward(self, frame: Tensor, rows: Sequence[slice], cores: int) -> Parts:
+        """Convolve a frame, in bands that consist of the given rows of the result."""
+        return Parts(bands.compute(lambda band: self.make_part(frame, band), rows, cores), self, cores)
+
+
+class Strided(Layer):
+    """A plain convolution with a stride."""
+
+    kernel: Tensor
+
+    def __init__(self, conv: nn.Conv2d, norm: nn.InstanceNorm2d) -> None:
+        super().__init__(norm)
+        self.register_buffer("kernel", channels_last(conv.weight.detach()))
+        self.stride = conv.stride[0]
+
+    def convolve(self, frame: Tensor, rows: slice) -> Tensor:
+        """Return some rows of the output; see `Layer.convolve`."""
+        stop = (rows.stop - 1) * self.stride + self.kernel.shape[2]
+        return convolve(frame[rows.start * self.stride : stop], self.kernel, stride=self.stride)
+
+
+class Winograd(Layer):
+    """A 3×3 convolution by Winograd's algorithm."""
+
+    kernel: Tensor
+
+    def __init__(self, conv: nn.Conv2d, norm: nn.InstanceNorm2d) -> None:
+        super().__init__(norm)
+        self.register_buffer("kernel", winograd.transform_kernel(conv.weight.detach()))
+
+    def convolve(self, frame: Tensor, rows: slice) -> Tensor:
+        """Return some rows of the output; see `Layer.convolve`."""
+        return winograd.convolve(frame[None, rows.start : rows.stop + 2], self.kernel)[0]
+
+
+class Enlarging(Winograd):
+    """A 3×3 convolution of a picture enlarged by 2; it makes cells."""
+
+    def __init__(self, conv: nn.Conv2d, norm: nn.InstanceNorm2d) -> None:
+        super().__init__(conv, norm)
+        self.kernel = winograd.transform_kernel(fold_enlargement(conv.weight.detach()))
+
+    def convolve(self, frame: Tensor, rows: slice) -> Tensor:
+        """Return some rows of the output; see `Layer.convolve`."""
+        cells = super().convolve(frame, rows)
+        return cells.view(*cells.shape[:2], 2, 2, self.channels)
+
+
+def convs_with_norms(layers: nn.Sequential) -> Iterator[tuple[nn.Conv2d, nn.InstanceNorm2d]]:
+    """Return each convolution that a normalisation follows, together with that normalisation."""
+    convs = [layer for layer in layers if isinstance(layer, nn.Conv2d)]
+    norms = [layer for layer in layers if isinstance(layer, nn.InstanceNorm2d)]
+    return zip(convs, norms, strict=False)  # the last convolution has no normalisation
+
+
+def channels_last(tensor: Tensor) -> Tensor:
+    """Return a kernel in the layout in which channels are next to each other."""
+    return tensor.contiguous(memory_format=torch.channels_last)
+
+
+def convolve(frame: Tensor, kernel: Tensor, bias: Tensor | None = None, stride: int = 1) -> Tensor:
+    """Convolve a frame `(H, W, C)`; the result is `(H, W, K)`, without margins."""
+    return F.conv2d(frame.permute(2, 0, 1)[None], kernel, bias, stride)[0].permute(1, 2, 0)
+
+
+def _free(features: Tensor) -> None:
+    """Free the memory of one band at once, although the tensors of all bands are let go together."""
+    features.untyped_storage().resize_(0)
+
+
+def _total(tensors: Iterable[Tensor]) -> Tensor:
+    return reduce(torch.add, tensors)
+
+
+def _sum(features: Tensor) -> Tensor:
+    """Return the sum of each channel; over rows first, which is many times as fast if they lie apart in memory."""
+    return features.sum(0).flatten(end_dim=-2).sum(0)
