@@ -33,7 +33,7 @@ _BAND_PIXELS = 2**17
 """Number of the picture's pixels in a band: so few that others wait for a tenth of a second at most."""
 _FEWEST_BAND_TILES = 2
 """Least height of a band in tiles at the quarter size, because neighbouring bands compute some rows twice."""
-_BYTES_PER_BAND_PIXEL = 600
+_BYTES_PER_BAND_PIXEL = 500
 """Bytes of memory for each pixel of the bands that are being computed, for a net of the width 32, with what the
 allocator keeps of them."""
 _GROUPS_BETWEEN_TRIMS = 8

@@ -26,7 +26,7 @@ peak = lambda: 1024 * int(re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status")
 lane.compute(net, [torch.zeros(64, 64, 3, dtype=torch.uint8)])
 before = peak()
 lane.compute(net, [torch.zeros(side, side, 3, dtype=torch.uint8)])
-print((peak() - before) / side**2, net.bytes_per_pixel)
+print((peak() - before) / side**2, net.bytes_needed(side, side) / side**2)
 """
 
 
