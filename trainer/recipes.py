@@ -128,6 +128,9 @@ class StyleRecipe(Recipe):
     content_weight: float = Field(default=2.0, ge=0, description="Weight of feature reconstruction.")
     style_weight: float = Field(default=28.0, ge=0, description="Weight of style reconstruction.")
     variation_weight: float = Field(default=2.0, ge=0, description="Weight of total variation.")
+    luma_weight: float = Field(
+        default=0.0, ge=0, description="Weight of the loss of light and dark: 1 - the correlation of luma."
+    )
 
     @property
     def parameters(self) -> dict[str, JsonValue]:

@@ -16,6 +16,7 @@ from trainer.commands.options.objective import (
     ContentWeightOption,
     LossesOption,
     LossNetworksOption,
+    LumaWeightOption,
     StyleTapsOption,
     StyleWeightOption,
     VariationWeightOption,
@@ -38,6 +39,7 @@ _OF_THE_OBJECTIVE = (
     "content_weight",
     "style_weight",
     "variation_weight",
+    "luma_weight",
 )
 
 
@@ -64,6 +66,7 @@ def evaluate_style(
     content_weight: ContentWeightOption = None,
     style_weight: StyleWeightOption = None,
     variation_weight: VariationWeightOption = None,
+    luma_weight: LumaWeightOption = None,
     content_tap: ContentTapsOption = None,
     style_tap: StyleTapsOption = None,
     loss_network: LossNetworksOption = None,
@@ -104,6 +107,7 @@ def evaluate_style(
         content_weight=content_weight,
         style_weight=style_weight,
         variation_weight=variation_weight,
+        luma_weight=luma_weight,
     )
     recipe = _objective_of(card.recipe, options)
     folder = output or Path("evaluation", card.name)
@@ -193,7 +197,8 @@ def _notes(recipe: "StyleRecipe", optimised: int, held_out: int) -> list[str]:
     return [
         f"The objective: {recipe.losses} losses; content {recipe.content_weight:g} × "
         f"({', '.join(recipe.content_taps)}), style {recipe.style_weight:g} × ({', '.join(recipe.style_taps)}), total "
-        f"variation {recipe.variation_weight:g}; the style picture at {recipe.style_size} pixels.",
+        f"variation {recipe.variation_weight:g}, light and dark {recipe.luma_weight:g}; the style picture at "
+        f"{recipe.style_size} pixels.",
         f"The photos, the net and the style error are means over at most {held_out} photos. Pictures of {optimised} of "
         "them were optimised; of these are the objective, the iteration that the net equals, and the curves. Gatys' "
         "picture is the best up to the last iteration.",

@@ -12,6 +12,7 @@ from trainer.commands.options.objective import (
     ContentWeightOption,
     LossesOption,
     LossNetworksOption,
+    LumaWeightOption,
     StyleTapsOption,
     VariationWeightOption,
     given,
@@ -50,6 +51,7 @@ def optimize(
     ] = None,
     content_weight: ContentWeightOption = None,
     variation_weight: VariationWeightOption = None,
+    luma_weight: LumaWeightOption = None,
     content_tap: ContentTapsOption = None,
     style_tap: StyleTapsOption = None,
     loss_network: LossNetworksOption = None,
@@ -92,6 +94,7 @@ def optimize(
         losses=losses,
         content_weight=content_weight,
         variation_weight=variation_weight,
+        luma_weight=luma_weight,
     )
     weights = style_weight or [StyleRecipe().style_weight]
     recipes = [StyleRecipe.model_validate({**options, "style_weight": weight}) for weight in weights]

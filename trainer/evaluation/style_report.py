@@ -20,7 +20,6 @@ _NAMES_ON_CARDS = {"the photos": "photos", "the net": "stylised"}
 """Names that cards give to the photos and to the pictures of the net."""
 
 _STARTS: tuple[Start, ...] = ("noise", "content")
-_TERMS = ("content", "style", "variation", "objective")
 
 
 def tables(studies: Sequence[Study]) -> list[Table]:
@@ -125,6 +124,8 @@ def _equality(studies: Sequence[Study]) -> Table:
 
 def _terms(studies: Sequence[Study]) -> Table:
     rows: list[list[Cell]] = []
+    names = list(studies[0].photos)
+    columns = [Column("size"), Column("of"), *(Column(name, 4) for name in names)]
     for study in studies:
         descended = {
             f"Gatys from {start}": mean_terms([descent.terms for descent in study.descents[start]]) for start in _STARTS
@@ -135,12 +136,8 @@ def _terms(studies: Sequence[Study]) -> Table:
             "the net, photos also optimised": mean_terms(study.net_on_optimised),
             **descended,
         }
-        rows += [[study.size, name, *(terms[term] for term in _TERMS)] for name, terms in found.items()]
-    return Table("Each term by itself, unweighted", [Column("size"), Column("of"), *_term_columns()], rows)
-
-
-def _term_columns() -> list[Column]:
-    return [Column(term, 4) for term in _TERMS]
+        rows += [[study.size, name, *(terms[term] for term in names)] for name, terms in found.items()]
+    return Table("Each term by itself, unweighted", columns, rows)
 
 
 def _style(studies: Sequence[Study]) -> Table:

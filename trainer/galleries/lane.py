@@ -41,6 +41,7 @@ _FREE_OF_COST = {
     "content_weight",
     "style_weight",
     "variation_weight",
+    "luma_weight",
 }
 """Settings of a recipe that do not change the time that a step takes."""
 

@@ -18,6 +18,12 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
+from model_store.nets.luma import luma
+
+_LIGHT_WINDOWS = (4, 16)
+"""Sides of the windows in which luma is averaged before it is compared, in pixels."""
+_LEAST_VARIANCE = 1e-5
+"""Variance that is added to that of luma, so that the correlation of pictures of one colour is finite."""
 _GRID_WINDOW = 4
 """Side of the windows in which differences are averaged before they count, in pixels of the small picture."""
 _PART = 512
@@ -113,6 +119,27 @@ def grid_pattern(pictures: Tensor, target: Tensor, factor: int) -> Tensor:
     return F.avg_pool2d(kept - wanted, _GRID_WINDOW, _GRID_WINDOW // 2).abs().mean()
 
 
+def light_and_dark(pictures: Tensor, target: Tensor) -> Tensor:
+    """Return 1 - r, where r is the correlation of the luma of pictures with that of their targets.
+
+    With Y the luma of a picture, averaged over windows of w×w pixels, and T that of its target,
+    r_w = cov(Y, T) / √((var(Y) + ε)(var(T) + ε)) over the positions of the picture; r is the mean of r_4 and r_16. It
+    is 0 for pictures that are as light and as dark as their targets in the same places, 1 for those that have nothing
+    to do with them, and 2 for negatives. Colours, brightness, contrast and strokes finer than the windows do not count,
+    so a style may choose them.
+
+    Args:
+        pictures: Pictures, `(N, 3, H, W)`, with both sides at least 16.
+        target: Pictures of the same shape.
+    """
+    correlations = []
+    for side in _LIGHT_WINDOWS:
+        found, wanted = (_centred(F.avg_pool2d(luma(_full(each)), side)) for each in (pictures, target))
+        variance, variance_wanted = (each.square().mean(1) + _LEAST_VARIANCE for each in (found, wanted))
+        correlations.append((found * wanted).mean(1) / (variance * variance_wanted).sqrt())
+    return 1 - torch.stack(correlations).mean()
+
+
 def mean_squared_variation(pictures: Tensor) -> Tensor:
     """Return the total variation divided by the number of neighbours, so that it does not depend on the size."""
     down, right = _neighbour_differences(pictures)
@@ -164,6 +191,12 @@ def _windows(features: Tensor, side: int) -> Tensor:
         raise ValueError(f"features of {width}×{height} hold no window of {side}")
     covered = features[..., : down * side, : right * side].reshape(count, channels, down, side, right, side)
     return covered.permute(0, 2, 4, 1, 3, 5).reshape(-1, channels, side, side)
+
+
+def _centred(maps: Tensor) -> Tensor:
+    """Return maps, `(N, 1, H, W)`, as `(N, H·W)` with their mean subtracted."""
+    flat = maps.flatten(1)
+    return flat - flat.mean(1, keepdim=True)
 
 
 def _full(values: Tensor) -> Tensor:

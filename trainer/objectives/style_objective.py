@@ -1,6 +1,7 @@
 """The objective of a style net, and of a picture that Gatys' method optimises (equation 5 of the paper)."""
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -18,10 +19,20 @@ _MIRRORED = 4
 """The way of a view that is mirrored and not turned; see `View.way`."""
 
 
+class Content(NamedTuple):
+    """What pictures are to keep of content photos."""
+
+    photos: Tensor
+    """The photos, float RGB in [0, 1], `(N, 3, H, W)`."""
+    features: Mapping[Tap, Tensor]
+    """Their features at the content taps."""
+
+
 class StyleLosses:
     """The feature reconstruction, style reconstruction and total variation of pictures in one style.
 
-    Relative losses are means over taps; absolute ones are sums over taps, as published.
+    Relative losses are means over taps; absolute ones are sums over taps, as published. If the recipe weighs it, light
+    and dark are a fourth loss.
 
     Args:
         recipe: Recipe whose taps, kind of losses and weights are used.
@@ -39,22 +50,23 @@ class StyleLosses:
             "style": recipe.style_weight,
             "variation": recipe.variation_weight,
         }
+        if recipe.luma_weight:
+            self.weights = {**self.weights, "luma": recipe.luma_weight}
         with torch.no_grad():
             features = loss_network(style_picture.to(loss_network.device), self._style_taps)
         self._style_grams = {tap: losses.gram_matrix(features[tap]) for tap in self._style_taps}
 
     @torch.no_grad()
-    def content(self, photos: Tensor) -> dict[Tap, Tensor]:
-        """Return the features that pictures are to keep of content photos, float RGB in [0, 1], `(N, 3, H, W)`."""
-        features: dict[Tap, Tensor] = self._loss_network(photos, self._content_taps)
-        return features
+    def content(self, photos: Tensor) -> Content:
+        """Return what pictures are to keep of content photos, float RGB in [0, 1], `(N, 3, H, W)`."""
+        return Content(photos, self._loss_network(photos, self._content_taps))
 
-    def terms(self, pictures: Tensor, content: Mapping[Tap, Tensor]) -> dict[str, Tensor]:
+    def terms(self, pictures: Tensor, content: Content) -> dict[str, Tensor]:
         """Return the terms of the objective, scalars, by the names in `weights`.
 
         Args:
             pictures: Float RGB in [0, 1], `(N, 3, H, W)`.
-            content: Features of the photos that the pictures were made from, as `content` returns them.
+            content: What the pictures are to keep of the photos that they were made from, as `content` returns it.
         """
         features = self._loss_network(pictures)
         feature_loss, style_loss, variation_loss = (
@@ -68,17 +80,20 @@ class StyleLosses:
         )
         reduce = torch.mean if self._is_relative else torch.sum
         content_terms = [
-            weight * feature_loss(features[tap], content[tap]) for tap, weight in self._content_taps.items()
+            weight * feature_loss(features[tap], content.features[tap]) for tap, weight in self._content_taps.items()
         ]
         style_terms = [
             weight * style_loss(losses.gram_matrix(features[tap]), self._style_grams[tap])
             for tap, weight in self._style_taps.items()
         ]
-        return {
+        terms = {
             "content": reduce(torch.stack(content_terms)),
             "style": reduce(torch.stack(style_terms)),
             "variation": variation_loss(pictures),
         }
+        if "luma" in self.weights:
+            terms["luma"] = losses.light_and_dark(pictures, content.photos)
+        return terms
 
 
 class StyleObjective:

@@ -173,10 +173,12 @@ def test_the_objective_is_that_of_the_card_unless_options_say_otherwise(
         augmentation="mirroring",
         schedule={"steps": 5621},
     )
-    result = evaluate("--style-weight", 7)
+    result = evaluate("--style-weight", 7, "--luma-weight", 4)
     assert result.exit_code == 0, result.output
     report = (tmp_path / "report" / "report.md").read_text()
     assert "content 3 × (relu2_1, relu3_1), style 7 × (relu2_1)" in report
+    assert "light and dark 4;" in report
+    assert "| content | style | variation | luma | objective |" in report
 
 
 def test_a_vgg16_that_no_tap_of_the_objective_is_on_measures_at_the_deep_taps(

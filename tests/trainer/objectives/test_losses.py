@@ -151,6 +151,32 @@ def test_windows_larger_than_the_features_are_refused(features: Tensor) -> None:
         losses.local_texture(features, features, 6)
 
 
+def test_light_and_dark_are_kept_whatever_the_brightness_contrast_and_fine_strokes() -> None:
+    photo = torch.nn.functional.interpolate(torch.rand(2, 3, 6, 6), scale_factor=16, mode="bilinear")
+    strokes = torch.tensor([0.02, -0.02]).repeat(48)
+    assert losses.light_and_dark(0.5 * photo + 0.2 + strokes, photo) == pytest.approx(0, abs=0.01)
+    assert losses.light_and_dark(1 - photo, photo) == pytest.approx(2, abs=0.01)
+
+
+def test_light_and_dark_of_another_picture_are_lost() -> None:
+    right = torch.linspace(0, 1, 64).expand(1, 3, 64, 64)
+    assert losses.light_and_dark(right.mT, right) == pytest.approx(1, abs=1e-3)
+
+
+def test_light_and_dark_do_not_depend_on_colours_of_the_same_luma() -> None:
+    grey = torch.linspace(0.2, 0.8, 64).expand(1, 3, 64, 64)
+    red = grey + torch.tensor([0.114, 0.0, -0.299]).view(3, 1, 1) * torch.rand(64, 64)
+    assert losses.light_and_dark(red, grey) == pytest.approx(0, abs=0.01)
+
+
+def test_light_and_dark_of_pictures_of_one_colour_have_finite_gradients() -> None:
+    flat = torch.full((1, 3, 32, 32), 0.5, requires_grad=True)
+    loss = losses.light_and_dark(flat, torch.rand(1, 3, 32, 32))
+    (gradient,) = torch.autograd.grad(loss, flat)
+    assert loss.detach() == pytest.approx(1)
+    assert torch.isfinite(gradient).all()
+
+
 def test_the_objective_weighs_its_terms() -> None:
     terms = {"content": torch.tensor(2.0), "style": torch.tensor(3.0)}
     assert losses.weighted_sum(terms, {"content": 10, "style": 100}) == 320

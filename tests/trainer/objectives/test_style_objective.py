@@ -95,6 +95,23 @@ def test_absolute_terms_are_sums_over_taps_as_published(
     torch.testing.assert_close(terms["variation"], losses.total_variation(answer))
 
 
+def test_light_and_dark_count_if_the_recipe_weighs_them(
+    recipe: StyleRecipe, network: LossNetwork, style_picture: Path, batch: Batch
+) -> None:
+    picture = load_picture(style_picture, recipe.style_size)
+    answer = torch.rand(1, 3, 32, 32)
+
+    def objective(weight: float) -> StyleObjective:
+        return StyleObjective(StyleLosses(recipe.model_copy(update={"luma_weight": weight}), network, picture))
+
+    assert "luma" not in objective(0.0).terms(Constant(answer), batch)
+    weighed = objective(4.0)
+    assert weighed.weights["luma"] == 4
+    answers = answer.expand(len(batch.pictures), -1, -1, -1)
+    expected = losses.light_and_dark(answers, batch.pictures)
+    torch.testing.assert_close(weighed.terms(Constant(answer), batch)["luma"], expected)
+
+
 def test_a_tap_counts_by_its_weight(
     recipe: StyleRecipe, network: LossNetwork, style_picture: Path, batch: Batch
 ) -> None:

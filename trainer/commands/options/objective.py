@@ -18,6 +18,7 @@ LossesOption = Annotated[Literal["relative", "absolute"] | None, typer.Option(he
 ContentWeightOption = Annotated[float | None, typer.Option(min=0, help=_help("content_weight"))]
 StyleWeightOption = Annotated[float | None, typer.Option(min=0, help=_help("style_weight"))]
 VariationWeightOption = Annotated[float | None, typer.Option(min=0, help=_help("variation_weight"))]
+LumaWeightOption = Annotated[float | None, typer.Option(min=0, help=_help("luma_weight"))]
 
 
 def given(**options: object) -> dict[str, object]:
