@@ -67,4 +67,4 @@ async def _make(runtime: Runtime, options: Options, picture: Path) -> Answer:
     plan = await runtime.pipeline.inspect(upload, options, model)
     made = await runtime.pipeline.make(plan)
     timing = {stage.name: 1000 * stage.seconds for stage in made.stages}
-    return Answer(made.content, made.media_type, made.model, "", timing, made.frames)
+    return Answer(made.content, made.media_type, made.model, "", timing, made.frames, made.is_truncated)

@@ -21,6 +21,9 @@ from service.batch.batch import Outcome, Summary
 from service.batch.work_list import PictureJob, WorkList
 from service.client.answer import Answer
 
+_TRUNCATED = "the end of the file is missing, but no pixels"
+"""Note on a picture whose file was cut short."""
+
 
 class TextReporter:
     """A reporter that prints a line per picture, or a progress bar for several pictures if stderr is a terminal.
@@ -67,7 +70,10 @@ class TextReporter:
             else:
                 self._bar.console.print(message, markup=False, highlight=False, soft_wrap=True)
         elif self._bar.disable:
-            typer.echo(f"{job.output}: {outcome.model}, {sum(outcome.timing.values()) / 1000:.1f} s")
+            note = f", {_TRUNCATED}" if outcome.is_truncated else ""
+            typer.echo(f"{job.output}: {outcome.model}, {sum(outcome.timing.values()) / 1000:.1f} s{note}")
+        elif outcome.is_truncated:
+            self._bar.console.print(f"{job.picture}: {_TRUNCATED}", markup=False, highlight=False, soft_wrap=True)
 
     def ended(self, summary: Summary) -> None:
         """Report the summary."""
@@ -106,7 +112,8 @@ class JsonReporter:
     def finished(self, job: PictureJob, outcome: Outcome) -> None:
         """Report that a file was made, or why it was not."""
         if isinstance(outcome, Answer):
-            self._print(job, status="made", model=outcome.model, frames=outcome.frames, timing=outcome.timing)
+            facts = {"frames": outcome.frames, "truncated": outcome.is_truncated, "timing": outcome.timing}
+            self._print(job, status="made", model=outcome.model, **facts)
         else:
             self._print(job, status="failed", kind=type(outcome).__name__, error=str(outcome))
 

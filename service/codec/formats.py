@@ -2,6 +2,8 @@
 
 import importlib.util
 
+from PIL import Image
+
 from service.contract.options import Format, RequestedFormat
 from service.contract.problems import TooLarge
 
@@ -20,8 +22,11 @@ ANSWERS: dict[str, Format] = {
     "AVIF": "avif",
     "TIFF": "png",
     "GIF": "png",
+    "BMP": "png",
 }
 """The formats that are read, by Pillow's names, each with the one that `auto` answers it in."""
+
+Image.MAX_IMAGE_PIXELS = None  # the limits of an upload are checked by `read_header`, for the server that sets them
 
 if importlib.util.find_spec("pillow_heif") is not None:
     import pillow_heif

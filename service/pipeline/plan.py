@@ -2,12 +2,14 @@
 
 from typing import NamedTuple
 
-from model_store.card import SMALLEST_SIDE
 from model_store.nets import TransformNet
 from service import codec
 from service.contract.options import Format, Options, StylizeOptions
 from service.contract.problems import BadPicture, TooLarge
 from service.models.loaded import Loaded
+
+_MOST_NARROW = 2_000
+"""Largest ratio of the sides of an upload."""
 
 
 class Plan(NamedTuple):
@@ -68,12 +70,16 @@ def check_size(plan: Plan, max_pixels: int) -> None:
         max_pixels: Largest number of pixels that the net may make.
 
     Raises:
-        BadPicture: A side is shorter than the nets need.
+        BadPicture: The upload is extremely long and narrow.
         TooLarge: The answer would have too many pixels, or a longer side than its format can hold.
     """
     width, height = plan.width, plan.height
-    if min(height, width) < SMALLEST_SIDE:
-        raise BadPicture(f"a picture of {width}×{height} is too small: both sides must be at least {SMALLEST_SIDE}")
+    stored = plan.header.width, plan.header.height
+    if max(stored) > _MOST_NARROW * min(stored):
+        raise BadPicture(
+            f"a picture of {stored[0]:,}×{stored[1]:,} is too narrow: its longer side may be "
+            f"{_MOST_NARROW:,} times the shorter one"
+        )
     if height * width * plan.net.factor**2 > max_pixels:
         raise TooLarge(
             f"{width * plan.net.factor:,}×{height * plan.net.factor:,} pixels would be computed; this server makes "
