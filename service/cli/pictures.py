@@ -43,8 +43,8 @@ OutputOption = Annotated[
     typer.Option(
         "--output",
         "-o",
-        help="A file, whose suffix chooses the format, or a folder, in which the tree of folders is kept; - is standard "
-        "output.",
+        help="A file, whose suffix chooses the format, or a folder, in which the tree of folders is kept; "
+        "- is standard output.",
     ),
 ]
 FormatOption = Annotated[

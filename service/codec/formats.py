@@ -1,6 +1,8 @@
 """The file formats that are read and written, and their limits."""
 
 import importlib.util
+import logging
+import warnings
 
 from PIL import Image
 
@@ -26,6 +28,9 @@ ANSWERS: dict[str, Format] = {
 }
 """The formats that are read, by Pillow's names, each with the one that `auto` answers it in."""
 
+# What these libraries tell of broken files would fill the log; the answer says what is wrong.
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+logging.getLogger("tifffile").setLevel(logging.CRITICAL)
 Image.MAX_IMAGE_PIXELS = None  # the limits of an upload are checked by `read_header`, for the server that sets them
 
 if importlib.util.find_spec("pillow_heif") is not None:

@@ -7,7 +7,7 @@ from PIL import Image
 from PIL.ExifTags import IFD, Base
 
 from service.codec import xmp
-from service.codec.structure.directories import Directories
+from service.codec.structure.directories import is_sound
 
 _STRUCTURE = frozenset(
     {
@@ -81,14 +81,8 @@ def _sound_exif(image: Image.Image) -> Image.Exif:
         ValueError: Its directories have more entries or larger values than sound ones can have.
     """
     exif = image.info.get("exif")
-    if isinstance(exif, bytes):
-        directories = Directories(exif.removeprefix(b"Exif\0\0"))
-        first = directories.read(directories.first)
-        details = (directories.number(first, tag) for tag in (IFD.Exif, IFD.GPSInfo))
-        found = [directories.read(place) for place in details if place]
-        for each in found:
-            if place := directories.number(each, IFD.Interop):
-                directories.read(place)
+    if isinstance(exif, bytes) and not is_sound(exif.removeprefix(b"Exif\0\0")):
+        raise ValueError("its directories are broken")
     return image.getexif()
 
 

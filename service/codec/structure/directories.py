@@ -10,6 +10,8 @@ _MOST_ENTRIES = 4_096
 """Largest number of entries in one directory; usual ones have less than a hundred."""
 _SLACK = 65_536
 """Bytes by which the values of a directory may be larger than the file, because some writers let two tags share one."""
+_EXIF, _PLACE, _INTEROPERABILITY = 34665, 34853, 40965
+"""Tags whose values are the offsets of further directories."""
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 """Bytes of one value of each type."""
 _NUMBERS = {1: "B", 3: "H", 4: "I", 6: "b", 8: "h", 9: "i", 13: "I", 16: "Q", 17: "q", 18: "Q"}
@@ -35,6 +37,15 @@ class Directory(NamedTuple):
     """The entries whose values lie within the file, by their tags."""
     following: int
     """Offset of the next directory, 0 if there is none."""
+
+
+def is_sound(exif: bytes) -> bool:
+    """Return whether reading EXIF costs little: its directories have neither very many entries nor large values."""
+    try:
+        directories = Directories(exif)
+        return directories.are_sound(directories.read(directories.first))
+    except ValueError:
+        return False
 
 
 class Directories:
@@ -88,6 +99,18 @@ class Directories:
         if total > len(self.data) + _SLACK:
             raise ValueError("the values of a directory overlap")
         return Directory(entries, self._following(start + count * self._entry_bytes))
+
+    def are_sound(self, directory: Directory) -> bool:
+        """Return whether the directories of EXIF, places and interoperability below a directory can be read."""
+        try:
+            for tag in (_EXIF, _PLACE):
+                if place := self.number(directory, tag):
+                    below = self.read(place)
+                    if further := self.number(below, _INTEROPERABILITY):
+                        self.read(further)
+        except ValueError:
+            return False
+        return True
 
     def count(self, most: int) -> int:
         """Return the number of directories in the chain of a file, but at most one more than `most`."""

@@ -14,6 +14,8 @@ _MOST_SEGMENTS = 100_000
 _REDUCED, _OLD_REDUCED = 1, 2
 """The bit of NewSubfileType (254), and the value of SubfileType (255), that say that a picture is a thumbnail."""
 _DNG_VERSION = 50706
+_METADATA = frozenset({34665, 34853})
+"""Tags of the directories of EXIF and of places."""
 _RAW_PHOTOMETRICS = frozenset({32803, 34892})
 """Interpretations of a sensor's samples: a colour filter array, and linear raw."""
 _STRUCTURE = frozenset({254, *range(256, 260), 262, 266, 273, 277, 278, 279, 284, 292, 293, 317, *range(322, 326)}) | {
@@ -174,6 +176,9 @@ def read_tiff(data: bytes) -> Tiff:
         directory = _meant(file, data)
         layout = _layout(file, directory)
         _check_segments(file, directory, layout)
+        if not file.are_sound(directory):
+            entries = {tag: entry for tag, entry in directory.entries.items() if tag not in _METADATA}
+            directory = directory._replace(entries=entries)
     except ValueError as error:
         raise BadPicture(f"the TIFF is broken or cut short ({error}): send the whole file") from error
     pages = file.count(_MOST_PAGES)
