@@ -19,12 +19,14 @@ _BAND = 1 << 20
 """Number of pixels that are converted at a time."""
 
 
-def load(image: ImageFile.ImageFile, data: bytes) -> Image.Image:
+def load(image: ImageFile.ImageFile, data: bytes, *, is_shrunk: bool = False) -> Image.Image:
     """Decompress the first frame of a file to 8 bits a channel; samples of 16 bits become the nearest of 8 bits.
 
     Args:
         image: A file that was opened with Pillow and not loaded.
         data: The bytes of the file.
+        is_shrunk: Whether the picture will be made much smaller, for which the high bytes of deep samples are enough:
+            they are read in half the time and memory, and differ by less than one level of 255.
 
     Returns:
         An image of mode L, LA, RGB, RGBA, CMYK or LAB.
@@ -33,7 +35,8 @@ def load(image: ImageFile.ImageFile, data: bytes) -> Image.Image:
         Exception: The file is broken; Pillow's decoders raise exceptions of many kinds.
     """
     rawmode = _rawmode(image.tile[0]) if image.tile else ""
-    if image.mode in _KEPT and rawmode.endswith(_DEEP):
+    needs_low_bytes = not is_shrunk or rawmode == "LA;16B" or "transparency" in image.info
+    if image.mode in _KEPT and rawmode.endswith(_DEEP) and needs_low_bytes:
         return _load_deep(image, rawmode, data)
     image.load()
     if image.mode.startswith("I;16"):

@@ -82,7 +82,8 @@ def _load(header: Header, size: tuple[int, int] | None) -> tuple[Image.Image, Im
         image = _reopened(data)
     else:
         image = _completed_jpeg(data, size)
-    return bit_depth.load(image, data), image
+    is_shrunk = size is not None and max(size) * _DRAFT_GAP <= max(header.width, header.height)
+    return bit_depth.load(image, data, is_shrunk=is_shrunk), image
 
 
 def _reopened(data: bytes) -> ImageFile.ImageFile:

@@ -124,6 +124,16 @@ def test_a_whole_picture_is_not_said_to_be_truncated(photo: Image.Image, photo_p
         assert not codec.read_header(data, ENOUGH).is_truncated
 
 
+def test_a_deep_png_that_is_shrunk_differs_by_at_most_a_level() -> None:
+    levels = np.linspace(0, 65_535, 64 * 64 * 3).reshape(64, 64, 3).astype(">u2")
+    rows = b"".join(b"\0" + row.tobytes() for row in levels)
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 64, 64, 16, 2, 0, 0, 0))
+    data = SIGNATURE + header + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    whole = Image.fromarray(decode(data).pixels.numpy()).resize((16, 16), Image.Resampling.LANCZOS)
+    shrunk = codec.decode(codec.read_header(data, ENOUGH), (16, 16)).pixels.numpy()
+    assert np.abs(shrunk.astype(int) - np.asarray(whole)).max() <= 1
+
+
 # JPEG
 
 
