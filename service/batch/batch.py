@@ -63,9 +63,9 @@ class BatchRun:
         self._report = report
         self._started = time.perf_counter()
         self._made = self._failed = 0
-        skipped = [] if overwrite else [job for job in jobs if job.output.exists()]
+        skipped = {} if overwrite else {job: None for job in jobs if job.output.exists()}
         self._skipped = len(skipped)
-        self.waiting = list(jobs) if overwrite else [job for job in jobs if job not in set(skipped)]
+        self.waiting = [job for job in jobs if job not in skipped]
         """The jobs whose files are to be made."""
         for job in skipped:
             report.skipped(job)

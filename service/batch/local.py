@@ -20,6 +20,10 @@ _MOST_IN_FLIGHT = 64
 """The largest number of pictures in memory at the same time, each decoded."""
 
 
+_MOST_PIXELS = 2**31
+"""The largest number of pixels of a picture, which memory limits before."""
+
+
 @asynccontextmanager
 async def local_painter(options: MapOptions) -> AsyncIterator[Painter]:
     """Provide a painter that computes on this machine and keeps the device and all cores busy.
@@ -31,7 +35,8 @@ async def local_painter(options: MapOptions) -> AsyncIterator[Painter]:
         Problem: There is no such model, or it cannot be used.
     """
     asked = (StylizeOptions if "style" in options else SuperResolveOptions).model_validate(options)
-    settings = ComputeSettings()
+    # A server guards itself against what strangers send; here, people take what pictures they have.
+    settings = ComputeSettings().model_copy(update={"max_upload_pixels": _MOST_PIXELS})
     device = choose_device(settings.device)
     share_cores()
     runtime = Runtime(StoreSettings().open(), device, settings)
@@ -67,4 +72,4 @@ async def _make(runtime: Runtime, options: Options, picture: Path) -> Answer:
     plan = await runtime.pipeline.inspect(upload, options, model)
     made = await runtime.pipeline.make(plan)
     timing = {stage.name: 1000 * stage.seconds for stage in made.stages}
-    return Answer(made.content, made.media_type, made.model, "", timing, made.frames)
+    return Answer(made.content, made.media_type, made.model, "", timing, made.frames, made.is_truncated)

@@ -1,6 +1,7 @@
 """The output of a batch on the command line, as text for people or as JSON for programs."""
 
 import json
+import sys
 from collections import Counter
 from typing import TextIO
 
@@ -21,16 +22,26 @@ from service.batch.batch import Outcome, Summary
 from service.batch.work_list import PictureJob, WorkList
 from service.client.answer import Answer
 
+_TRUNCATED = "the end of the file is missing, but no pixels"
+"""Note on a picture whose file was cut short."""
+
+
+_MOST_LISTED = 50
+"""Largest number of pictures that are listed at the end because they were not made."""
+
 
 class TextReporter:
     """A reporter that prints a line per picture, or a progress bar for several pictures if stderr is a terminal.
 
     Args:
         work: The work list that is reported on.
+        stream: The stream for what was made; problems go to stderr.
     """
 
-    def __init__(self, work: WorkList) -> None:
+    def __init__(self, work: WorkList, stream: TextIO) -> None:
+        self._stream = stream
         self._is_single = len(work.jobs) == 1
+        self._unreadable = list(work.unreadable)
         console = Console(stderr=True)
         self._bar = Progress(
             BarColumn(),
@@ -50,7 +61,7 @@ class TextReporter:
     def skipped(self, job: PictureJob) -> None:
         """Report that a file exists already and is not made."""
         if self._is_single:
-            typer.echo(f"{job.output} is there already: --overwrite makes it anew")
+            typer.echo(f"{job.output} is there already: --overwrite makes it anew", file=self._stream)
 
     def started(self, waiting: int) -> None:
         """Report that so many files are going to be made."""
@@ -61,13 +72,19 @@ class TextReporter:
         """Report that a file was made, or why it was not."""
         self._bar.advance(self._task)
         if not isinstance(outcome, Answer):
+            self._unreadable.append(f"{job.picture}: {outcome}")
             message = f"impasto: {job.picture}: {outcome}"
             if self._bar.disable:
                 typer.echo(message, err=True)
             else:
                 self._bar.console.print(message, markup=False, highlight=False, soft_wrap=True)
         elif self._bar.disable:
-            typer.echo(f"{job.output}: {outcome.model}, {sum(outcome.timing.values()) / 1000:.1f} s")
+            note = f", {_TRUNCATED}" if outcome.is_truncated else ""
+            typer.echo(
+                f"{job.output}: {outcome.model}, {sum(outcome.timing.values()) / 1000:.1f} s{note}", file=self._stream
+            )
+        elif outcome.is_truncated:
+            self._bar.console.print(f"{job.picture}: {_TRUNCATED}", markup=False, highlight=False, soft_wrap=True)
 
     def ended(self, summary: Summary) -> None:
         """Report the summary."""
@@ -81,7 +98,11 @@ class TextReporter:
             parts.append(f"{summary.failed} failed")
         if summary.left:
             parts.append(f"{summary.left} left (the same command goes on with them)")
-        typer.echo(", ".join(parts), err=bool(summary.failed or summary.left))
+        if self._unreadable:
+            listed = [*self._unreadable[:_MOST_LISTED], *(["..."] if len(self._unreadable) > _MOST_LISTED else [])]
+            typer.echo("\n  ".join(["not made:", *listed]), err=True)
+        stream = sys.stderr if summary.failed or summary.left else self._stream
+        typer.echo(", ".join(parts), file=stream)
 
 
 class JsonReporter:
@@ -94,6 +115,7 @@ class JsonReporter:
 
     def __init__(self, work: WorkList, stream: TextIO) -> None:
         self._left_out = dict(_sorted(work.left_out))
+        self._unreadable = work.unreadable
         self._stream = stream
 
     def skipped(self, job: PictureJob) -> None:
@@ -106,13 +128,14 @@ class JsonReporter:
     def finished(self, job: PictureJob, outcome: Outcome) -> None:
         """Report that a file was made, or why it was not."""
         if isinstance(outcome, Answer):
-            self._print(job, status="made", model=outcome.model, frames=outcome.frames, timing=outcome.timing)
+            facts = {"frames": outcome.frames, "truncated": outcome.is_truncated, "timing": outcome.timing}
+            self._print(job, status="made", model=outcome.model, **facts)
         else:
             self._print(job, status="failed", kind=type(outcome).__name__, error=str(outcome))
 
     def ended(self, summary: Summary) -> None:
         """Report the summary."""
-        self._write({"summary": summary._asdict() | {"left_out": self._left_out}})
+        self._write({"summary": summary._asdict() | {"left_out": self._left_out, "unreadable": self._unreadable}})
 
     def _print(self, job: PictureJob, **fields: object) -> None:
         self._write({"picture": str(job.picture), "output": str(job.output), **fields})

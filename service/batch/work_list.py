@@ -13,9 +13,12 @@ from service.client.options import Format
 
 FORMATS: dict[str, Format] = {".jpg": "jpeg", ".jpeg": "jpeg", ".png": "png", ".webp": "webp", ".avif": "avif"}
 """The formats of the files that can be written, by their suffixes."""
-_ANSWERS: dict[str, Format] = FORMATS | {".tif": "png", ".tiff": "png", ".gif": "png", ".heic": "jpeg", ".heif": "jpeg"}
+_ANSWERS: dict[str, Format] = FORMATS | {
+    **dict.fromkeys((".jfif", ".jpe", ".heic", ".heif"), "jpeg"),
+    **dict.fromkeys((".tif", ".tiff", ".gif", ".bmp"), "png"),
+}
 """The formats in which pictures with these suffixes are written if no other format is asked for."""
-_SUFFIXES: dict[Format, str] = {"jpeg": ".jpg", "png": ".png", "webp": ".webp", "avif": ".avif"}
+SUFFIXES: dict[Format, str] = {"jpeg": ".jpg", "png": ".png", "webp": ".webp", "avif": ".avif"}
 """The suffixes of new files, by their formats."""
 
 
@@ -27,8 +30,8 @@ class PictureJob(NamedTuple):
 
     @property
     def format(self) -> Format:
-        """The format of the output, which its suffix says."""
-        return FORMATS[self.output.suffix.lower()]
+        """The format of the output, which its suffix says; `auto` if it has none."""
+        return FORMATS.get(self.output.suffix.lower(), "auto")
 
 
 class WorkList(NamedTuple):
@@ -38,6 +41,8 @@ class WorkList(NamedTuple):
     """The pictures to make."""
     left_out: Counter[str]
     """The number of files that were left out because they are not pictures, by suffix."""
+    unreadable: tuple[str, ...] = ()
+    """The folders that could not be read, each with the reason."""
 
 
 def list_work(arguments: Sequence[str], output: str, format: Format = "auto") -> WorkList:  # noqa: A002
@@ -55,57 +60,80 @@ def list_work(arguments: Sequence[str], output: str, format: Format = "auto") ->
         ImpastoError: The pictures cannot be written to the output.
     """
     folder = Path(output)
-    left_out: Counter[str] = Counter()
-    found = [each for argument in arguments for each in _find(argument, folder, left_out)]
+    search = _Search(folder)
+    found = [each for argument in arguments for each in search.find(argument)]
+    left_out = Counter(path.suffix.lower() for path in search.left_out)
     is_one_file = len(arguments) == 1 and Path(arguments[0]).is_file()
     if is_one_file and folder.suffix and not folder.is_dir() and not output.endswith(os.sep):
         return WorkList([PictureJob(found[0][0], _checked_file(folder, format))], left_out)
     if folder.suffix.lower() in FORMATS and not folder.is_dir():
         raise ImpastoError(f"several pictures cannot be written to the file {output}: give a folder, as in -o out/")
     if not found:
-        raise ImpastoError(f"there are no pictures in {', '.join(arguments)}: their names end in {', '.join(_ANSWERS)}")
-    jobs = list(dict.fromkeys(PictureJob(picture, folder / _named(place, format)) for picture, place in found))
-    _check_distinct(jobs)
-    return WorkList(jobs, left_out)
-
-
-def _find(argument: str, output: Path, left_out: Counter[str]) -> Iterator[tuple[Path, Path]]:
-    """Yield each picture that an argument stands for, with its path relative to the output folder."""
-    path = Path(argument)
-    if path.is_dir():
-        for picture in _pictures_below(path, output, left_out):
-            yield picture, picture.relative_to(path)
-    elif path.exists():
-        yield path, Path(path.name)
-    elif glob.has_magic(argument):
-        matches = [Path(match) for match in sorted(glob.glob(argument, recursive=True)) if os.path.isfile(match)]
-        if not matches:
-            raise FileNotFoundError(f"no file matches {argument}")
-        base = _fixed_part(path)
-        for match in matches:
-            if match.suffix.lower() not in _ANSWERS:
-                left_out[match.suffix.lower()] += 1
-            elif output.resolve() not in match.resolve().parents:
-                yield match, match.relative_to(base)
-    else:
-        names = os.listdir(path.parent) if path.parent.is_dir() else []
-        raise FileNotFoundError(f"there is no file {argument}{did_you_mean(path.name, names)}")
-
-
-def _pictures_below(folder: Path, output: Path, left_out: Counter[str]) -> Iterator[Path]:
-    """Yield the pictures below a folder, without hidden ones and without what lies in the output folder."""
-    excluded = output.resolve()
-    for parent, folders, names in os.walk(folder):
-        place = Path(parent)
-        folders[:] = sorted(
-            each for each in folders if not each.startswith(".") and (place / each).resolve() != excluded
+        reasons = f" ({'; '.join(search.unreadable)})" if search.unreadable else ""
+        raise ImpastoError(
+            f"there are no pictures in {', '.join(arguments)}: their names end in {', '.join(_ANSWERS)}{reasons}"
         )
-        for name in sorted(name for name in names if not name.startswith(".")):
-            path = place / name
-            if path.suffix.lower() in _ANSWERS:
-                yield path
-            else:
-                left_out[path.suffix.lower()] += 1
+    distinct = list(dict.fromkeys(found))
+    sharing = Counter(_named(place, format) for _, place in distinct)
+    jobs = [
+        PictureJob(picture, folder / _named(place, format, keep_suffix=sharing[_named(place, format)] > 1))
+        for picture, place in distinct
+    ]
+    _check_distinct(jobs)
+    return WorkList(jobs, left_out, tuple(search.unreadable))
+
+
+class _Search:
+    """The search for pictures, which remembers what it leaves out.
+
+    Args:
+        output: The folder of the outputs, in which no pictures are looked for.
+    """
+
+    def __init__(self, output: Path) -> None:
+        self._output = output.resolve()
+        self.left_out: set[Path] = set()
+        self.unreadable: list[str] = []
+
+    def find(self, argument: str) -> Iterator[tuple[Path, Path]]:
+        """Yield each picture that an argument stands for, with its path relative to the output folder."""
+        path = Path(argument)
+        if path.is_dir():
+            for picture in self._below(path):
+                yield picture, picture.relative_to(path)
+        elif path.exists():
+            yield path, Path(path.name)
+        elif glob.has_magic(argument):
+            matches = [Path(match) for match in sorted(glob.glob(argument, recursive=True)) if os.path.isfile(match)]
+            if not matches:
+                raise FileNotFoundError(f"no file matches {argument}")
+            base = _fixed_part(path)
+            for match in matches:
+                if self._output not in match.resolve().parents and self._is_picture(match):
+                    yield match, match.relative_to(base)
+        else:
+            names = os.listdir(path.parent) if path.parent.is_dir() else []
+            raise FileNotFoundError(f"there is no file {argument}{did_you_mean(path.name, names)}")
+
+    def _below(self, folder: Path) -> Iterator[Path]:
+        """Yield the pictures below a folder, without hidden ones and without what lies in the output folder."""
+        for parent, folders, names in os.walk(folder, onerror=self._remember):
+            place = Path(parent)
+            folders[:] = sorted(
+                each for each in folders if not each.startswith(".") and (place / each).resolve() != self._output
+            )
+            for name in sorted(name for name in names if not name.startswith(".")):
+                if self._is_picture(place / name):
+                    yield place / name
+
+    def _is_picture(self, path: Path) -> bool:
+        is_picture = path.suffix.lower() in _ANSWERS
+        if not is_picture:
+            self.left_out.add(path.resolve())
+        return is_picture
+
+    def _remember(self, error: OSError) -> None:
+        self.unreadable.append(f"{error.filename}: {error.strerror}")
 
 
 def _fixed_part(pattern: Path) -> Path:
@@ -113,11 +141,20 @@ def _fixed_part(pattern: Path) -> Path:
     return next(parent for parent in pattern.parents if not glob.has_magic(str(parent)))
 
 
-def _named(place: Path, format: Format) -> Path:  # noqa: A002
-    """Return the output's path with the suffix of its format, which is PNG for pictures of an unknown suffix."""
+def _named(place: Path, format: Format, *, keep_suffix: bool = False) -> Path:  # noqa: A002
+    """Return the output's path with the suffix of its format, which is PNG for pictures of an unknown suffix.
+
+    Args:
+        place: The picture's path relative to the output folder.
+        format: The format of the output files.
+        keep_suffix: Whether a suffix that is not that of the format stays, as in `IMG_1.heic.jpg`, because `IMG_1.jpg`
+            is another picture's.
+    """
     suffix = place.suffix.lower()
     written_as = _ANSWERS.get(suffix, "png") if format == "auto" else format
-    return place if FORMATS.get(suffix) == written_as else place.with_suffix(_SUFFIXES[written_as])
+    if FORMATS.get(suffix) == written_as:
+        return place
+    return place.with_name((place.name if keep_suffix else place.stem) + SUFFIXES[written_as])
 
 
 def _checked_file(file: Path, format: Format) -> Path:  # noqa: A002
@@ -125,7 +162,7 @@ def _checked_file(file: Path, format: Format) -> Path:  # noqa: A002
     if written_as is None:
         raise ImpastoError(f"cannot write {file.name}: end its name in .jpg, .png, .webp or .avif")
     if format not in {"auto", written_as}:
-        raise ImpastoError(f"{file.name} would not be {format.upper()}: end its name in {_SUFFIXES[format]}")
+        raise ImpastoError(f"{file.name} would not be {format.upper()}: end its name in {SUFFIXES[format]}")
     if not file.parent.is_dir():
         raise ImpastoError(f"cannot write {file}: there is no folder {file.parent}")
     return file

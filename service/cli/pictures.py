@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
@@ -13,6 +13,7 @@ from service.contract.options import PictureOptions, StylizeOptions, SuperResolv
 
 if TYPE_CHECKING:
     from service.batch.batch import BatchRun
+    from service.batch.work_list import WorkList
 
 _INTERRUPTED = 130
 """Exit code after Ctrl-C."""
@@ -33,7 +34,8 @@ def complete_style(incomplete: str) -> list[str]:
 PicturesArgument = Annotated[
     list[str],
     typer.Argument(
-        metavar="PICTURES...", help="Files, folders with all files below them, or globs as in 'photos/**/*.jpg'."
+        metavar="PICTURES...",
+        help="Files, folders with all files below them, or globs as in 'photos/**/*.jpg'; - is standard input.",
     ),
 ]
 OutputOption = Annotated[
@@ -41,7 +43,8 @@ OutputOption = Annotated[
     typer.Option(
         "--output",
         "-o",
-        help="A file, whose suffix chooses the format, or a folder, in which the tree of folders is kept.",
+        help="A file, whose suffix chooses the format, or a folder, in which the tree of folders is kept; "
+        "- is standard output.",
     ),
 ]
 FormatOption = Annotated[
@@ -109,16 +112,34 @@ def _transform(
     api_key: str | None,
     as_json: bool,
 ) -> None:
-    """Make all pictures; end with exit code 1 if any failed, and with 130 after Ctrl-C."""
-    from service.batch.batch import BatchRun
-    from service.batch.reporters import JsonReporter, TextReporter
-    from service.batch.work_list import list_work
+    """Make all pictures; end with exit code 1 if any could not be read or made, and with 130 after Ctrl-C."""
+    from service.batch.streams import STREAM, work_of
 
+    if as_json and output == STREAM:
+        raise typer.BadParameter("--json and the picture cannot both go to standard output: give -o a file")
     try:
-        todo = list_work(pictures, output, format)
+        with work_of(pictures, output, format) as work:
+            reports_to = sys.stderr if output == STREAM else sys.stdout
+            _make(work, options, server, api_key, reports_to, overwrite=overwrite, as_json=as_json)
     except FileNotFoundError as error:
         raise typer.BadParameter(str(error)) from error
-    batch = BatchRun(todo.jobs, JsonReporter(todo, sys.stdout) if as_json else TextReporter(todo), overwrite=overwrite)
+
+
+def _make(
+    work: "WorkList",
+    options: MapOptions,
+    server: str | None,
+    api_key: str | None,
+    reports_to: TextIO,
+    *,
+    overwrite: bool,
+    as_json: bool,
+) -> None:
+    from service.batch.batch import BatchRun
+    from service.batch.reporters import JsonReporter, TextReporter
+
+    reporter = JsonReporter(work, reports_to) if as_json else TextReporter(work, reports_to)
+    batch = BatchRun(work.jobs, reporter, overwrite=overwrite)
     interrupted = False
     try:
         if batch.waiting:
@@ -129,7 +150,7 @@ def _transform(
         summary = batch.end()
     if interrupted:
         raise typer.Exit(_INTERRUPTED)
-    if summary.failed:
+    if summary.failed or work.unreadable:
         raise typer.Exit(1)
 
 

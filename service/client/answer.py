@@ -32,6 +32,8 @@ class Answer:
     """Milliseconds that each stage took on the server: `decode`, `queue`, `net` and `encode`."""
     frames: int = 1
     """The number of frames in the upload. The picture is made from the first frame of an animation."""
+    is_truncated: bool = False
+    """Whether the upload lacked its end, as after an interrupted download; all of its pixels were there."""
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write the picture to a file, as it came from the server.
@@ -93,4 +95,5 @@ class Answer:
             request_id=response.headers.get("X-Request-ID", ""),
             timing={stage: float(milliseconds) for stage, milliseconds in stages},
             frames=int(frames) if frames.isdecimal() else 1,
+            is_truncated=response.headers.get("X-Truncated") == "true",
         )

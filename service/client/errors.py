@@ -14,7 +14,7 @@ ClientError
     ├── UnsupportedFormat      415
     ├── Unprocessable          422
     │   ├── BadOption          an option that is unknown or out of range
-    │   └── BadPicture         no picture, a broken one, or one that is too small
+    │   └── BadPicture         no picture, a broken one, or one that is too narrow
     ├── Busy                   429
     └── ServerFailed           500 and any other 5xx
         ├── DamagedWeights     the model's files are not those that were published
@@ -109,7 +109,7 @@ class BadOption(Unprocessable):
 
 
 class BadPicture(Unprocessable):
-    """The server answered 422: the picture is missing, broken or too small."""
+    """The server answered 422: the picture is missing, broken or extremely narrow."""
 
 
 class Busy(ProblemError):

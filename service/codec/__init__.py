@@ -5,8 +5,9 @@ A decoded picture is upright, in the RGB of its own colour profile, with 8 bits 
 
 from service.codec.formats import MEDIA_TYPES, NAMES, check_room, preferred
 from service.codec.metadata import Metadata
+from service.codec.opening import Header, read_header
 from service.codec.picture import DecodedPicture
-from service.codec.reading import Header, decode, read_header
+from service.codec.reading import decode
 from service.codec.writing import encode
 
 __all__ = [

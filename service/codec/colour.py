@@ -20,6 +20,8 @@ _MODES = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK", "Lab": "LAB"}
 """The mode of Pillow that a profile's colour space belongs to."""
 _LARGEST_PROFILE = 4 * 1024**2
 """The most bytes that a profile may have; those of printers have up to three million."""
+_LARGEST_KEPT = 1_000_000
+"""The most bytes of a profile that an answer keeps; many programs refuse larger ones."""
 _MOST_DIFFERENCE = 2
 """The largest difference, in levels of 255, by which a profile may differ from sRGB and still be taken for it."""
 _log = logging.getLogger(__name__)
@@ -41,7 +43,7 @@ def to_rgb(image: Image.Image, profile: bytes | None) -> tuple[Image.Image, byte
 
     Returns:
         The picture, and the profile that its RGB is in: the upload's if that is an RGB profile that can convert in both
-        directions, sRGB if the upload had another one, and None if it had none.
+        directions and is not very large, sRGB if the upload had another one, and None if it had none.
     """
     if profile is None or len(profile) > _LARGEST_PROFILE:
         return _without_profile(image), None
@@ -50,7 +52,7 @@ def to_rgb(image: Image.Image, profile: bytes | None) -> tuple[Image.Image, byte
         space = opened.profile.xcolor_space.strip()
         if space == "RGB" and image.mode in ("RGB", "L"):
             rgb = _without_profile(image)
-            if _transforms(profile) is not None:
+            if len(profile) <= _LARGEST_KEPT and _transforms(profile) is not None:
                 return rgb, profile
             return _converted(rgb, opened), SRGB
         if _MODES.get(space) == image.mode:
@@ -59,6 +61,18 @@ def to_rgb(image: Image.Image, profile: bytes | None) -> tuple[Image.Image, byte
     except (ImageCms.PyCMSError, OSError) as error:
         _log.info("ICC profile ignored: %s", error)
     return _without_profile(image), None
+
+
+def from_gamma(image: Image.Image, gamma: float) -> Image.Image:
+    """Convert RGB from an encoding by an exponent, such as 1 for linear light, to that of sRGB.
+
+    Args:
+        image: A picture of mode RGB.
+        gamma: The exponent by which light was encoded: 0.45455 is about that of sRGB.
+    """
+    light = np.linspace(0, 1, 256) ** (1 / gamma)
+    encoded = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
+    return image.point([round(255 * level) for level in encoded] * 3)
 
 
 def to_srgb(pixels: Tensor, profile: bytes | None) -> Tensor:

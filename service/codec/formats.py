@@ -1,6 +1,10 @@
 """The file formats that are read and written, and their limits."""
 
 import importlib.util
+import logging
+import warnings
+
+from PIL import Image
 
 from service.contract.options import Format, RequestedFormat
 from service.contract.problems import TooLarge
@@ -20,8 +24,14 @@ ANSWERS: dict[str, Format] = {
     "AVIF": "avif",
     "TIFF": "png",
     "GIF": "png",
+    "BMP": "png",
 }
 """The formats that are read, by Pillow's names, each with the one that `auto` answers it in."""
+
+# What these libraries tell of broken files would fill the log; the answer says what is wrong.
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+logging.getLogger("tifffile").setLevel(logging.CRITICAL)
+Image.MAX_IMAGE_PIXELS = None  # the limits of an upload are checked by `read_header`, for the server that sets them
 
 if importlib.util.find_spec("pillow_heif") is not None:
     import pillow_heif

@@ -1,11 +1,13 @@
 """The metadata of a picture file: the EXIF and XMP of an upload that its answer keeps."""
 
 import logging
-import re
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from PIL import Image
 from PIL.ExifTags import IFD, Base
+
+from service.codec import xmp
+from service.codec.structure.directories import is_sound
 
 _STRUCTURE = frozenset(
     {
@@ -27,7 +29,11 @@ _PRIVATE = frozenset(
     }
 )
 """Tags that may identify the photographer, the place or the individual camera."""
-_XMP_ORIENTATION = re.compile(rb'tiff:Orientation\s*=\s*"[^"]*"|<tiff:Orientation>[^<]*</tiff:Orientation>')
+_PUBLIC = frozenset({270, 271, 272, 282, 283, 296, 305, 306, 315, 18246, 18249, 33432, *range(40091, 40096)})
+"""Tags of the first directory that answers keep without being asked: what is shown, by whom, when and with what. Others
+hold places (GeoTIFF), serial numbers and makers' notes (DNG), or anything at all."""
+_STANDARD = range(33434, 42241)
+"""Tags of the Exif directory that are of the standard, not private."""
 _log = logging.getLogger(__name__)
 
 
@@ -43,13 +49,13 @@ class Metadata(NamedTuple):
 def orientation_of(image: Image.Image) -> int:
     """Return the EXIF orientation of an image, from 1 to 8; 1, upright, if there is none or it cannot be read."""
     try:
-        return int(image.getexif().get(Base.Orientation, 1))
+        return int(_sound_exif(image).get(Base.Orientation, 1))
     except Exception as error:  # Pillow's EXIF parser raises exceptions of many kinds on broken files
         _log.info("EXIF ignored: %s", error)
         return 1
 
 
-def read(image: Image.Image, *, keep_all: bool) -> Metadata:
+def read(image: Image.Image, *, keep_all: bool, ratio: float | None = 1) -> Metadata:
     """Read the metadata that the answer to an upload keeps.
 
     It never includes the orientation, because the answer is upright, nor the size, nor the thumbnail, which shows the
@@ -58,22 +64,39 @@ def read(image: Image.Image, *, keep_all: bool) -> Metadata:
     Args:
         image: The image, which was loaded.
         keep_all: Whether to include the place, the maker's notes, serial numbers and the XMP.
+        ratio: Factor by which the answer is larger than the upload; None if it is turned.
     """
     try:
-        exif = _exif(image.getexif(), keep_all=keep_all)
+        exif = _exif(_sound_exif(image), keep_all=keep_all)
     except Exception as error:  # Pillow's EXIF parser raises exceptions of many kinds on broken files
         _log.info("EXIF ignored: %s", error)
         exif = None
-    return Metadata(exif, _xmp(image) if keep_all else None)
+    return Metadata(exif, _xmp(image, ratio) if keep_all else None)
+
+
+def _sound_exif(image: Image.Image) -> Image.Exif:
+    """Return the EXIF of an image, after checking that reading it costs little.
+
+    Raises:
+        ValueError: Its directories have more entries or larger values than sound ones can have.
+    """
+    exif = image.info.get("exif")
+    if isinstance(exif, bytes) and not is_sound(exif.removeprefix(b"Exif\0\0")):
+        raise ValueError("its directories are broken")
+    return image.getexif()
 
 
 def _exif(exif: Image.Exif, *, keep_all: bool) -> bytes | None:
     left_out = _STRUCTURE | {Base.Orientation} | (frozenset() if keep_all else _PRIVATE)
     kept = Image.Exif()
     for tag in exif:
-        if tag not in left_out:
+        if tag not in left_out and (keep_all or tag in _PUBLIC):
             kept[tag] = exif[tag]
-    details = _without(exif.get_ifd(IFD.Exif), left_out)
+    details = {
+        tag: value
+        for tag, value in exif.get_ifd(IFD.Exif).items()
+        if tag not in left_out and (keep_all or tag in _STANDARD)
+    }
     interoperability = exif.get_ifd(IFD.Interop) if details else {}
     if interoperability:
         details[IFD.Interop] = interoperability
@@ -84,12 +107,8 @@ def _exif(exif: Image.Exif, *, keep_all: bool) -> bytes | None:
     return kept.tobytes() if len(kept) or details or places else None
 
 
-def _without(content: dict[int, Any], left_out: frozenset[int]) -> dict[int, Any]:
-    return {tag: value for tag, value in content.items() if tag not in left_out}
-
-
-def _xmp(image: Image.Image) -> bytes | None:
-    xmp = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp")
-    if isinstance(xmp, str):
-        xmp = xmp.encode()
-    return _XMP_ORIENTATION.sub(b"", xmp) if isinstance(xmp, bytes) else None
+def _xmp(image: Image.Image, ratio: float | None) -> bytes | None:
+    content = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp")
+    if isinstance(content, str):
+        content = content.encode()
+    return xmp.of_answer(content, ratio) if isinstance(content, bytes) else None

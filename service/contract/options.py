@@ -87,6 +87,10 @@ class StylizeOptions(PictureOptions):
         """Return the style, or the blend of styles."""
         return self.style
 
+    def painted(self, width: int, height: int) -> tuple[int, int]:
+        """Return the width and height at which an answer of this size is painted, before it is enlarged."""
+        return max(1, round(width / self.stroke)), max(1, round(height / self.stroke))
+
     @property
     def enlarger(self) -> Blend | None:
         """Return the super-resolution net that enlarges the painting, or None if it is painted in its size."""

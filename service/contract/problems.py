@@ -94,7 +94,7 @@ class BadOption(Problem):
 
 
 class BadPicture(Problem):
-    """The upload is no picture, or a picture that is broken or too small."""
+    """The upload is no picture, or a picture that is broken or extremely narrow."""
 
     status, name, title = 422, "bad-picture", "Bad picture"
     example = "the picture is broken or cut short: send the whole file"
@@ -111,7 +111,7 @@ class TooLarge(Problem):
     """The upload or the answer has too many bytes or pixels."""
 
     status, name, title = 413, "too-large", "Too large"
-    example = "the picture has 8,000×6,000 pixels; this server takes up to 8,500,000 in all: make it smaller"
+    example = "the picture has 8,000×6,000 pixels; this server takes up to 40,000,000 in all: make it smaller"
 
 
 class UnsupportedFormat(Problem):

@@ -30,6 +30,8 @@ class Answer(NamedTuple):
     """Factor of enlargement; 1 for a painting."""
     frames: int
     """Frames or pages of the upload, of which the first was used; 1 if there is only one."""
+    is_truncated: bool
+    """Whether the upload lacked its end, but none of its pixels."""
     batch: int
     """Number of pictures that were computed together; 0 if nothing had to be computed."""
     stages: tuple[Stage, ...]

@@ -7,9 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from typing import TypeVar, TypeVarTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from model_store.card import SMALLEST_SIDE
+from model_store.nets import TransformNet
 from service import codec
 from service.codec import alpha, colour
 from service.contract.options import Options, StylizeOptions
@@ -37,12 +40,21 @@ class Pipeline:
     Args:
         engine: Engine that computes the nets.
         codec_threads: Number of threads that decode and encode.
-        max_pixels: Largest number of pixels of an upload, and of what a net makes of it.
+        max_upload_pixels: Largest number of pixels of an upload.
+        max_pixels: Largest number of pixels that a net makes.
         net_bytes: Bytes of memory that nets may compute in; None for no limit.
     """
 
-    def __init__(self, engine: Engine, codec_threads: int, max_pixels: int, net_bytes: int | None = None) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        codec_threads: int,
+        max_upload_pixels: int,
+        max_pixels: int,
+        net_bytes: int | None = None,
+    ) -> None:
         self._engine = engine
+        self._max_upload_pixels = max_upload_pixels
         self._max_pixels = max_pixels
         self._net_bytes = net_bytes
         self._threads = ThreadPoolExecutor(codec_threads, thread_name_prefix="codec")
@@ -60,7 +72,7 @@ class Pipeline:
         """
         started = time.perf_counter()
         # Not on the codec's threads, where it would wait for other pictures: a refusal should come at once.
-        header = await asyncio.to_thread(codec.read_header, upload, self._max_pixels)
+        header = await asyncio.to_thread(codec.read_header, upload, self._max_upload_pixels)
         plan = plan_picture(header, options, model, time.perf_counter() - started)
         check_size(plan, self._max_pixels)
         if plan.needs_net and self._net_bytes is not None:
@@ -99,6 +111,7 @@ class Pipeline:
             height,
             plan.factor,
             plan.header.frames,
+            plan.header.is_truncated,
             output.batch,
             stages,
         )
@@ -151,24 +164,41 @@ def _decode(plan: Plan) -> tuple[codec.DecodedPicture, Tensor]:
     A photo is painted in sRGB, for which styles are trained. An upload is enlarged in its own colour space, so that no
     colour is lost.
     """
-    photo = codec.decode(plan.header, (plan.width, plan.height), keep_metadata=plan.options.keep_metadata)
+    photo = codec.decode(
+        plan.header, (plan.width, plan.height), keep_metadata=plan.options.keep_metadata, enlargement=plan.factor
+    )
     seen = photo.pixels if photo.alpha is None else alpha.as_seen(photo.pixels, photo.alpha)
-    if not isinstance(plan.options, StylizeOptions):
-        return photo, seen
-    height, width, _ = seen.shape
-    stroke = plan.options.stroke
-    shrunk = retouching.resize(seen, (round(width / stroke), round(height / stroke)))
-    return photo, colour.to_srgb(shrunk, photo.profile)
+    if isinstance(plan.options, StylizeOptions):
+        height, width, _ = seen.shape
+        seen = colour.to_srgb(retouching.resize(seen, plan.options.painted(width, height)), photo.profile)
+    return photo, _padded(seen) if plan.needs_net else seen
+
+
+def _padded(pixels: Tensor) -> Tensor:
+    """Mirror a picture, `(H, W, 3)`, at its right and lower sides until it is as large as the nets need."""
+    height, width, _ = pixels.shape
+    lacking = max(0, SMALLEST_SIDE - height), max(0, SMALLEST_SIDE - width)
+    if not any(lacking):
+        return pixels
+    return torch.from_numpy(np.pad(pixels.numpy(), ((0, lacking[0]), (0, lacking[1]), (0, 0)), mode="symmetric"))
+
+
+def _without_padding(output: Tensor, seen: tuple[int, int], net: TransformNet) -> Tensor:
+    """Return what the last net made of `seen`, a width and a height in pixels, without what `_padded` added."""
+    width, height = seen
+    return output[: height * net.factor, : width * net.factor]
 
 
 def _encode(output: Tensor, photo: codec.DecodedPicture, plan: Plan) -> bytes:
     """Return the bytes of the answer, made from the output of the net."""
     options, mask = plan.options, photo.alpha
+    height, width, _ = photo.pixels.shape
     if isinstance(options, StylizeOptions):
-        height, width, _ = photo.pixels.shape
+        output = _without_padding(output, options.painted(width, height), plan.enlarger or plan.net)
         painting = colour.from_srgb(retouching.resize(output, (width, height)), photo.profile)
         pixels = retouching.mix(painting, photo.pixels, options.strength, preserve_color=options.preserve_color)
     else:
+        output = _without_padding(output, (width, height), plan.net)
         pixels = retouching.finish(output, plan.factor, photo.pixels, match_histogram=options.match_histogram)
         mask = None if mask is None else alpha.enlarge(mask, plan.factor)
     return codec.encode(photo._replace(pixels=pixels, alpha=mask, format=plan.format), options.quality)

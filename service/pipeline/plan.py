@@ -11,6 +11,8 @@ from service.models.loaded import Loaded
 
 _MEGABYTE = 1_000_000
 """Bytes of a megabyte."""
+_MOST_NARROW = 2_000
+"""Largest ratio of the sides of an upload."""
 
 
 class Plan(NamedTuple):
@@ -47,7 +49,7 @@ class Plan(NamedTuple):
         """Return the width and height in pixels of what the net sees, as stored."""
         if not isinstance(self.options, StylizeOptions):
             return self.width, self.height
-        return round(self.width / self.options.stroke), round(self.height / self.options.stroke)
+        return self.options.painted(self.width, self.height)
 
     @property
     def pixels(self) -> int:
@@ -88,17 +90,16 @@ def check_size(plan: Plan, max_pixels: int) -> None:
         max_pixels: Largest number of pixels that the answer may have.
 
     Raises:
-        BadPicture: A side is shorter than the nets need.
+        BadPicture: The upload is extremely long and narrow.
         TooLarge: The answer would have too many pixels, or a longer side than its format can hold.
     """
     width, height = plan.width, plan.height
-    if min(plan.seen) < SMALLEST_SIDE <= min(height, width):
+    stored = plan.header.width, plan.header.height
+    if max(stored) > _MOST_NARROW * min(stored):
         raise BadPicture(
-            f"with this stroke {plan.seen[0]}×{plan.seen[1]} pixels would be painted, and both sides must be at least "
-            f"{SMALLEST_SIDE}: ask for a smaller stroke"
+            f"a picture of {stored[0]:,}×{stored[1]:,} is too narrow: its longer side may be "
+            f"{_MOST_NARROW:,} times the shorter one"
         )
-    if min(height, width) < SMALLEST_SIDE:
-        raise BadPicture(f"a picture of {width}×{height} is too small: both sides must be at least {SMALLEST_SIDE}")
     if height * width * plan.factor**2 > max_pixels:
         raise TooLarge(
             f"the answer would have {width * plan.factor:,}×{height * plan.factor:,} pixels; this server makes "

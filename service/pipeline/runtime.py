@@ -55,7 +55,9 @@ class Runtime:
             relieve=self.models.shrink,
             observer=observer,
         )
-        self.pipeline = Pipeline(self.engine, settings.codec_threads, settings.max_pixels, capacity.net_bytes)
+        self.pipeline = Pipeline(
+            self.engine, settings.codec_threads, settings.max_upload_pixels, settings.max_pixels, capacity.net_bytes
+        )
 
     def close(self) -> None:
         """Finish what is queued, and stop the threads."""

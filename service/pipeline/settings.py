@@ -17,9 +17,8 @@ class ComputeSettings(BaseSettings):
     precision: Literal["auto", "float32"] = Field(
         default="auto", description="`auto` computes in half precision where that is faster, as on CUDA."
     )
-    max_pixels: int = Field(
-        default=8_500_000, ge=256, description="Largest number of pixels of an upload, and of what a net makes of it."
-    )
+    max_upload_pixels: int = Field(default=128_000_000, ge=256, description="Largest number of pixels of an upload.")
+    max_pixels: int = Field(default=8_500_000, ge=256, description="Largest number of pixels that a net makes.")
     max_batch: int | None = Field(
         default=None,
         ge=1,

@@ -31,7 +31,7 @@ from service.server.telemetry.metrics import Metrics
 
 _HEADERS_IN = ("Authorization", "If-None-Match", "X-Deadline-Ms", "X-Request-ID")
 """Headers that a page of another origin may send, beyond those that CORS always allows."""
-_HEADERS_OUT = ("ETag", "Retry-After", "Server-Timing", "X-Frames", "X-Model", "X-Request-ID")
+_HEADERS_OUT = ("ETag", "Retry-After", "Server-Timing", "X-Frames", "X-Model", "X-Request-ID", "X-Truncated")
 """Headers that a page of another origin may read, beyond those that CORS always allows."""
 
 

@@ -69,6 +69,7 @@ _MADE = {
 }
 _TIMED = {
     "X-Frames": _header("Number of frames or pages of the upload, if more than one; the first was used.", "12"),
+    "X-Truncated": _header("`true` where the upload lacks its end, but none of its pixels.", "true"),
     "Server-Timing": _header(
         "Milliseconds of each stage, added up over several pictures.",
         "decode;dur=4.1, queue;dur=0.2, net;dur=88.0, encode;dur=6.3",

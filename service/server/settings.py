@@ -19,7 +19,7 @@ class Deadlines(NamedTuple):
 class Settings(ComputeSettings):
     """Settings of the server, from environment variables with the prefix `IMPASTO_`; the defaults suit a laptop."""
 
-    max_upload_bytes: int = Field(default=32 * 1024**2, ge=1, description="Largest number of bytes of one request.")
+    max_upload_bytes: int = Field(default=64 * 1024**2, ge=1, description="Largest number of bytes of one request.")
     upload_timeout_s: float = Field(default=30.0, gt=0, description="Seconds that an upload may take.")
     deadline_s: float = Field(
         default=60.0,

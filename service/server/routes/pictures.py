@@ -110,6 +110,8 @@ async def _answer_with_one(
     headers = {"ETag": picture.etag, "Server-Timing": _timing(answer.stages), **_common_headers(model)}
     if answer.frames > 1:
         headers["X-Frames"] = str(answer.frames)
+    if answer.is_truncated:
+        headers["X-Truncated"] = "true"
     return Response(answer.content, media_type=answer.media_type, headers=headers)
 
 
@@ -182,6 +184,8 @@ def _entries(pictures: Sequence[_Picture], answers: Sequence[Answer | Problem], 
     for name, picture, answer in zip(names, pictures, answers, strict=True):
         if isinstance(answer, Answer):
             headers = {"ETag": picture.etag, "X-Model": answer.model}
+            if answer.is_truncated:
+                headers["X-Truncated"] = "true"
             entries.append(archive.Entry(name, answer.media_type, answer.content, headers))
         else:
             document = answer.document(request_id).model_dump_json().encode()

@@ -1,5 +1,6 @@
 """The commands `impasto stylize` and `impasto super-resolve` with many pictures."""
 
+import io
 import json
 import os
 import signal
@@ -82,6 +83,40 @@ def test_an_existing_output_of_a_single_picture_is_left_as_it_is(impasto: Impast
     done = impasto("stylize", photos / "a.png", "-o", photos / "b.png", "--style", "muse")
     assert done.returncode == 0
     assert "is there already: --overwrite" in done.stdout
+
+
+def test_pictures_that_failed_are_listed_at_the_end(impasto: Impasto, photos: Path, tmp_path: Path) -> None:
+    done = impasto("stylize", photos, "-o", tmp_path / "out", "--style", "muse")
+    assert done.returncode == 1
+    end = done.stderr.splitlines()[-3:]
+    assert end[0] == "not made:"
+    assert "broken.png: " in end[1]
+    assert "4 made" in end[2]
+    assert "1 failed" in end[2]
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("options", [[], ["--format", "webp"]])
+def test_a_picture_goes_from_standard_input_to_standard_output(options: list[str]) -> None:
+    command = [COMMAND, "stylize", "-", "-o", "-", "--style", "muse", *options]
+    done = subprocess.run(command, input=plain_png(40), capture_output=True, env=ENVIRONMENT, check=True)
+    with Image.open(io.BytesIO(done.stdout)) as image:
+        assert (image.format, image.size) == ("WEBP" if options else "PNG", (20, 16))
+    assert b"muse@1" in done.stderr
+
+
+@pytest.mark.process
+def test_a_broken_picture_on_standard_input_writes_nothing_and_fails() -> None:
+    command = [COMMAND, "stylize", "-", "-o", "-", "--style", "muse"]
+    done = subprocess.run(command, input=plain_png(40)[:-30], capture_output=True, env=ENVIRONMENT, check=False)
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert b"cut short" in done.stderr
+
+
+def test_standard_input_stands_for_one_picture(impasto: Impasto, photos: Path) -> None:
+    done = impasto("stylize", "-", photos, "-o", "-", "--style", "muse")
+    assert done.returncode == 1
+    assert "give no others" in done.stderr
 
 
 @pytest.mark.process

@@ -1,5 +1,6 @@
 """The work list: which pictures arguments stand for, and where the outputs go."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -93,6 +94,48 @@ def test_the_output_has_the_suffix_of_its_format(make: Make, name: str, format: 
     assert places([name], "out", format=format) == {name: f"out/{made}"}
 
 
+def test_names_that_would_collide_keep_their_suffix(make: Make) -> None:
+    make("photos/IMG_1.heic", "photos/IMG_1.jpg", "photos/IMG_2.HEIC", "photos/IMG_3.jpe", "photos/IMG_3.JPG")
+    assert places(["photos"], "out") == {
+        "photos/IMG_1.heic": "out/IMG_1.heic.jpg",
+        "photos/IMG_1.jpg": "out/IMG_1.jpg",
+        "photos/IMG_2.HEIC": "out/IMG_2.jpg",
+        "photos/IMG_3.jpe": "out/IMG_3.jpg",
+        "photos/IMG_3.JPG": "out/IMG_3.JPG",
+    }
+    make("more/a.jpg", "more/a.png")
+    assert places(["more"], "out", format="webp") == {
+        "more/a.jpg": "out/a.jpg.webp",
+        "more/a.png": "out/a.png.webp",
+    }
+
+
+@pytest.mark.parametrize(("name", "made"), [("a.jfif", "a.jpg"), ("a.jpe", "a.jpg"), ("a.BMP", "a.png")])
+def test_less_usual_suffixes_of_pictures_are_found(make: Make, name: str, made: str) -> None:
+    make(f"photos/{name}")
+    assert places(["photos"], "out") == {f"photos/{name}": f"out/{made}"}
+
+
+def test_a_file_that_is_left_out_is_counted_once(make: Make) -> None:
+    make("photos/a.jpg", "photos/notes.txt", "photos/out/notes.txt")
+    assert list_work(["photos", "photos/*", "photos/**/*.txt", "photos/a.jpg"], "photos/out").left_out == {".txt": 1}
+
+
+def test_a_folder_that_cannot_be_read_is_told(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    make("photos/a.jpg", "photos/secret/b.jpg")
+    scan = os.scandir
+
+    def refuse(path: str) -> object:
+        if "secret" in str(path):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    work = list_work(["photos"], "out")
+    assert [str(job.picture) for job in work.jobs] == ["photos/a.jpg"]
+    assert work.unreadable == ("photos/secret: Permission denied",)
+
+
 def test_a_picture_that_is_given_twice_is_made_once(make: Make) -> None:
     make("photos/a.jpg")
     assert places(["photos/a.jpg", "photos"], "out") == {"photos/a.jpg": "out/a.jpg"}
@@ -103,7 +146,6 @@ def test_a_picture_that_is_given_twice_is_made_once(make: Make) -> None:
     [
         (["a.jpg", "a.png"], "out.jpg", "auto", "give a folder"),
         (["photos"], "out.jpg", "auto", "give a folder"),
-        (["a.jpg", "a.png"], "out", "webp", "would both become out/a.webp"),
         (["a.jpg", "photos/a.jpg"], "out", "auto", "would both become out/a.jpg"),
         (["photos"], "photos", "auto", "would be written to"),
         (["a.jpg"], "out.gif", "auto", "end its name in .jpg, .png"),

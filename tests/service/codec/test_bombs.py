@@ -1,17 +1,20 @@
 """Small files that announce very large pictures, and broken files of the formats that are only read, not written."""
 
 import contextlib
+import io
 import struct
 from collections.abc import Callable
 
 import numpy as np
 import pytest
-from PIL import Image
+import tifffile
+from PIL import Image, PngImagePlugin
+from PIL.ExifTags import IFD, Base
 
 from service import codec
 from service.contract.problems import BadPicture, Problem, TooLarge
 
-from ...picture_files import damaged, encoded
+from ...picture_files import damaged, encoded, turned
 
 ENOUGH = 10_000_000
 
@@ -96,3 +99,43 @@ def test_damaged_bytes_are_read_or_raise_a_problem(photo: Image.Image, format: s
         for file in damaged(encoded(source, format), 40):
             with contextlib.suppress(Problem):
                 codec.decode(codec.read_header(file, ENOUGH), keep_metadata=True)
+
+
+def fuzzed() -> dict[str, bytes]:
+    """Return files of the kinds whose structure is walked through, each with all that may be in it."""
+    levels = np.arange(24 * 20 * 3, dtype=np.uint16).reshape(24, 20, 3) * 45
+    image = Image.fromarray((levels >> 8).astype(np.uint8))
+    exif = turned(6)
+    exif.get_ifd(IFD.Exif)[Base.FNumber] = 2.8
+    panorama = b'xmlns:p="http://ns.google.com/photos/1.0/panorama/" p:FullPanoWidthPixels="9"'
+    xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/" ' + panorama + b"/>"
+    info = PngImagePlugin.PngInfo()
+    info.add_itxt("XML:com.adobe.xmp", xmp.decode(), zip=True)
+    info.add(b"gAMA", struct.pack(">I", 100_000))
+    buffers = {name: io.BytesIO() for name in ("planar", "float", "sub-directory", "fax")}
+    tifffile.imwrite(buffers["planar"], np.moveaxis(levels, -1, 0), photometric="rgb", compression="zlib")
+    tifffile.imwrite(buffers["float"], levels / np.float32(65535), photometric="rgb", predictor=True, compression="lzw")
+    with tifffile.TiffWriter(buffers["sub-directory"], byteorder=">") as writer:
+        writer.write(levels[::4, ::4], photometric="rgb", subfiletype=1, subifds=1)
+        writer.write(levels, photometric="rgb", compression="packbits")
+    image.convert("1").save(buffers["fax"], "TIFF", compression="group4")
+    return {
+        **{f"TIFF {name}": buffer.getvalue() for name, buffer in buffers.items()},
+        "PNG": encoded(image, exif=exif, pnginfo=info),
+        "PNG without its end": encoded(image)[:-14],
+        "JPEG": encoded(image, "jpeg", exif=exif, xmp=xmp, progressive=True),
+        "JPEG without its end": encoded(image, "jpeg", restart_marker_rows=1)[:-2],
+        "GIF": encoded(image, "gif", save_all=True, append_images=[image.rotate(90)], comment=b"a" * 300),
+        "BMP": encoded(image, "bmp"),
+    }
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(("name", "file"), fuzzed().items(), ids=list(fuzzed()))
+def test_damaged_and_shortened_files_of_every_kind_are_read_or_raise_a_problem(name: str, file: bytes) -> None:
+    shortened = [file[:length] for length in range(0, len(file), max(1, len(file) // 40))]
+    for each in (*damaged(file, 120), *shortened):
+        with contextlib.suppress(Problem):
+            header = codec.read_header(each, ENOUGH)
+            assert header.width * header.height <= ENOUGH, name
+            codec.decode(header, keep_metadata=True)

@@ -11,7 +11,10 @@ from service.contract.options import Format
 
 from ...picture_files import encoded
 
-XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf tiff:Orientation="6" dc:title="Boat"/></x:xmpmeta>'
+XMP = (
+    b'<x:xmpmeta xmlns:x="adobe:ns:meta/" xmlns:dc="http://purl.org/dc/elements/1.1/" '
+    b'xmlns:tiff="http://ns.adobe.com/tiff/1.0/"><about tiff:Orientation="6" dc:title="Boat"/></x:xmpmeta>'
+)
 FORMATS = ["jpeg", "png", "webp", "avif"]
 
 

@@ -1,0 +1,56 @@
+"""The structure of GIF (GIF89a, appendix B): counting its frames, and cutting out the first one."""
+
+from service.codec.structure.file import CheckedFile
+from service.contract.problems import TooLarge
+
+_MOST_FRAMES = 10_000
+"""Largest number of frames that an animation may have."""
+_MOST_BLOCKS = 1_000_000
+"""Largest number of blocks that are walked through; a GIF of 64 MiB has a quarter of them."""
+_HEADER = 13
+_EXTENSION, _CONTROL, _IMAGE, _TRAILER = 0x21, 0xF9, 0x2C, 0x3B
+
+
+def check_gif(data: bytes) -> CheckedFile:
+    """Count the frames of a GIF, and return it with the first one only.
+
+    Raises:
+        TooLarge: It has too many frames or blocks.
+    """
+    place = start = _HEADER + _table(data, 10)
+    frames = blocks = 0
+    control = b""
+    first = data
+    while place < len(data) and data[place] != _TRAILER and blocks <= _MOST_BLOCKS:
+        begin, kind = place, data[place]
+        if kind == _IMAGE:
+            place += 10 + _table(data, place + 9) + 1
+        elif kind == _EXTENSION:
+            place += 2
+        else:  # not a block: what follows is no frame
+            break
+        while place < len(data) and data[place]:
+            place += data[place] + 1
+            blocks += 1
+            if blocks > _MOST_BLOCKS:
+                break
+        place += 1
+        blocks += 1
+        if kind == _EXTENSION:
+            if frames == 0 and data[begin + 1 : begin + 2] == bytes([_CONTROL]):
+                control = data[begin:place]
+            continue
+        frames += 1
+        if frames == 1:
+            first = b"".join((data[:start], control, data[begin:place], bytes([_TRAILER])))
+        if frames > _MOST_FRAMES:
+            raise TooLarge(f"the picture has more than {_MOST_FRAMES:,} frames or pages: send one of them")
+    if blocks > _MOST_BLOCKS:
+        raise TooLarge(f"the GIF has more than {_MOST_BLOCKS:,} blocks: save it anew")
+    return CheckedFile(first, max(1, frames))
+
+
+def _table(data: bytes, at: int) -> int:
+    """Return the bytes of the table of colours that the flags at a place announce."""
+    flags = data[at] if at < len(data) else 0
+    return 3 << ((flags & 7) + 1) if flags & 0x80 else 0
