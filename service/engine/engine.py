@@ -70,6 +70,8 @@ class Engine:
         self._buckets = Buckets()
         self._changed = threading.Condition()
         self._busy = 0
+        self._large = 0
+        """Number of lanes that compute large pictures."""
         self._is_lost = False
         self.lost: Future[None] = Future()
         """Future that is resolved when the device is lost, after all waiting pictures have their errors."""
@@ -183,6 +185,8 @@ class Engine:
             raise CancelledError
         while share.is_others_turn():
             with self._changed:
+                if self._large < len(self._threads):  # the other lanes take them, and take cores from this one
+                    return
                 if not self._has_next() or self._buckets.head.is_large:
                     return
                 batch, needed = self._take_batch()
@@ -256,8 +260,14 @@ class Engine:
         if not batch[0].is_large:
             yield
             return
-        with pieces.paused_by(lambda: self._let_others_in(lane, batch, share)):
-            yield
+        with self._changed:
+            self._large += 1
+        try:
+            with pieces.paused_by(lambda: self._let_others_in(lane, batch, share)):
+                yield
+        finally:
+            with self._changed:
+                self._large -= 1
 
     def _lose_device(self, reason: str, batch: list[QueuedPicture]) -> None:
         """Fail the batch, all queued pictures, and all that are submitted later."""
