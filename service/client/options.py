@@ -47,6 +47,8 @@ class SuperResolveOptions(PictureOptions, total=False):
 
     factor: int
     """The factor of enlargement: 2, 4, 8, or another for which the server has a model. The default is 4."""
+    scale: float | None
+    """Any enlargement from 1 to 8, instead of the factor. The default is None: the factor holds."""
     fidelity: float
     """The balance from 1, true to the picture, to 0, sharp with made-up detail. The default is 1."""
     blurred: bool

@@ -44,10 +44,11 @@ def as_seen(pixels: Tensor, alpha: Tensor) -> Tensor:
     return seen
 
 
-def enlarge(alpha: Tensor, factor: int) -> Tensor:
+def enlarge(alpha: Tensor, factor: float) -> Tensor:
     """Enlarge an alpha channel, uint8 `(H, W)`, by bicubic interpolation to `(H·factor, W·factor)`."""
     height, width = alpha.shape
-    enlarged = Image.fromarray(alpha.numpy()).resize((width * factor, height * factor), Image.Resampling.BICUBIC)
+    size = (round(width * factor), round(height * factor))
+    enlarged = Image.fromarray(alpha.numpy()).resize(size, Image.Resampling.BICUBIC)
     return torch.from_numpy(np.array(enlarged))
 
 

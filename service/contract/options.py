@@ -18,6 +18,8 @@ Format = Literal["jpeg", "png", "webp", "avif"]
 RequestedFormat = Literal["auto", Format]
 """A format, or `auto`: the format of the upload where it can be written, otherwise a substitute for it."""
 
+_FACTORS = (4, 8)
+"""Factors of the nets whose results are reduced to any scale up to their factor."""
 _HALVED_FACTOR = 2
 """Factor that has no net of its own: a net for twice the factor enlarges, and its result is halved."""
 
@@ -118,6 +120,13 @@ class SuperResolveOptions(PictureOptions):
         le=64,
         description="Factor of enlargement: 2 (enlarged ×4, then halved), 4, 8, or another for which there is a model.",
     )
+    scale: float | None = Field(
+        default=None,
+        ge=1,
+        le=8,
+        description="Any enlargement from 1 to 8, instead of `factor`: the net for ×4, or above 4 the net for ×8, "
+        "enlarges, and its result is reduced (bicubic, antialiased).",
+    )
     fidelity: float = Field(
         default=1.0,
         ge=0,
@@ -142,15 +151,29 @@ class SuperResolveOptions(PictureOptions):
     )
 
     @model_validator(mode="after")
+    def _factor_and_scale_exclude_each_other(self) -> "SuperResolveOptions":
+        if self.scale is not None and self.factor not in (self.scale, type(self).model_fields["factor"].default):
+            raise BadOption("factor and scale both say how much to enlarge: give one of them")
+        return self
+
+    @model_validator(mode="after")
     def _blurred_pictures_have_one_net(self) -> "SuperResolveOptions":
         if self.blurred and self.fidelity != 1:
             raise BadOption("blurred pictures are enlarged at fidelity 1 only: leave out blurred or fidelity")
         return self
 
     @property
+    def enlargement(self) -> float:
+        """Return how many times as wide and high as the upload the answer is."""
+        return self.factor if self.scale is None else self.scale
+
+    @property
     def blend(self) -> Blend:
         """Return the net for the factor, or the blend of the two nets between which the fidelity lies."""
-        factor = 2 * self.factor if self.factor == _HALVED_FACTOR else self.factor
+        if self.scale is not None:
+            factor = next(each for each in _FACTORS if self.scale <= each)
+        else:
+            factor = 2 * self.factor if self.factor == _HALVED_FACTOR else self.factor
         if self.blurred:
             return Blend.of(super_resolution_name(factor, "pixel-blurred"))
         pixel, feature = super_resolution_name(factor, "pixel"), super_resolution_name(factor, "feature")

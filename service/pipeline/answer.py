@@ -26,7 +26,7 @@ class Answer(NamedTuple):
     """Width in pixels of what was painted or enlarged: the upload, upright, and resized where that was asked for."""
     height: int
     """Height in pixels of what was painted or enlarged."""
-    factor: int
+    factor: float
     """Factor of enlargement; 1 for a painting."""
     frames: int
     """Frames or pages of the upload, of which the first was used; 1 if there is only one."""

@@ -30,8 +30,8 @@ class Plan(NamedTuple):
     """Width in pixels to which the upload is decoded, as stored: EXIF may say that the picture is turned by 90°."""
     height: int
     """Height in pixels to which the upload is decoded, as stored."""
-    factor: int
-    """Factor of enlargement of the answer, 1 for a painting; the net's factor may be a multiple of it."""
+    factor: float
+    """Factor of enlargement of the answer, 1 for a painting; the net's own factor may be larger."""
     format: Format
     """Format of the answer."""
     inspect_seconds: float
@@ -75,10 +75,10 @@ def plan_picture(header: codec.Header, options: Options, model: Loaded, inspect_
     answered_as = header.format if options.format == "auto" else options.format
     if isinstance(options, StylizeOptions):
         width, height = options.resized(header.width, header.height)
-        net, factor = model.net, 1
+        net, factor = model.net, 1.0
     else:
         width, height = header.width, header.height
-        net, factor = model.self_ensemble if options.self_ensemble else model.net, options.factor
+        net, factor = model.self_ensemble if options.self_ensemble else model.net, options.enlargement
     return Plan(header, options, model.label, net, model.enlarger, width, height, factor, answered_as, inspect_seconds)
 
 
@@ -100,12 +100,13 @@ def check_size(plan: Plan, max_pixels: int) -> None:
             f"a picture of {stored[0]:,}×{stored[1]:,} is too narrow: its longer side may be "
             f"{_MOST_NARROW:,} times the shorter one"
         )
-    if height * width * plan.factor**2 > max_pixels:
+    answer_width, answer_height = round(width * plan.factor), round(height * plan.factor)
+    if answer_height * answer_width > max_pixels:
         raise TooLarge(
-            f"the answer would have {width * plan.factor:,}×{height * plan.factor:,} pixels; this server makes "
+            f"the answer would have {answer_width:,}×{answer_height:,} pixels; this server makes "
             f"up to {max_pixels:,} in all: send a smaller picture, or ask for a smaller answer"
         )
-    codec.check_room(plan.format, width * plan.factor, height * plan.factor)
+    codec.check_room(plan.format, answer_width, answer_height)
 
 
 def check_memory(plan: Plan, net_bytes: int) -> None:

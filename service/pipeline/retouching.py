@@ -35,18 +35,18 @@ def mix(painting: Tensor, photo: Tensor, strength: float, *, preserve_color: boo
     return torch.cat([_mix(painting[each], photo[each], strength, preserve_color=preserve_color) for each in strips])
 
 
-def finish(enlargement: Tensor, factor: int, upload: Tensor, *, match_histogram: bool = False) -> Tensor:
+def finish(enlargement: Tensor, factor: float, upload: Tensor, *, match_histogram: bool = False) -> Tensor:
     """Return an enlargement in the size, and with the colours, that were asked for.
 
     Args:
-        enlargement: Pixels of the upload enlarged by the factor or a multiple of it; they may be overwritten.
+        enlargement: Pixels of the upload enlarged by the factor or by more; they may be overwritten.
         factor: Factor that was asked for. An enlargement by more is shrunk (bicubic, antialiased), as pictures are
             shrunk to train the nets.
         upload: Pixels that were enlarged.
         match_histogram: Whether to give the result the distribution of colours of the upload.
     """
     height, width, _ = upload.shape
-    enlargement = resize(enlargement, (width * factor, height * factor))
+    enlargement = resize(enlargement, (round(width * factor), round(height * factor)))
     if match_histogram:
         histogram.match_bytes(enlargement, upload)
     return enlargement

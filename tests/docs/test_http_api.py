@@ -14,6 +14,8 @@ from service.contract.problems import Problem
 from .markdown import PROJECT, as_text, code, rows, section, table
 
 API = PROJECT / "docs/http-api.md"
+OPEN = {"size": "that of the photo", "scale": "that of `factor`"}
+"""What options without a default follow from."""
 
 
 @pytest.mark.parametrize(
@@ -24,14 +26,14 @@ def test_every_option_of_the_api_is_listed_with_its_default(options: type[BaseMo
     common = set(table(API, "How do I paint?")) & set(SuperResolveOptions.model_fields)
     assert set(listed) | (common if options is SuperResolveOptions else set()) == set(options.model_fields)
     for name, (default, example, _) in listed.items():
-        assert default == default_of(options.model_fields[name])
+        assert default == default_of(name, options.model_fields[name])
         assert code(example)[0].startswith(f"{name}=")
 
 
-def default_of(field: FieldInfo) -> str:
+def default_of(name: str, field: FieldInfo) -> str:
     if field.is_required():
         return "required"
-    return "that of the photo" if field.default is None else as_text(field.default)
+    return OPEN[name] if field.default is None else as_text(field.default)
 
 
 @pytest.mark.process

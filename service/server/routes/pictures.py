@@ -57,7 +57,7 @@ async def super_resolve(
     options: Annotated[SuperResolveOptions, Query()],
     deadline_ms: DeadlineMs = None,
 ) -> Response:
-    """Enlarge a picture by a whole factor."""
+    """Enlarge a picture by a factor or to any scale."""
     return await _serve(request, state, deadline_ms, options)
 
 

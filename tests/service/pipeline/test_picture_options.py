@@ -13,7 +13,7 @@ from PIL import Image, ImageCms
 from model_store.store import Store
 from service.codec import preferred
 from service.contract.options import Options, StylizeOptions, SuperResolveOptions
-from service.contract.problems import TooLarge
+from service.contract.problems import BadOption, TooLarge
 from service.pipeline.answer import Answer
 from service.pipeline.runtime import Runtime
 from service.pipeline.settings import ComputeSettings
@@ -166,6 +166,25 @@ def test_alpha_is_enlarged_by_2_too(runtime: Runtime, photo: Image.Image) -> Non
     assert (twice.mode, twice.size) == ("RGBA", (96, 64))
     mask = image.getchannel("A").resize((96, 64), Image.Resampling.BICUBIC)
     assert np.array_equal(levels(twice.getchannel("A")), levels(mask))
+
+
+@pytest.mark.parametrize("scale", [1, 1.5, 2.51, 4])
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+def test_a_scale_is_any_number_and_sides_are_rounded(runtime: Runtime, scale: float, mode: str) -> None:
+    upload = encoded(Image.new(mode, (33, 24), (200, 100, 50) if mode == "RGB" else (200, 100, 50, 99)))
+    made = Image.open(io.BytesIO(answer(runtime, SuperResolveOptions(scale=scale), upload).content))
+    assert made.size == (round(33 * scale), round(24 * scale))
+    assert made.mode == mode
+
+
+def test_a_scale_above_4_takes_the_net_for_8() -> None:
+    assert [part.label for part in SuperResolveOptions(scale=4.01).blend.parts] == ["x8-pixel"]
+    assert [part.label for part in SuperResolveOptions(scale=1).blend.parts] == ["x4-pixel"]
+
+
+def test_factor_and_scale_are_not_given_together() -> None:
+    with pytest.raises(BadOption, match="factor and scale"):
+        SuperResolveOptions(factor=8, scale=3)
 
 
 def test_colours_of_transparent_pixels_do_not_reach_an_enlargement(runtime: Runtime) -> None:
