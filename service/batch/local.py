@@ -36,7 +36,7 @@ async def local_painter(options: MapOptions) -> AsyncIterator[Painter]:
     """
     asked = (StylizeOptions if "style" in options else SuperResolveOptions).model_validate(options)
     # A server guards itself against what strangers send; here, people take what pictures they have.
-    settings = ComputeSettings().model_copy(update={"max_upload_pixels": _MOST_PIXELS})
+    settings = ComputeSettings().model_copy(update={"max_upload_pixels": _MOST_PIXELS, "max_pixels": _MOST_PIXELS})
     device = choose_device(settings.device)
     share_cores()
     runtime = Runtime(StoreSettings().open(), device, settings)

@@ -41,7 +41,7 @@ class Pipeline:
         engine: Engine that computes the nets.
         codec_threads: Number of threads that decode and encode.
         max_upload_pixels: Largest number of pixels of an upload.
-        max_pixels: Largest number of pixels that a net makes.
+        max_pixels: Largest number of pixels of an answer.
         net_bytes: Bytes of memory that nets may compute in; None for no limit.
     """
 

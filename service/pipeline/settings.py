@@ -18,7 +18,7 @@ class ComputeSettings(BaseSettings):
         default="auto", description="`auto` computes in half precision where that is faster, as on CUDA."
     )
     max_upload_pixels: int = Field(default=128_000_000, ge=256, description="Largest number of pixels of an upload.")
-    max_pixels: int = Field(default=8_500_000, ge=256, description="Largest number of pixels that a net makes.")
+    max_pixels: int = Field(default=200_000_000, ge=256, description="Largest number of pixels of an answer.")
     max_batch: int | None = Field(
         default=None,
         ge=1,
