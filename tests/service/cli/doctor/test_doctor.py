@@ -70,7 +70,7 @@ def test_a_program_is_told_numbers(diagnose: Diagnose) -> None:
     assert diagnosis["machine"]["memory"]["usable_bytes"] > 2**28
     assert diagnosis["nets"].keys() == {"stylize/muse@1", "super-resolve/x2-pixel@1"}
     net = diagnosis["nets"]["stylize/muse@1"]
-    assert net["form"] == "CpuStyleNet"
+    assert net["form"] == "LargeStyleNet"
     assert net["why_as_it_is"] is None
     assert net["largest_difference_255ths"] < 0.1
     assert net["ms"] > 0
@@ -211,7 +211,7 @@ def test_a_device_that_is_asked_for_and_not_there_is_found_once(
     monkeypatch.setattr(machine, "_DEVICE_FILES", Path("no-such-folder"))
     diagnosis = diagnose()
     assert "IMPASTO_DEVICE is cuda" in only_finding(diagnosis)
-    assert diagnosis["nets"]["stylize/muse@1"]["form"] == "CpuStyleNet"
+    assert diagnosis["nets"]["stylize/muse@1"]["form"] == "LargeStyleNet"
 
 
 @pytest.fixture
