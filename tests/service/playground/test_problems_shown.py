@@ -23,7 +23,7 @@ def refuse_once(desk: Desk, status: int, detail: str, retry_after: int | None = 
 def test_a_problem_is_shown_in_the_words_of_the_server(desk: Desk) -> None:
     desk.pick(content=plain_png(90, 600, 400))
     alert = desk.page.get_by_role("alert")
-    alert.filter(has_text="this server takes up to 140,000 in all").wait_for()
+    alert.filter(has_text="this server makes up to 140,000 in all").wait_for()
     assert "Too large" in alert.inner_text()
     desk.page.get_by_role("button", name="Close").click()
     assert not desk.page.locator("#notice").is_visible()

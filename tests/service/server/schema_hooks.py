@@ -29,7 +29,7 @@ def before_call(_context: schemathesis.HookContext, case: schemathesis.Case, _kw
 
     A 504 to a request that allows a millisecond is documented, but not what is tested. A request that the schema allows
     asks for a style that exists about every other time, for no style that looks like a blend, and for no fidelity
-    together with `blurred`.
+    together with `blurred`, and for no factor together with `scale`.
     """
     if str(case.headers.get("X-Deadline-Ms", "")).isdecimal() and int(case.headers["X-Deadline-Ms"]) > 0:
         case.headers["X-Deadline-Ms"] = "60000"
@@ -40,3 +40,5 @@ def before_call(_context: schemathesis.HookContext, case: schemathesis.Case, _kw
         case.query["style"] = "muse"
     if "fidelity" in case.query:
         case.query.pop("blurred", None)
+    if "scale" in case.query:
+        case.query.pop("factor", None)

@@ -23,7 +23,7 @@ def test_every_answer_is_as_documented_whatever_is_sent(tmp_path: Path) -> None:
     config.write_text(f'[auth.openapi.key]\nbearer = "{key}"\n')
     hooks = {"SCHEMATHESIS_HOOKS": "schema_hooks"}
     path = os.pathsep.join([str(Path(__file__).parent), *sys.path])
-    with serve(Settings(device="cpu", max_pixels=10_000, api_keys=entry), Store(BUNDLED)) as url:
+    with serve(Settings(device="cpu", max_pixels=40_000, api_keys=entry), Store(BUNDLED)) as url:
         done = subprocess.run(
             [
                 Path(sys.executable).with_name("schemathesis"),
