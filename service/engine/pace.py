@@ -2,6 +2,7 @@
 
 import threading
 from collections import defaultdict, deque
+from weakref import WeakKeyDictionary
 
 from model_store.nets import TransformNet
 
@@ -22,6 +23,8 @@ class Pace:
         self._lock = threading.Lock()
         self._by_kind: defaultdict[_Kind, dict[int, deque[float]]] = defaultdict(dict)
         """Seconds per pixel by the number of bits of the number of pixels, because small pictures take longer."""
+        self._kinds: WeakKeyDictionary[TransformNet, _Kind] = WeakKeyDictionary()
+        """Kinds of the nets that were seen, so that weights are counted once and not for each batch."""
 
     def record(self, net: TransformNet, pixels: int, count: int, seconds: float) -> None:
         """Remember how long a batch took.
@@ -33,7 +36,7 @@ class Pace:
             seconds: Seconds that the batch took.
         """
         with self._lock:
-            rates = self._by_kind[_kind(net)].setdefault(pixels.bit_length(), deque(maxlen=_REMEMBERED))
+            rates = self._by_kind[self._kind(net)].setdefault(pixels.bit_length(), deque(maxlen=_REMEMBERED))
             rates.append(seconds / (pixels * count))
 
     def seconds(self, net: TransformNet, pixels: int) -> float | None:
@@ -44,12 +47,14 @@ class Pace:
             pixels: Number of pixels of the picture.
         """
         with self._lock:
-            by_bits = self._by_kind.get(_kind(net))
+            by_bits = self._by_kind.get(self._kind(net))
             if not by_bits:
                 return None
             nearest = min(by_bits, key=lambda bits: abs(bits - pixels.bit_length()))
             return pixels * min(by_bits[nearest])
 
-
-def _kind(net: TransformNet) -> _Kind:
-    return type(net), net.factor, sum(weight.numel() for weight in net.state_dict().values())
+    def _kind(self, net: TransformNet) -> _Kind:
+        if net not in self._kinds:
+            weights = sum(tensor.numel() for tensor in net.state_dict().values())
+            self._kinds[net] = type(net), net.factor, weights
+        return self._kinds[net]

@@ -26,12 +26,12 @@ from service.pipeline.plan import Plan, check_memory, check_size, plan_picture
 _Arguments = TypeVarTuple("_Arguments")
 _Result = TypeVar("_Result")
 
-
 _SMALL = 1_000_000
 """Number of pixels below which a picture is made without asking how long that takes."""
 _TRIED = (128, 128)
 """Height and width in pixels of the pictures on which a net's pace is tried."""
 _TRIALS = 2
+"""Number of such pictures; the first is slow, as it prepares others."""
 
 
 class Pipeline:
@@ -139,11 +139,9 @@ class Pipeline:
         if not plan.needs_net or width * height < _SMALL:
             return None
         total = 0.0
-        for net in (plan.net, plan.enlarger):
-            if net is None:
-                continue
+        for net in plan.nets:
             if self._engine.pace.seconds(net, width * height) is None:
-                for _ in range(_TRIALS):  # the first one is slow, as it prepares others
+                for _ in range(_TRIALS):
                     await asyncio.wrap_future(self._engine.submit(net, torch.zeros(*_TRIED, 3, dtype=torch.uint8)))
             total += self._engine.pace.seconds(net, width * height) or 0.0
         return total
@@ -194,7 +192,7 @@ def _encode(output: Tensor, photo: codec.DecodedPicture, plan: Plan) -> bytes:
     options, mask = plan.options, photo.alpha
     height, width, _ = photo.pixels.shape
     if isinstance(options, StylizeOptions):
-        output = _without_padding(output, options.painted(width, height), plan.enlarger or plan.net)
+        output = _without_padding(output, options.painted(width, height), plan.nets[-1])
         painting = colour.from_srgb(retouching.resize(output, (width, height)), photo.profile)
         pixels = retouching.mix(painting, photo.pixels, options.strength, preserve_color=options.preserve_color)
     else:

@@ -45,6 +45,11 @@ class Plan(NamedTuple):
         return not (isinstance(self.options, StylizeOptions) and self.options.strength == 0)
 
     @property
+    def nets(self) -> list[TransformNet]:
+        """Return the nets that compute the picture one after the other."""
+        return [self.net] if self.enlarger is None else [self.net, self.enlarger]
+
+    @property
     def seen(self) -> tuple[int, int]:
         """Return the width and height in pixels of what the net sees, as stored."""
         if not isinstance(self.options, StylizeOptions):
@@ -120,7 +125,7 @@ def check_memory(plan: Plan, net_bytes: int) -> None:
         TooLarge: The picture would need more memory.
     """
     width, height = plan.seen
-    needed = max(net.bytes_needed(height, width) for net in (plan.net, plan.enlarger) if net is not None)
+    needed = max(net.bytes_needed(height, width) for net in plan.nets)
     if needed > net_bytes:
         shrunk = ", or have it painted smaller by 'size'" if plan.net.task == "stylize" else ""
         raise TooLarge(

@@ -1,4 +1,4 @@
-"""What is known of a file's structure before a library reads it."""
+"""The facts about a file's structure that are known before a library reads it."""
 
 from typing import NamedTuple
 

@@ -20,7 +20,7 @@ class _Deadline(NamedTuple):
     """Time of the event loop at which the work must be done."""
     limit_s: float
     advice: str
-    """What a client can do to get more time, followed by a comma, or nothing."""
+    """Advice to ask for more time, followed by a comma, or an empty text where no more is allowed."""
 
 
 _current: ContextVar[_Deadline] = ContextVar("deadline")

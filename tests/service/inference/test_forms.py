@@ -1,5 +1,4 @@
 import copy
-from collections.abc import Iterator
 
 import pytest
 import torch
@@ -39,14 +38,6 @@ def largest_difference(net: TransformNet, pictures: Tensor) -> float:
         made = inference_form(copy.deepcopy(net))(pictures)
     assert made.shape == expected.shape
     return float((made - expected).abs().max()) * 255
-
-
-@pytest.fixture(params=[1, 2, 3])
-def cores(request: pytest.FixtureRequest) -> Iterator[int]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(request.param)
-    yield request.param
-    torch.set_num_threads(before)
 
 
 def test_every_architecture_is_tested() -> None:

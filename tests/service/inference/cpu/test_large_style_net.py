@@ -1,7 +1,6 @@
 """Tests of large paintings, which are computed in pieces, with the sizes at which pictures are large lowered."""
 
 import copy
-from collections.abc import Iterator
 
 import pytest
 import torch
@@ -24,14 +23,6 @@ def kept_type(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
     most = 0 if request.param == "half precision" else 10**12
     monkeypatch.setattr(large_style_net, "_MOST_PIXELS_IN_FLOAT32", most)
     return str(request.param)
-
-
-@pytest.fixture(params=[1, 2, 3])
-def cores(request: pytest.FixtureRequest) -> Iterator[int]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(request.param)
-    yield request.param
-    torch.set_num_threads(before)
 
 
 @pytest.fixture
