@@ -1,10 +1,12 @@
 """The file formats that are read and written, and their limits."""
 
+import ctypes
 import importlib.util
 import logging
 import warnings
+from contextlib import suppress
 
-from PIL import Image
+from PIL import Image, _imaging
 
 from service.contract.options import Format, RequestedFormat
 from service.contract.problems import TooLarge
@@ -30,7 +32,10 @@ ANSWERS: dict[str, Format] = {
 
 # What these libraries tell of broken files would fill the log; the answer says what is wrong.
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
-logging.getLogger("tifffile").setLevel(logging.CRITICAL)
+for _name in ("PIL", "tifffile"):
+    logging.getLogger(_name).setLevel(logging.CRITICAL)
+with suppress(AttributeError, OSError):  # libtiff tells it on stderr, up to a line a strip, and Pillow lets it
+    ctypes.CDLL(_imaging.__file__).TIFFSetErrorHandler(None)
 Image.MAX_IMAGE_PIXELS = None  # the limits of an upload are checked by `read_header`, for the server that sets them
 
 if importlib.util.find_spec("pillow_heif") is not None:
