@@ -7,11 +7,13 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 
 from service.codec.formats import ANSWERS, NAMES
 from service.codec.samples import check_bytes
+from service.codec.structure.avif import check_avif
+from service.codec.structure.bmp import check_bmp, is_bmp
 from service.codec.structure.file import CheckedFile
 from service.codec.structure.gif import check_gif
 from service.codec.structure.jpeg import check_jpeg
 from service.codec.structure.png import SIGNATURE, check_png
-from service.codec.structure.signatures import check_signature, is_bmp
+from service.codec.structure.signatures import check_signature
 from service.codec.structure.tiff import Tiff, is_tiff, read_tiff
 from service.contract.options import Format
 from service.contract.problems import BadPicture, TooLarge, UnsupportedFormat
@@ -81,6 +83,9 @@ def _checked(data: bytes) -> CheckedFile:
     if data.startswith((b"GIF87a", b"GIF89a")):
         return check_gif(data)
     check_signature(data, NAMES, reads_heic="HEIF" in ANSWERS)
+    if is_bmp(data):
+        check_bmp(data)
+    check_avif(data)
     return CheckedFile(data)
 
 

@@ -16,20 +16,23 @@ _BAND = 1 << 20
 """Number of samples that are converted at a time."""
 _BYTES_PER_PIXEL = 8
 """Bytes of samples that are taken for each pixel that an upload may have: those of RGBA with 16 bits a channel."""
+_MOST_BYTES_A_PIXEL = 32
+"""Largest number of bytes of samples of one pixel: those of RGBA in 64-bit floats."""
 _Eight = npt.NDArray[np.uint8]
 
 
 def check_bytes(tiff: Tiff, max_pixels: int) -> None:
-    """Check that the samples need no more memory than an upload may.
+    """Check that the samples need no more memory than an upload may, all together and for each pixel.
 
     Raises:
         TooLarge: They need more.
     """
-    most = max_pixels * _BYTES_PER_PIXEL
+    pixels = tiff.layout.width * tiff.layout.height
+    most = min(max_pixels * _BYTES_PER_PIXEL, pixels * _MOST_BYTES_A_PIXEL)
     if tiff.layout.bytes > most:
         raise TooLarge(
-            f"the samples of the TIFF have {tiff.layout.bytes:,} bytes; this server takes up to {most:,}: "
-            "save it with 8 bits a channel, or make it smaller"
+            f"the samples of the TIFF have {tiff.layout.bytes:,} bytes; this server takes up to {most:,} for its size: "
+            "save it with 8 bits a channel and fewer channels, or make it smaller"
         )
 
 
@@ -91,7 +94,8 @@ def _to_eight(samples: npt.NDArray[np.generic], bits: int, *, is_ranged: bool) -
 
 
 def _finite(samples: npt.NDArray[np.generic]) -> npt.NDArray[np.float64]:
-    return np.nan_to_num(samples.astype(np.float64), nan=0, posinf=0, neginf=0)
+    with np.errstate(invalid="ignore"):  # some kinds of NaN
+        return np.nan_to_num(samples.astype(np.float64), nan=0, posinf=0, neginf=0)
 
 
 def _divide_by_alpha(eight: _Eight) -> None:

@@ -12,10 +12,9 @@ _MOST_SEGMENTS = 20_000
 """Largest number of segments of a JPEG."""
 _MOST_STEPS = 100_000
 """Largest number of markers, and of bytes that only fill, between segments."""
-_MOST_SCANS = 500
-"""Largest number of scans of a progressive JPEG; usual files have about ten."""
-_MOST_SCANNED = 5_000_000_000
-"""Largest product of the scans, channels and pixels of a JPEG: each scan may cost a pass over all pixels."""
+_MOST_SCANS = 64
+"""Number of scans of a JPEG that are decoded, each of which may cost a pass over all pixels; usual files have about
+ten."""
 _READ_FRAMES = frozenset({0xC0, 0xC1, 0xC2, 0xC9, 0xCA})
 """Kinds of frames that are read: baseline, extended and progressive, with Huffman or arithmetic coding."""
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
@@ -33,16 +32,17 @@ _COEFFICIENTS = 64
 class _Frame(NamedTuple):
     kind: int
     bits: int
-    pixels: int
     components: tuple[int, ...]
 
 
 def check_jpeg(data: bytes) -> CheckedFile:
-    """Walk through the segments of a JPEG up to its end.
+    """Walk through the segments of a JPEG up to its end, or to the last scan that is decoded.
+
+    Each scan of a progressive JPEG shows the whole picture more finely, so that it can be shown without the later ones.
 
     Raises:
         BadPicture: It has no pixels.
-        TooLarge: It has too many segments or scans.
+        TooLarge: It has too many segments.
         UnsupportedFormat: It is of a kind that is not read.
     """
     place, segments, scans, steps = 2, 0, 0, 0
@@ -61,6 +61,9 @@ def check_jpeg(data: bytes) -> CheckedFile:
         place += 2
         if kind == _END:
             return _checked(_without(data, _unsound(data, exif) + left_out), frame, scans, is_cut=False)
+        if kind == _SCAN and scans == _MOST_SCANS:
+            shown = _without(data, [*_unsound(data, exif), *left_out, slice(place - 2, len(data))])
+            return _checked(shown + bytes([0xFF, _END]), frame, scans, is_cut=False)
         if kind in _ALONE or kind == 0:
             continue
         segments += 1
@@ -71,8 +74,8 @@ def check_jpeg(data: bytes) -> CheckedFile:
             exif.append(segment)
         elif kind == _APP2 and content.startswith(b"MPF\0"):  # the directory of further pictures in the file
             left_out.append(segment)
-        if segments > _MOST_SEGMENTS or scans > _MOST_SCANS:
-            raise TooLarge(f"the JPEG has more than {_MOST_SEGMENTS:,} segments or {_MOST_SCANS} scans: save it anew")
+        if segments > _MOST_SEGMENTS:
+            raise TooLarge(f"the JPEG has more than {_MOST_SEGMENTS:,} segments: save it anew")
         if kind in _FRAMES and frame is None:
             frame = _frame(kind, content)
             left = {each: set(range(_COEFFICIENTS)) for each in frame.components}
@@ -115,22 +118,20 @@ def _without(data: bytes, segments: list[slice]) -> bytes:
 def _checked(data: bytes, frame: _Frame | None, scans: int, *, is_cut: bool) -> CheckedFile:
     if frame is None or not scans:
         raise BadPicture("the picture is broken or cut short: send the whole file")
-    if scans > _MOST_SCANS or scans * frame.pixels * len(frame.components) > _MOST_SCANNED:
-        raise TooLarge(f"the JPEG has {scans} scans, too many for its size: save it anew")
     return CheckedFile(data, is_cut=is_cut)
 
 
 def _frame(kind: int, content: bytes) -> _Frame:
     if len(content) < 6:
         raise BadPicture("the picture is broken or cut short: send the whole file")
-    bits, height, width, count = struct.unpack_from(">BHHB", content)
+    bits, count = struct.unpack_from(">B4xB", content)
     if kind not in _READ_FRAMES or bits != 8 or count not in (1, 3, 4):
         coding = "" if kind in _READ_FRAMES else ", lossless or hierarchical"
         raise UnsupportedFormat(
             f"this kind of JPEG ({bits}-bit, {count} channels{coding}) is not supported: "
             "save it as a usual JPEG, or as PNG"
         )
-    return _Frame(kind, bits, width * height, tuple(content[6 : 6 + 3 * count : 3]))
+    return _Frame(kind, bits, tuple(content[6 : 6 + 3 * count : 3]))
 
 
 def _take_off(left: dict[int, set[int]], scan: bytes) -> None:

@@ -17,8 +17,10 @@ _MOST_FRAMES = 10_000
 """Largest number of frames that an animation may have."""
 _MOST_CHUNKS = 100_000
 """Largest number of chunks of a PNG."""
-_MOST_TEXT = 64 * 1024**2
+_MOST_TEXT = 8 * 1024**2
 """Largest number of bytes that all compressed texts may have together."""
+_STEP = 64 * 1024
+"""Bytes of a text that are inflated at a time."""
 _LARGEST_PROFILE = 4 * 1024**2
 """Largest number of bytes of an ICC profile."""
 _LARGEST_XMP = 1024**2
@@ -128,7 +130,7 @@ def _check_texts(chunks: list[_Chunk]) -> None:
     for each in chunks:
         stream = _compressed_text(each)
         if stream is not None:
-            room -= len(_inflated(stream, room) or b"")
+            room -= _inflated_bytes(stream, room)
         if room <= 0:
             raise BadPicture(f"the texts of the PNG have more than {_MOST_TEXT:,} bytes: save it without them")
 
@@ -167,6 +169,18 @@ def _inflated(stream: bytes, most: int) -> bytes | None:
         return zlib.decompressobj().decompress(stream, max(1, most))
     except zlib.error:
         return None
+
+
+def _inflated_bytes(stream: bytes, most: int) -> int:
+    """Return the bytes that a compressed text inflates to, at most so many; they are not kept."""
+    inflating, rest, total = zlib.decompressobj(), stream, 0
+    try:
+        while rest and total < most:
+            total += len(inflating.decompress(rest, _STEP))
+            rest = inflating.unconsumed_tail
+    except zlib.error:
+        return total
+    return total
 
 
 def _pixel_bytes(header: bytes) -> int:

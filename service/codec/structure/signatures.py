@@ -2,10 +2,9 @@
 
 import re
 
+from service.codec.structure.bmp import is_bmp
 from service.contract.problems import UnsupportedFormat
 
-_BMP_HEADERS = frozenset({12, 16, 40, 52, 56, 64, 108, 124})
-"""Sizes in bytes of the headers of BMP."""
 _HEIC_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"})
 """Brands of HEIC among those of the ISO base media file format."""
 _MOST_BRANDS = 64
@@ -33,11 +32,6 @@ _OTHERS = (
 )
 """Offsets, first bytes and descriptions of formats that are not taken."""
 _XML_ROOT = re.compile(rb"<(svg|html|!doctype html|!doctype svg)[\s>]", re.IGNORECASE)
-
-
-def is_bmp(data: bytes) -> bool:
-    """Return whether a file begins like a BMP."""
-    return data[:2] == b"BM" and len(data) >= 18 and int.from_bytes(data[14:18], "little") in _BMP_HEADERS
 
 
 def check_signature(data: bytes, names: str, *, reads_heic: bool) -> None:

@@ -11,6 +11,8 @@ _MOST_SEARCHED = 16
 """Largest number of directories that are searched for the picture that a thumbnail belongs to."""
 _MOST_SEGMENTS = 100_000
 """Largest number of strips or tiles that a picture may be stored in."""
+_MOST_PADDED = 4 * 1024**2
+"""Largest number of pixels of a TIFF's tiles that lie beyond four times its own, as tiles may be larger than it."""
 _REDUCED, _OLD_REDUCED = 1, 2
 """The bit of NewSubfileType (254), and the value of SubfileType (255), that say that a picture is a thumbnail."""
 _DNG_VERSION = 50706
@@ -243,12 +245,14 @@ def _check_segments(file: Directories, directory: Directory, layout: Layout) -> 
     """Check that a picture has as many strips or tiles as its size needs.
 
     Raises:
-        ValueError: It has more or fewer.
+        ValueError: It has more or fewer, or tiles that are much larger than the picture.
         TooLarge: It has more than are taken.
     """
     tile_width, tile_height = file.number(directory, 322), file.number(directory, 323)
     if tile_width > 0 and tile_height > 0:
         needed = -(-layout.width // tile_width) * -(-layout.height // tile_height)
+        if needed * tile_width * tile_height > 4 * layout.width * layout.height + _MOST_PADDED:
+            raise ValueError(f"its tiles of {tile_width:,}×{tile_height:,} are too large for it")
         offsets = directory.entries.get(324) or directory.entries.get(273)
     else:
         rows = min(file.number(directory, 278, layout.height), layout.height)

@@ -56,12 +56,79 @@ def test_pages_that_point_in_a_circle_are_not_followed_for_ever() -> None:
         assert codec.read_header(bytes(data), ENOUGH).frames <= 2
 
 
-def test_too_many_scans_of_a_jpeg_are_refused() -> None:
-    data = encoded(Image.new("RGB", (16, 16)), "JPEG", progressive=True)
-    codec.read_header(data, ENOUGH)
+def test_only_the_first_scans_of_a_jpeg_are_decoded() -> None:
+    data = encoded(Image.new("RGB", (16, 16), "red"), "JPEG", progressive=True)
     last = data.rindex(b"\xff\xda")
-    with pytest.raises(TooLarge, match="scans"):
-        codec.read_header(data[:last] + data[last:-2] * 600 + b"\xff\xd9", ENOUGH)
+    header = codec.read_header(data[:last] + data[last:-2] * 600 + b"\xff\xd9", ENOUGH)
+    assert header.file.data.count(b"\xff\xda") == 64
+    assert not header.is_truncated
+    assert codec.decode(header).pixels.equal(codec.decode(codec.read_header(data, ENOUGH)).pixels)
+
+
+def test_a_frame_of_a_gif_that_is_to_be_erased_costs_nothing_when_it_is_opened() -> None:
+    erased = b"!\xf9\4\x08\0\0\0\0"
+    file = gif(1)
+    header = codec.read_header(file[:19] + erased + file[19:], ENOUGH)
+    assert getattr(header.image, "dispose", None) is None  # what Pillow would lay over it, of the frame's size
+
+
+def test_bytes_before_the_first_frame_of_a_gif_are_passed_over() -> None:
+    file = gif(1)
+    header = codec.read_header(file[:19] + b"\0\0\1" + file[19:], ENOUGH)
+    assert (header.width, header.height) == (16, 16)
+    codec.decode(header)
+
+
+def test_a_gif_without_a_frame_is_refused() -> None:
+    with pytest.raises(BadPicture):
+        codec.read_header(gif(0), ENOUGH)
+
+
+@pytest.mark.parametrize(("width", "runs"), [(70_000, 8), (16, 500_000)], ids=["many pixels", "many bytes"])
+def test_a_bmp_in_runs_is_refused_where_reading_them_would_take_long(width: int, runs: int) -> None:
+    header = struct.pack("<IiiHHIIiiII", 40, width, 16, 1, 8, 1, 0, 0, 0, 256, 0)
+    file = struct.pack("<2sIHHI", b"BM", 0, 0, 0, 1078) + header + bytes(1024) + b"\1\0" * runs
+    with pytest.raises(TooLarge, match="PNG"):
+        codec.read_header(file, ENOUGH)
+
+
+@pytest.mark.parametrize("compression", ["zlib", "lzw", None])
+def test_tiles_much_larger_than_their_picture_are_refused(compression: str | None) -> None:
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, np.zeros((16, 16, 3), np.uint8), photometric="rgb", tile=(16, 16), compression=compression)
+    file = buffer.getvalue()
+    for tag in (322, 323):
+        at = file.index(struct.pack("<HHI", tag, 4, 1)) + 8
+        file = file[:at] + struct.pack("<I", 32_768) + file[at + 4 :]
+    with pytest.raises(BadPicture, match="tiles of 32,768×32,768"):
+        codec.read_header(file, ENOUGH)
+
+
+def test_a_tiff_with_very_many_channels_is_refused() -> None:
+    buffer = io.BytesIO()
+    samples = np.zeros((20, 20, 33), np.uint8)
+    tifffile.imwrite(buffer, samples, photometric="rgb", planarconfig="contig", extrasamples=[0] * 30)
+    with pytest.raises(TooLarge, match="fewer channels"):
+        codec.read_header(buffer.getvalue(), ENOUGH)
+
+
+def test_an_avif_whose_exif_costs_much_is_refused() -> None:
+    directory = struct.pack("<4sIH", b"II*\0", 8, 5000) + struct.pack("<HHII", 1, 7, 2, 0) * 5000 + bytes(4)
+    space = b"II*\0\x08\0\0\0\0\0" + bytes(len(directory) - 10)
+    file = encoded(Image.new("RGB", (16, 16)), "AVIF", exif=space)
+    codec.read_header(file, ENOUGH)
+    assert space in file
+    with pytest.raises(BadPicture, match="EXIF"):
+        codec.read_header(file.replace(space, directory), ENOUGH)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_what_libtiff_says_of_broken_files_is_not_printed(capfd: pytest.CaptureFixture[str]) -> None:
+    file = encoded(Image.new("RGB", (64, 64)), "TIFF", compression="tiff_lzw")
+    for each in damaged(file, 60):
+        with contextlib.suppress(Problem):
+            codec.decode(codec.read_header(each, ENOUGH))
+    assert capfd.readouterr().err == ""
 
 
 @pytest.mark.parametrize("format", ["GIF", "PNG", "TIFF"])
