@@ -1,5 +1,5 @@
-# The commands of this project: `make serve`, `make test`, `make test-fast`, `make lint`, `make wheel`, `make check-gpu` (see
-# docs/gpu.md), and `make lock` to pin the images' packages.
+# The commands of this project: `make serve`, `make test`, `make test-fast`, `make fuzz` (see docs/security.md), `make lint`,
+# `make wheel`, `make check-gpu` (see docs/gpu.md), and `make lock` to pin the images' packages.
 PYTHON ?= python3
 VENV ?= .venv
 PORT ?= 8000
@@ -7,7 +7,7 @@ DIST ?= dist
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
 
-.PHONY: serve test test-fast lint wheel check-gpu gpu-kit lock
+.PHONY: serve test test-fast fuzz lint wheel check-gpu gpu-kit lock
 
 serve: $(VENV)/serve.stamp
 	$(BIN)/impasto serve --port $(PORT)
@@ -18,6 +18,12 @@ test: $(VENV)/dev.stamp
 # While working: without what starts a browser, commands or servers as processes, or trains.
 test-fast: $(VENV)/dev.stamp
 	$(PYTEST) -m 'not browser and not process and not training'
+
+# Mutated pictures, guided by coverage; what is found lies in runs/fuzz.
+HOURS ?= 1
+
+fuzz: $(VENV)/fuzz.stamp
+	$(BIN)/python -m tests.hostile.fuzz --hours $(HOURS) --out runs/fuzz
 
 lint: $(VENV)/dev.stamp
 	$(BIN)/ruff check .

@@ -15,10 +15,12 @@ SIGNATURE = b"\x89PNG\r\n\x1a\n"
 """First bytes of a PNG."""
 _MOST_FRAMES = 10_000
 """Largest number of frames that an animation may have."""
-_MOST_CHUNKS = 100_000
+_MOST_CHUNKS = 30_000
 """Largest number of chunks of a PNG."""
 _MOST_TEXT = 8 * 1024**2
 """Largest number of bytes that all compressed texts may have together."""
+_LEAST_TEXT = 8 * 1024
+"""Number of bytes that each compressed text counts at least, as beginning to inflate one takes its time, too."""
 _STEP = 64 * 1024
 """Bytes of a text that are inflated at a time."""
 _LARGEST_PROFILE = 4 * 1024**2
@@ -130,9 +132,9 @@ def _check_texts(chunks: list[_Chunk]) -> None:
     for each in chunks:
         stream = _compressed_text(each)
         if stream is not None:
-            room -= _inflated_bytes(stream, room)
+            room -= max(_LEAST_TEXT, _inflated_bytes(stream, room))
         if room <= 0:
-            raise BadPicture(f"the texts of the PNG have more than {_MOST_TEXT:,} bytes: save it without them")
+            raise BadPicture(f"the PNG has too many texts, or more than {_MOST_TEXT:,} bytes of them: save it without")
 
 
 def _compressed_text(chunk: _Chunk) -> bytes | None:
