@@ -63,7 +63,8 @@ def read_header(data: bytes, max_pixels: int) -> Header:
     Raises:
         UnsupportedFormat: The file is in none of these formats, or in a kind of them that is not read.
         BadPicture: The header is broken.
-        TooLarge: The picture has more than `max_pixels`, or more frames, pages or scans than are taken.
+        TooLarge: The picture has more than `max_pixels`, or more frames or pages than are taken.
+        MemoryError: There is not enough memory.
     """
     if is_tiff(data):
         return _read_tiff_header(data, max_pixels)
@@ -118,6 +119,8 @@ def _opened(data: bytes) -> ImageFile.ImageFile:
         if known or any(data.startswith(signature, offset) for offset, signature in _SIGNATURES):
             raise BadPicture("the picture is broken or cut short: send the whole file") from None
         raise UnsupportedFormat(f"this is not a picture in a format we take: send {NAMES}") from None
+    except MemoryError:
+        raise
     except Exception as error:  # Pillow's parsers raise exceptions of many kinds on broken files
         if is_bmp(data) and "nsupported" in str(error):
             raise UnsupportedFormat(f"this kind of BMP is not supported ({error}): save it as PNG") from error

@@ -45,6 +45,7 @@ def decode(
 
     Raises:
         BadPicture: The file is broken.
+        MemoryError: There is not enough memory.
     """
     try:
         loaded, source = _load(header, size)
@@ -54,6 +55,8 @@ def decode(
         mask = loaded.getchannel("A") if loaded.mode in ("LA", "RGBA") else None
         opaque = loaded.convert(loaded.mode[:-1]) if mask else loaded
         rgb, profile = colour.to_rgb(opaque, header.file.profile or source.info.get("icc_profile"))
+    except MemoryError:
+        raise
     except Exception as error:  # the decoders raise exceptions of many kinds on broken files
         raise BadPicture(f"the picture is broken or cut short ({error}): send the whole file") from error
     if header.file.gamma is not None and profile is None:

@@ -1,9 +1,11 @@
 """The pipeline of one picture: inspect its header, have the caller admit its plan, and make it."""
 
 import asyncio
+import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from contextvars import copy_context
 from typing import TypeVar, TypeVarTuple
 
@@ -16,6 +18,8 @@ from model_store.nets import TransformNet
 from service import codec
 from service.codec import alpha, colour
 from service.contract.options import Options, StylizeOptions
+from service.contract.problems import Unavailable
+from service.device.failures import is_out_of_memory
 from service.engine.engine import Engine
 from service.engine.queue import Output
 from service.models.loaded import Loaded
@@ -26,6 +30,7 @@ from service.pipeline.plan import Plan, check_memory, check_size, plan_picture
 _Arguments = TypeVarTuple("_Arguments")
 _Result = TypeVar("_Result")
 
+_log = logging.getLogger(__name__)
 _SMALL = 1_000_000
 """Number of pixels below which a picture is made without asking how long that takes."""
 _TRIED = (128, 128)
@@ -72,7 +77,8 @@ class Pipeline:
         """
         started = time.perf_counter()
         # Not on the codec's threads, where it would wait for other pictures: a refusal should come at once.
-        header = await asyncio.to_thread(codec.read_header, upload, self._max_upload_pixels)
+        with _out_of_memory_explained():
+            header = await asyncio.to_thread(codec.read_header, upload, self._max_upload_pixels)
         plan = plan_picture(header, options, model, time.perf_counter() - started)
         check_size(plan, self._max_pixels)
         if plan.needs_net and self._net_bytes is not None:
@@ -153,7 +159,24 @@ class Pipeline:
     async def _in_thread(self, work: Callable[[*_Arguments], _Result], *args: *_Arguments) -> _Result:
         """Run the work on a thread of the codec, in the context of the request."""
         context = copy_context()
-        return await asyncio.get_running_loop().run_in_executor(self._threads, lambda: context.run(work, *args))
+        with _out_of_memory_explained():
+            return await asyncio.get_running_loop().run_in_executor(self._threads, lambda: context.run(work, *args))
+
+
+@contextmanager
+def _out_of_memory_explained() -> Iterator[None]:
+    """Turn an error that says that memory ran out into a problem that says when to try again.
+
+    Raises:
+        Unavailable: Memory ran out in the block of the `with` statement.
+    """
+    try:
+        yield
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        _log.error("there was not enough memory for a picture: %s", error)
+        raise Unavailable("there is not enough memory for this picture now: try later or smaller", 10) from None
 
 
 def _decode(plan: Plan) -> tuple[codec.DecodedPicture, Tensor]:

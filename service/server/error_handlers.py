@@ -8,7 +8,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from service.contract.problems import MEDIA_TYPE, BadOption, InternalError, Problem, ProblemDocument
+from service.contract.problems import MEDIA_TYPE, BadOption, InternalError, Problem, ProblemDocument, Unavailable
 from service.server.cache_control import NO_STORE
 from service.server.middleware.request_id import HEADER as REQUEST_ID_HEADER
 from service.server.telemetry.record import RequestRecord
@@ -27,6 +27,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _bad_option)
     app.add_exception_handler(HTTPException, _http_exception)
     app.add_exception_handler(ClientDisconnect, _client_disconnected)
+    app.add_exception_handler(MemoryError, _out_of_memory)
     app.add_exception_handler(Exception, _internal_error)
 
 
@@ -73,6 +74,10 @@ async def _http_exception(request: Request, error: Exception) -> Response:
 
 async def _client_disconnected(_request: Request, _error: Exception) -> Response:
     return Response(status_code=_CLIENT_CLOSED_REQUEST)
+
+
+async def _out_of_memory(request: Request, _error: Exception) -> Response:
+    return await _problem(request, Unavailable("there is not enough memory for this request now: try later", 10))
 
 
 async def _internal_error(request: Request, _error: Exception) -> Response:

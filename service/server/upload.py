@@ -1,16 +1,18 @@
 """Uploads: the pictures that a request has in its form or as its body."""
 
 import asyncio
+import logging
 from typing import NamedTuple
 
 from fastapi import Request
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 
-from service.contract.problems import BadForm, BadOption, BadPicture, UnsupportedFormat, UploadTimeout
+from service.contract.problems import BadForm, BadOption, BadPicture, Unavailable, UnsupportedFormat, UploadTimeout
 
 FIELD = "image"
 """Name of the form field of a picture."""
+_log = logging.getLogger(__name__)
 NO_FETCHING = "this server fetches no pictures from elsewhere, so there is no 'url': send the picture itself"
 
 
@@ -38,6 +40,7 @@ async def read_uploads(request: Request, timeout_s: float, most: int) -> list[Up
         BadPicture: The form has no file.
         UnsupportedFormat: The body is neither multipart nor an image.
         TooLarge: The body has too many bytes; see `BodyLimitMiddleware`.
+        Unavailable: The disk has no room for the form.
     """
     try:
         async with asyncio.timeout(timeout_s):
@@ -67,6 +70,11 @@ async def _read_form(request: Request, most: int) -> list[Upload]:
             return [Upload(await part.read(), part.filename) for part in parts]
     except HTTPException as error:
         raise BadForm(f"the body cannot be read as multipart/form-data: {error.detail}") from error
+    except OSError as error:  # files of more than a megabyte are kept on disk meanwhile
+        _log.error("cannot keep an upload on disk: %s", error)
+        raise Unavailable(
+            "there is no room for the form now: try later, or send the picture as the raw body", 10
+        ) from None
 
 
 def _picture_part(name: str, value: UploadFile | str) -> UploadFile:

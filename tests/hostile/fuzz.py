@@ -123,7 +123,7 @@ def _fuzz_at_random(seconds: float, out: Path, seed: int) -> None:
     pictures = list(small_pictures().values())
     for picture in pictures:
         trial(picture)
-    random, end = Random(seed), time.monotonic() + seconds
+    random, end = Random(seed), time.monotonic() + seconds  # noqa: S311
     while time.monotonic() < end:
         trial(mutated(random.choice(pictures), random.choice(pictures), random))
 
@@ -142,7 +142,7 @@ def _fuzz_with_atheris(seconds: float, out: Path, seed: int) -> None:
         (corpus / f"seed-{number}").write_bytes(picture)
 
     def mutate(file: bytes, most: int, number: int) -> bytes:
-        random = Random(number)
+        random = Random(number)  # noqa: S311
         if random.random() < _AT_ATHERIS_LIKING:
             return bytes(atheris.Mutate(file, most))
         return mutated(file, random.choice(pictures), random)[:most]

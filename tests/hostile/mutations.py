@@ -37,7 +37,7 @@ def mutated(file: bytes, other: bytes, random: Random) -> bytes:
             ValueError,
             struct.error,
             zlib.error,
-        ):  # it is too broken to be taken apart
+        ):  # too broken to be taken apart
             file = _bytes(file, random)
     if random.random() < 0.05:
         at = random.randrange(len(file) + 1)

@@ -11,11 +11,12 @@ from PIL import Image, PngImagePlugin
 from PIL.ExifTags import IFD, Base
 from PIL.ImageCms import ImageCmsProfile, createProfile
 
-from service.codec.structure.png import _ADAM7 as ADAM7
-
 from ..picture_files import encoded, turned
 
 pillow_heif.register_heif_opener()
+
+_ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
+"""First column, first row, and steps of columns and rows, of each pass of an interlaced PNG."""
 
 _LEVELS = np.arange(24 * 20 * 3, dtype=np.uint16).reshape(24, 20, 3) * 45
 _PHOTO = Image.fromarray((_LEVELS >> 8).astype(np.uint8))
@@ -41,7 +42,7 @@ def png(
     height, width, _ = samples.shape
     deep = samples.astype(samples.dtype.newbyteorder(">"))
     rows = []
-    for left, top, across, down in ADAM7 if is_interlaced else ((0, 0, 1, 1),):
+    for left, top, across, down in _ADAM7 if is_interlaced else ((0, 0, 1, 1),):
         part = deep[top::down, left::across]
         if part.size:
             raw = np.frombuffer(part.tobytes(), np.uint8).reshape(len(part), -1)
