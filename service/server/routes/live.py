@@ -144,7 +144,7 @@ class _Session:
     async def _change_options(self, message: Message) -> None:
         try:
             changes = json.loads(message["text"])
-        except ValueError:
+        except (ValueError, RecursionError):  # brackets in brackets, thousands deep
             changes = None
         if not isinstance(changes, dict):
             raise BadOption('a text message is a JSON object of options, as in {"style": "muse"}')

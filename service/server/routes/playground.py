@@ -14,6 +14,7 @@ from service.playground import STATIC
 
 _PAGE = "index.html"
 _HEADERS = {
+    "Accept-Ranges": "none",
     "Cache-Control": "no-cache",  # browsers ask each time whether a file changed: names carry no version
     # blob: pictures are those of the visitor, and the answers.
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; "
@@ -30,6 +31,8 @@ class _Files(StaticFiles):
     def file_response(
         self, full_path: "str | os.PathLike[str]", stat_result: os.stat_result, scope: Scope, status_code: int = 200
     ) -> Response:
+        # So small files are sent whole: Starlette answers a range that is broken, or beyond the file, in plain text.
+        scope["headers"] = [header for header in scope["headers"] if header[0] != b"range"]
         response = super().file_response(full_path, stat_result, scope, status_code)
         response.headers.update(_HEADERS)
         return response
