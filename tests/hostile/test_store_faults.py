@@ -1,5 +1,6 @@
 """Each fault while a model is published or taken up: readers see whole versions, and the next one is well."""
 
+import json
 import signal
 import subprocess
 import sys
@@ -113,3 +114,13 @@ def test_a_fault_while_a_new_version_is_taken_up(
         looking.join(30)
     models.refresh()
     assert models.get("stylize", tiny).label == "tiny@2"
+
+
+@pytest.mark.process
+def test_publishers_killed_at_any_moment_leave_no_half_model_to_readers() -> None:
+    command = [sys.executable, "-m", "tests.hostile.publishing_races", "--rounds", "20"]
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    seen = json.loads(done.stdout)
+    assert (seen["rounds"], seen["publishers killed"]) == (20, 40)
+    assert seen["taken up"] > 1
