@@ -1,5 +1,5 @@
-# The commands of this project: `make serve`, `make test`, `make test-fast`, `make fuzz` (see docs/security.md), `make lint`,
-# `make wheel`, `make check-gpu` (see docs/gpu.md), and `make lock` to pin the images' packages.
+# The commands of this project: `make serve`, `make test`, `make test-fast`, `make fuzz` and `make soak` (see
+# docs/security.md), `make lint`, `make wheel`, `make check-gpu` (see docs/gpu.md), and `make lock` to pin the images' packages.
 PYTHON ?= python3
 VENV ?= .venv
 PORT ?= 8000
@@ -7,7 +7,7 @@ DIST ?= dist
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
 
-.PHONY: serve test test-fast fuzz lint wheel check-gpu gpu-kit lock
+.PHONY: serve test test-fast fuzz soak lint wheel check-gpu gpu-kit lock
 
 serve: $(VENV)/serve.stamp
 	$(BIN)/impasto serve --port $(PORT)
@@ -25,6 +25,11 @@ HOURS ?= 1
 fuzz: $(VENV)/fuzz.stamp
 	$(BIN)/python -m tests.hostile.fuzz --hours $(HOURS) --out runs/fuzz
 
+# Twice what the server can answer, with faults thrown in, and a count of what became of each request.
+soak: MINUTES ?= 60
+soak: $(VENV)/dev.stamp
+	$(BIN)/python tests/benchmarks/soak.py --minutes $(MINUTES)
+
 lint: $(VENV)/dev.stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -36,9 +41,9 @@ wheel: $(VENV)/dev.stamp
 
 # Everything that only a GPU can tell, in so many minutes; REHEARSE=1 runs it small, on a CPU. With WHEELS, a folder that
 # `make gpu-kit` gathered, it needs no package index.
-MINUTES ?= $(if $(REHEARSE),6,4)
 OUT ?= runs/check-gpu
 
+check-gpu: MINUTES ?= $(if $(REHEARSE),6,4)
 check-gpu: $(if $(WHEELS),,$(VENV)/dev.stamp)
 	@PYTHONPATH=tests $(if $(WHEELS),$(PYTHON),$(BIN)/python) -m check_gpu --minutes $(MINUTES) --out $(OUT) \
 		$(if $(WHEELS),--wheels $(WHEELS)) $(if $(REHEARSE),--rehearse)

@@ -103,6 +103,13 @@ def check_benchmark(command: str) -> None:
         assert f'"{option}"' in text
 
 
+def check_hostile(command: str) -> None:
+    """Check that the program has its options; the tests beside it run the same in small."""
+    _, _, module, *words = command.split()
+    text = (PROJECT / f"{module.replace('.', '/')}.py").read_text()
+    assert all(f'"{option}"' in text for option in words if option.startswith("--"))
+
+
 def check_completion(command: str) -> None:
     """Check nothing but the word: it is Typer's, and would change the shell of whoever tests."""
     assert command == "impasto --install-completion"
@@ -140,6 +147,7 @@ WAYS: dict[str, tuple[Claim, Callable[[str], None] | None]] = {
         lambda command: command.startswith("python tests/benchmarks/"),
         check_benchmark,
     ),
+    "tests/hostile": (lambda command: command.startswith("python -m tests.hostile."), check_hostile),
     "Typer's": (lambda command: command.startswith("impasto --"), check_completion),
 }
 """For each way, whether a command is tested by it, and what checks the command; None runs it as it stands."""

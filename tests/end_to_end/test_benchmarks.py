@@ -67,6 +67,16 @@ def test_endurance_is_measured_and_leaves_nothing_in_flight() -> None:
     assert results["livez"] == 200
 
 
+def test_a_soak_counts_what_became_of_each_request(tmp_path: Path) -> None:
+    written = tmp_path / "soak.json"
+    command = [sys.executable, BENCHMARKS / "soak.py", "--minutes", "0.1", "--json", written]
+    subprocess.run(command, capture_output=True, check=False, env=os.environ | {"IMPASTO_DEVICE": "cpu"})
+    results = json.loads(written.read_text())  # in so short a time memory may still grow
+    assert results["sent"] == results["counted_by_the_server"] == results["answered"] + results["given_up_by_clients"]
+    assert (results["in_flight"], results["faults_of_the_server"]) == (0, 0)
+    assert results["sent"] > 10
+
+
 def test_a_net_is_measured_in_its_serving_form_and_by_stages(tmp_path: Path) -> None:
     written = tmp_path / "net.json"
     finish("net", "--shape", "32x1", "--shape", "48x2", "--rounds", "1", "--device", "cpu", "--json", str(written))
