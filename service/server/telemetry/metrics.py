@@ -90,7 +90,7 @@ class Metrics(Observer):
         )
 
         self._queued = gauge("queued_pictures", "Pictures that wait for the device.")
-        self._queue_seconds = histogram("queue_wait_seconds", "Seconds in the queue of pictures whose turn came or that were given up.")
+        self._queue_seconds = histogram("queue_wait_seconds", "Seconds in the queue of pictures computed or given up.")
         self._batch_pictures = histogram("batch_pictures", "Pictures computed together.", buckets=_PICTURES)
         self._batch_pixels = histogram("batch_pixels", "Output pixels computed together.", buckets=_PIXELS)
         self._device_lost = gauge("device_lost", "Processes whose device is lost; they need a restart.")
