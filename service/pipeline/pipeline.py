@@ -83,12 +83,15 @@ class Pipeline:
             Problem: The upload is no picture, its net cannot be used, or the picture cannot be made; see
                 `service.contract.problems`.
         """
+        model = None if options.depends_on_picture else await self._models.resolve(options)
         started = time.perf_counter()
         # Not on the codec's threads, where it would wait for other pictures: a refusal should come at once.
         header = await asyncio.to_thread(codec.read_header, upload, self._max_upload_pixels)
         inspect_seconds = time.perf_counter() - started
-        options = options.for_picture(header.width, header.height)
-        plan = plan_picture(header, options, await self._models.resolve(options), inspect_seconds)
+        if model is None:
+            options = options.for_picture(header.width, header.height)
+            model = await self._models.resolve(options)
+        plan = plan_picture(header, options, model, inspect_seconds)
         check_size(plan, self._max_pixels)
         if plan.needs_net and self._net_bytes is not None:
             check_memory(plan, self._net_bytes)
