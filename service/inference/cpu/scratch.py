@@ -1,5 +1,6 @@
 """Scratch memory for the features of one large picture, which lies on disk where it would be too much for memory."""
 
+import logging
 import mmap
 import os
 import tempfile
@@ -7,8 +8,9 @@ import tempfile
 import torch
 from torch import Tensor
 
-_MOST_IN_MEMORY = 2**31
+_MOST_IN_MEMORY = 2**30
 """Largest number of bytes that are not put on disk."""
+_log = logging.getLogger(__name__)
 
 
 def is_on_disk(size: int) -> bool:
@@ -19,13 +21,11 @@ def is_on_disk(size: int) -> bool:
 class Scratch:
     """Memory that is freed with this object, or a file in the folder for temporary files, mapped into memory.
 
-    The file has no name, so that it ends with the process. The system keeps as much of it in memory as is free.
+    The file has no name, so that it ends with the process. The system keeps as much of it in memory as is free. Where
+    the folder has too little room, or cannot be written to, memory has to do.
 
     Args:
         size: Number of bytes.
-
-    Raises:
-        OSError: The folder for temporary files has too little room.
     """
 
     def __init__(self, size: int) -> None:
@@ -38,10 +38,15 @@ class Scratch:
             self._map.madvise(mmap.MADV_DONTNEED)
 
 
-def _map_file(size: int) -> mmap.mmap:
-    with tempfile.TemporaryFile(prefix="impasto-") as file:
-        os.posix_fallocate(file.fileno(), 0, size)  # a disk that is full later would end the process
-        return mmap.mmap(file.fileno(), size)
+def _map_file(size: int) -> mmap.mmap | None:
+    """Return a new file that is mapped into memory, or None if there is no room for it."""
+    try:
+        with tempfile.TemporaryFile(prefix="impasto-") as file:
+            os.posix_fallocate(file.fileno(), 0, size)  # if the disk were full only later, the process would end
+            return mmap.mmap(file.fileno(), size)
+    except OSError as error:
+        _log.warning("%d MB of scratch memory are not on disk: %s", size // 10**6, error)
+        return None
 
 
 def _as_tensor(mapped: mmap.mmap) -> Tensor:
