@@ -3,19 +3,36 @@
 import logging
 import mmap
 import os
+import sys
 import tempfile
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
 _MOST_IN_MEMORY = 2**30
 """Largest number of bytes that are not put on disk."""
+_MOUNTS = Path("/proc/self/mounts")
+"""File in which Linux shows the file systems that are mounted."""
+_IN_MEMORY = ("tmpfs", "ramfs")
+"""Kinds of file systems that keep files in memory."""
 _log = logging.getLogger(__name__)
 
 
 def is_on_disk(size: int) -> bool:
-    """Tell whether scratch memory of this many bytes lies on disk, on systems that can map it from there."""
-    return size > _MOST_IN_MEMORY and hasattr(os, "posix_fallocate") and hasattr(mmap, "MADV_DONTNEED")
+    """Tell whether scratch memory of this many bytes lies on disk: on Linux, if the temporary folder does."""
+    return size > _MOST_IN_MEMORY and sys.platform == "linux" and _has_disk()
+
+
+def _has_disk() -> bool:
+    """Tell whether the folder for temporary files lies on disk, and not itself in memory, as in many containers."""
+    try:
+        folder = Path(tempfile.gettempdir()).resolve()
+        systems = [line.split()[1:3] for line in _MOUNTS.read_text().splitlines()]
+    except OSError:
+        return False
+    above = [(len(place), kind) for place, kind in systems if folder.is_relative_to(place)]
+    return max(above, default=(0, "tmpfs"))[1] not in _IN_MEMORY
 
 
 class Scratch:

@@ -69,6 +69,15 @@ def test_memory_has_to_do_where_the_disk_has_no_room(
     assert "No space left on device" in caplog.text
 
 
+def test_a_temporary_folder_in_memory_is_no_disk(on_disk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mounts = on_disk / "mounts"
+    mounts.write_text(f"/dev/vda / ext4 rw 0 0\ntmpfs {on_disk}/memory tmpfs rw 0 0\n")
+    monkeypatch.setattr(scratch, "_MOUNTS", mounts)
+    assert scratch.is_on_disk(SIZE)
+    monkeypatch.setattr("tempfile.tempdir", str(on_disk / "memory"))
+    assert not scratch.is_on_disk(SIZE)
+
+
 def test_small_scratch_memory_is_not_on_disk() -> None:
     memory = Scratch(SIZE)
     memory.bytes.fill_(77)
