@@ -1,5 +1,6 @@
 """What tests of all packages share."""
 
+import gc
 import os
 import re
 import subprocess
@@ -17,8 +18,10 @@ from .command import Done, Impasto, run
 PICTURES = Path(__file__).parent / "pictures"
 RESEARCH_DATA = Path(__file__).parents[2] / "shared" / "data"
 
-# Tests run beside each other, a core for each. Torch reads this when it is imported, which is later.
+# Tests run beside each other, a core for each, and threads that wait should not keep it from others. Torch reads this
+# when it is imported, which is later.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 @pytest.hookimpl(wrapper=True)
@@ -42,6 +45,12 @@ def pytest_runtest_setup() -> None:
     """Let every test draw the same random numbers, whichever tests ran before it."""
     if "torch" in sys.modules:
         sys.modules["torch"].manual_seed(0)
+
+
+def pytest_collection_finish() -> None:
+    """Keep the garbage collector from going through all modules again in each test that calls it."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -22,6 +22,8 @@ from trainer.evaluation import perceptual_distance
 
 from ...drafts import draft_of
 
+pytestmark = pytest.mark.training
+
 
 @pytest.fixture
 def app() -> typer.Typer:

@@ -21,6 +21,8 @@ from trainer.galleries.workshop import Advanced, Event, Failed, Published, Works
 from trainer.recipes import StyleRecipe
 from trainer.training.style_run import StyleRun
 
+pytestmark = pytest.mark.training
+
 Read = Callable[[str], list[Style]]
 
 TWO = """
