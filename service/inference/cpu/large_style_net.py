@@ -23,7 +23,7 @@ from service.inference import pieces
 from service.inference.cpu import bands
 from service.inference.cpu.layers import Layer, Moments, Part
 from service.inference.cpu.margins import as_cells, reflect, reflect_cells, replicate
-from service.inference.cpu.scratch import Scratch, is_on_disk
+from service.inference.cpu.scratch import Scratch
 from service.inference.cpu.style_net import CpuStyleNet
 
 _MOST_PIXELS_AT_ONCE = 3 * 2**20
@@ -54,8 +54,6 @@ class LargeStyleNet(CpuStyleNet):
         features = height * width * _kept_type(height * width).itemsize * 4 * self.width // 16 * 2
         tiles = _BAND_PIXELS // (16 * width) + 1
         bands_pixels = torch.get_num_threads() * tiles * 16 * (width + 16)
-        if is_on_disk(features):
-            features = min(features, features * _GROUPS_BETWEEN_TRIMS * bands_pixels // (height * width))
         # The pixels before and after, padded and cropped.
         pixels = 3 * 3 * height * width
         return features + pixels + bands_pixels * _BYTES_PER_BAND_PIXEL * self.width // 32

