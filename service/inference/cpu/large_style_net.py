@@ -67,6 +67,7 @@ class LargeStyleNet(CpuStyleNet):
             return _Painting(self, _pad(pixels), cores).paint()[:height, :width].contiguous()
         finally:
             torch.set_num_threads(cores)
+            give_back_freed_memory()
 
 
 class _Norm(NamedTuple):
