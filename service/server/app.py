@@ -20,6 +20,7 @@ from service.server.limits import api_keys
 from service.server.limits.admission import Admission
 from service.server.limits.authorization import authorize
 from service.server.limits.coalescing import Coalescing
+from service.server.limits.upload_memory import UploadMemory
 from service.server.middleware.access_log import QUIET_ROUTES, AccessLogMiddleware
 from service.server.middleware.body_limit import BodyLimitMiddleware
 from service.server.middleware.conditional_get import ConditionalGetMiddleware
@@ -75,6 +76,7 @@ def create_app(
             engine=runtime.engine,
             pipeline=runtime.pipeline,
             admission=Admission(settings.max_in_flight, max_pixels, metrics),
+            uploads=UploadMemory(settings.max_upload_bytes_in_flight, metrics),
             in_flight=Coalescing[Answer](metrics.request_coalesced),
             metrics=metrics,
         )

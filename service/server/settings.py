@@ -21,6 +21,11 @@ class Settings(ComputeSettings):
 
     max_upload_bytes: int = Field(default=64 * 1024**2, ge=1, description="Largest number of bytes of one request.")
     upload_timeout_s: float = Field(default=30.0, gt=0, description="Seconds that an upload may take.")
+    max_upload_bytes_in_flight: int = Field(
+        default=256 * 1024**2,
+        ge=1,
+        description="Largest number of bytes of all uploads that are read or worked on; what is more is answered 429.",
+    )
     deadline_s: float = Field(
         default=60.0,
         gt=0,
@@ -63,6 +68,6 @@ class Settings(ComputeSettings):
 
     def of_one_worker(self) -> "Settings":
         """Return the settings with one worker's share of the limits that hold for the whole machine."""
-        names = ("max_in_flight", "max_pixels_in_flight", "codec_threads")
+        names = ("max_in_flight", "max_pixels_in_flight", "max_upload_bytes_in_flight", "codec_threads")
         given = {name: number for name in names if (number := getattr(self, name)) is not None}
         return self.model_copy(update={name: max(1, number // self.workers) for name, number in given.items()})

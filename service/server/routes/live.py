@@ -38,6 +38,7 @@ from service.contract.problems import (
 from service.pipeline.answer import Answer
 from service.server.admitted import admitted, make_picture
 from service.server.limits.authorization import key_of
+from service.server.limits.deadline import deadline
 from service.server.state import State
 
 MOST_FRAME_BYTES = 2 * 1024**2
@@ -173,8 +174,9 @@ class _Session:
 
     async def _answer(self, frame: bytes) -> Answer:
         state, options = self._state, self._options
-        async with admitted(state, self._key):
-            return await make_picture(state, frame, options, await state.models.resolve(options))
+        async with deadline(state.settings.deadlines, None):
+            with admitted(state, self._key):
+                return await make_picture(state, frame, options, await state.models.resolve(options))
 
     async def _send_status(self) -> None:
         self._status_sent = time.monotonic()
