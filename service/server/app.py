@@ -107,7 +107,7 @@ def create_app(
         app.include_router(router)
     for router in for_known_keys:
         app.include_router(router, **guard)
-    app.add_middleware(BodyLimitMiddleware, limit=settings.max_upload_bytes, drain_s=settings.upload_timeout_s)
+    app.add_middleware(BodyLimitMiddleware, limit=settings.max_upload_bytes)
     app.add_middleware(ConditionalGetMiddleware)
     if settings.cors_origins:
         app.add_middleware(

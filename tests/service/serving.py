@@ -11,6 +11,7 @@ import uvicorn
 
 from model_store.store import Store
 from service.server.app import create_app
+from service.server.processes import configure
 from service.server.settings import Settings
 
 
@@ -19,7 +20,7 @@ def serve(settings: Settings, store: Store) -> Iterator[str]:
     """Run a server, and yield its address."""
     # The socket listens before the server runs, so that a first request waits until it is ready.
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        server = uvicorn.Server(uvicorn.Config(create_app(settings, store), log_level="critical"))
+        server = uvicorn.Server(configure(create_app(settings, store), settings, log_level="critical"))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
         thread.start()
         url = f"http://127.0.0.1:{listening.getsockname()[1]}"
