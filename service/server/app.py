@@ -20,6 +20,7 @@ from service.server.limits import api_keys
 from service.server.limits.admission import Admission
 from service.server.limits.authorization import authorize
 from service.server.limits.coalescing import Coalescing
+from service.server.limits.live_connections import LiveConnections
 from service.server.limits.upload_memory import UploadMemory
 from service.server.middleware.access_log import QUIET_ROUTES, AccessLogMiddleware
 from service.server.middleware.body_limit import BodyLimitMiddleware
@@ -30,6 +31,8 @@ from service.server.settings import Settings
 from service.server.state import State
 from service.server.telemetry.metrics import Metrics
 
+_LIVE_PER_PLACE = 4
+"""Largest number of live connections for each place of a request; they hold one only while a frame is painted."""
 _HEADERS_IN = ("Authorization", "If-None-Match", "X-Deadline-Ms", "X-Request-ID")
 """Headers that a page of another origin may send, beyond those that CORS always allows."""
 _HEADERS_OUT = ("ETag", "Retry-After", "Server-Timing", "X-Frames", "X-Model", "X-Request-ID", "X-Truncated")
@@ -76,6 +79,7 @@ def create_app(
             engine=runtime.engine,
             pipeline=runtime.pipeline,
             admission=Admission(settings.max_in_flight, max_pixels, metrics),
+            live=LiveConnections(_LIVE_PER_PLACE * settings.max_in_flight, metrics),
             uploads=UploadMemory(settings.max_upload_bytes_in_flight, metrics),
             in_flight=Coalescing[Answer](metrics.request_coalesced),
             metrics=metrics,

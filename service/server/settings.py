@@ -58,6 +58,9 @@ class Settings(ComputeSettings):
     idle_timeout_s: int = Field(
         default=65, ge=1, description="Seconds after an answer in which a connection is kept for the next request."
     )
+    live_idle_timeout_s: float = Field(
+        default=60.0, gt=0, description="Seconds without a message after which a live connection is closed."
+    )
     max_connections: int = Field(
         default=512, ge=1, description="Largest number of connections; those that wait longest are closed for others."
     )

@@ -3,8 +3,7 @@
 Three things are limited: the requests in flight, each of which holds a place from when its upload is there; those of
 one API key; and the pixels of pictures, which are counted from when the header was read, before anything is decoded.
 All are released with the answer. Where no place is free, a request is refused before its upload is read. Places belong
-to requests, and pixels to the work on a picture, because several requests may wait for the same picture. For each place
-there may be four live connections, which hold a place only while a frame is painted.
+to requests, and pixels to the work on a picture, because several requests may wait for the same picture.
 """
 
 import math
@@ -22,8 +21,6 @@ _REMEMBERED = 32
 """Number of the last answers from which the pace is computed."""
 _LONGEST_WAIT = 60
 """Largest number of seconds that a client is told to wait."""
-_CONNECTIONS_PER_PLACE = 4
-"""Largest number of live connections for each place."""
 
 
 class _Finished(NamedTuple):
@@ -49,7 +46,7 @@ class Admission:
         self._most_requests = most_requests
         self._most_pixels = most_pixels
         self._observer = observer or Observer()
-        self._requests = self._connections = 0
+        self._requests = 0
         self._by_key: Counter[str] = Counter()
         self._pixels = 0
         self._since = 0.0
@@ -93,22 +90,6 @@ class Admission:
             raise self._busy(
                 f"{key.concurrency} requests of the key {key.name!r} are in flight, which is all it may have"
             )
-
-    @contextmanager
-    def connect(self) -> Iterator[None]:
-        """Count a live connection while it is open.
-
-        Raises:
-            Busy: Too many live connections are open.
-        """
-        if self._connections >= _CONNECTIONS_PER_PLACE * self._most_requests:
-            self._observer.request_shed("connections")
-            raise self._busy(f"{self._connections} live connections are open, which is all this server takes at once")
-        self._connections += 1
-        try:
-            yield
-        finally:
-            self._connections -= 1
 
     @contextmanager
     def hold_pixels(self, pixels: int) -> Iterator[None]:

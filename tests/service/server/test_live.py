@@ -2,6 +2,7 @@
 
 import io
 import json
+import time
 from contextlib import ExitStack, suppress
 from typing import Any
 
@@ -136,6 +137,40 @@ def test_there_are_four_connections_for_each_place_and_one_is_free_when_a_client
             one.send(photo_png)
             next_frame(one)
         assert until(lambda: not is_refused(url))
+
+
+def test_a_connection_on_which_nothing_comes_is_closed() -> None:
+    with serve(Settings(device="cpu", live_idle_timeout_s=0.3), Store(BUNDLED)) as url, live(url) as connection:
+        code, reason, problem = ending(connection)
+    assert (code, problem["status"]) == (4408, 408)
+    assert reason == "nothing came for 0 s: connect again when there is a frame"
+
+
+def test_a_connection_whose_frame_is_painted_for_long_is_not_closed(gated_store: GatedStore) -> None:
+    with serve(Settings(device="cpu", live_idle_timeout_s=0.3), gated_store) as url, live(url) as connection:
+        connection.send(plain_png(10))
+        assert gated_store.gate.entered.wait(30)
+        time.sleep(0.6)
+        gated_store.gate.opened.set()
+        assert next_frame(connection)[0]
+
+
+def test_the_most_silent_connection_gives_way_to_a_new_one(photo_png: bytes) -> None:
+    with (
+        serve(Settings(device="cpu", max_in_flight=1), Store(BUNDLED)) as url,
+        live(url) as silent,
+        live(url) as one,
+        live(url) as two,
+        live(url) as three,
+    ):
+        time.sleep(1.1)
+        for each in (one, two, three):
+            status(each)
+        with live(url) as new:
+            new.send(photo_png)
+            assert next_frame(new)[0]
+            assert ending(silent)[0] == 4408
+            assert status(one)["painted"] == 0
 
 
 def test_a_frame_that_runs_out_of_time_is_dropped(gated_store: GatedStore) -> None:
