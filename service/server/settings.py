@@ -6,6 +6,9 @@ from pydantic import Field
 
 from service.pipeline.settings import ComputeSettings
 
+_DISCARDED_UPLOADS = 4
+"""Number of the largest uploads of which as many bytes are thrown away after an early answer."""
+
 
 class Deadlines(NamedTuple):
     """The seconds that the server allows."""
@@ -113,7 +116,7 @@ class Settings(ComputeSettings):
             head_timeout_s=self.header_timeout_s,
             send_timeout_s=self.send_timeout_s,
             answer_bytes=self.max_answer_bytes_in_flight,
-            discard_bytes=self.max_upload_bytes,
+            discard_bytes=_DISCARDED_UPLOADS * self.max_upload_bytes,
             discard_s=self.upload_timeout_s,
         )
 
