@@ -1,6 +1,6 @@
 """Each attack in small, against a small server: a good client beside it is served as if nothing were.
 
-`python tests/benchmarks/attacks.py` measures the attacks in full, and unread answers too, whose large picture takes long
+`python tests/benchmarks/attacks.py` measures the attacks in full, and unread answers too, whose picture takes long
 to paint.
 """
 
