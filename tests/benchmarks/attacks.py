@@ -54,7 +54,7 @@ def main() -> None:
 
 
 def _times(each: Experience) -> str:
-    return f"{each.p50_ms:.0f} / {each.p99_ms:.0f} ms"
+    return "no answer" if each.p50_ms is None else f"{each.p50_ms:.0f} / {each.p99_ms:.0f} ms"
 
 
 if __name__ == "__main__":

@@ -21,9 +21,9 @@ _PATIENCE_S = 20.0
 class Experience(NamedTuple):
     """What a client experienced."""
 
-    p50_ms: float
-    p99_ms: float
-    """Milliseconds of the answers, connecting included."""
+    p50_ms: float | None
+    p99_ms: float | None
+    """Milliseconds of the answers, connecting included; None if none came."""
     refused: int
     """Number of requests that were not answered by a picture."""
     longest_refusal_s: float
@@ -54,7 +54,7 @@ def experience(url: str, picture: bytes, seconds: float, *, live: bool = False) 
         time.sleep(_PAUSE_S)
     times.sort()
     if not times:
-        return Experience(float("inf"), float("inf"), refused, longest)
+        return Experience(None, None, refused, longest)
     return Experience(1000 * times[len(times) // 2], 1000 * times[len(times) * 99 // 100], refused, longest)
 
 

@@ -150,6 +150,8 @@ class HttpProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Begin a request."""
         self._unset_keepalive_if_required()
+        if self._waits_since is not None:  # the time in which it was idle does not count against the new request
+            self._waits_since = self.loop.time()
         self._has_progress = self._is_in_head = True
         self._head_bytes = self._bytes_without_progress = 0
         super().on_message_begin()
