@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from service.contract.observer import Observer
 from service.contract.problems import Busy
 
-_LEAST_SILENCE_S = 1.0
-"""Seconds without a message after which a connection gives way to a new one."""
+_LEAST_SILENCE_S = 0.5
+"""Seconds without a message after which a connection whose frames were painted gives way to a new one."""
 _RETRY_AFTER_S = 1
 """Seconds after which a client that is refused may try again."""
 
@@ -27,6 +27,7 @@ class Silence:
         self._timeout = timeout
         self._since = 0.0
         self._is_suspended = False
+        self._is_used = False
         self.end()
 
     def end(self) -> None:
@@ -36,8 +37,8 @@ class Silence:
 
     @contextmanager
     def suspended(self) -> Iterator[None]:
-        """Count no time while the client waits for the server."""
-        self._is_suspended = True
+        """Count no time while the client waits for a frame."""
+        self._is_suspended = self._is_used = True
         self._schedule()
         try:
             yield
@@ -54,16 +55,22 @@ class Silence:
         """Seconds since the last message; 0 while the client waits for the server."""
         return 0.0 if self._is_suspended else asyncio.get_running_loop().time() - self._since
 
+    @property
+    def may_give_way(self) -> bool:
+        """Whether the connection is not in use: no frame came on it yet, or nothing for a while."""
+        return not self._is_used or self.seconds >= _LEAST_SILENCE_S
+
     def break_off(self) -> None:
         """Cancel the task now."""
-        self._timeout.reschedule(-math.inf)
+        if not self._timeout.expired():
+            self._timeout.reschedule(-math.inf)
 
 
 class LiveConnections:
     """The live connections that are open, used on the event loop only.
 
-    Where there are too many, the one that has been silent for longest gives way to a new one, so that connections on
-    which nothing comes keep nobody out.
+    Where there are too many, of those that are not in use, the one that has been silent for longest gives way to a new
+    one, so that connections on which nothing comes keep nobody out.
 
     Args:
         most: Largest number of connections.
@@ -86,14 +93,15 @@ class LiveConnections:
             Busy: There are too many connections, and all of them are in use.
         """
         if len(self._open) >= self._most:
-            longest = max(self._open, key=lambda each: each.seconds)
-            if longest.seconds < _LEAST_SILENCE_S:
+            unused = [each for each in self._open if each.may_give_way]
+            if not unused:
                 self._observer.request_shed("connections")
                 raise Busy(
                     f"{len(self._open)} live connections are open, which is all this server takes at once: try again "
                     f"in {_RETRY_AFTER_S} s",
                     _RETRY_AFTER_S,
                 )
+            longest = max(unused, key=lambda each: each.seconds)
             longest.break_off()
             self._open.discard(longest)
         self._open.add(silence)

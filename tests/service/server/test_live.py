@@ -115,30 +115,6 @@ def test_a_frame_that_is_refused_as_busy_is_dropped_and_the_next_is_painted(gate
         assert status(second)["refused"] is None
 
 
-def test_there_are_four_connections_for_each_place_and_one_is_free_when_a_client_disconnects(photo_png: bytes) -> None:
-    def is_refused(url: str) -> bool:
-        with live(url) as connection:
-            with suppress(ConnectionClosed):
-                if "problem" not in status(connection):
-                    return False
-            return ending(connection)[0] == 4429
-
-    with (
-        serve(Settings(device="cpu", max_in_flight=1), Store(BUNDLED)) as url,
-        live(url) as one,
-        live(url) as two,
-        live(url) as three,
-    ):
-        for connection in (one, two, three):
-            status(connection)
-        with live(url) as four:
-            status(four)
-            assert is_refused(url)
-            one.send(photo_png)
-            next_frame(one)
-        assert until(lambda: not is_refused(url))
-
-
 def test_a_connection_on_which_nothing_comes_is_closed() -> None:
     with serve(Settings(device="cpu", live_idle_timeout_s=0.3), Store(BUNDLED)) as url, live(url) as connection:
         code, reason, problem = ending(connection)
@@ -155,22 +131,17 @@ def test_a_connection_whose_frame_is_painted_for_long_is_not_closed(gated_store:
         assert next_frame(connection)[0]
 
 
-def test_the_most_silent_connection_gives_way_to_a_new_one(photo_png: bytes) -> None:
-    with (
-        serve(Settings(device="cpu", max_in_flight=1), Store(BUNDLED)) as url,
-        live(url) as silent,
-        live(url) as one,
-        live(url) as two,
-        live(url) as three,
-    ):
-        time.sleep(1.1)
-        for each in (one, two, three):
+def test_there_are_four_connections_for_each_place_and_one_without_frames_gives_way_at_once(photo_png: bytes) -> None:
+    with serve(Settings(device="cpu", max_in_flight=1), Store(BUNDLED)) as url, ExitStack() as opened:
+        silent = [opened.enter_context(live(url)) for _ in range(4)]
+        for each in silent:
             status(each)
+            time.sleep(0.01)
         with live(url) as new:
             new.send(photo_png)
             assert next_frame(new)[0]
-            assert ending(silent)[0] == 4408
-            assert status(one)["painted"] == 0
+        assert ending(silent[0])[0] == 4408
+        assert [status(each)["painted"] for each in silent[1:]] == [0, 0, 0]
 
 
 def test_a_frame_that_runs_out_of_time_is_dropped(gated_store: GatedStore) -> None:
