@@ -94,6 +94,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     def handle_websocket_upgrade(self) -> None:
         """Hand the connection over to the WebSocket protocol, without the timers of HTTP."""
+        self._is_in_body = False
         self._stop_timer()
         self._unset_keepalive_if_required()
         super().handle_websocket_upgrade()
