@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import pytest
 
+from ..benchmarks.servers import OURS, Server, running
 from ..picture_files import plain_png
-from ..service.server.server_process import ServerProcess, serving
 from .good_client import attacked, experience
 
 pytestmark = pytest.mark.process
@@ -19,6 +19,8 @@ pytestmark = pytest.mark.process
 PICTURE = plain_png(1, 64, 64)
 MOST_CONNECTIONS = 32
 SMALL = {
+    "IMPASTO_DEVICE": "cpu",
+    "IMPASTO_STORE": "nothing-here",
     "IMPASTO_PRELOAD": "muse",
     "IMPASTO_MAX_IN_FLIGHT": "2",
     "IMPASTO_MAX_CONNECTIONS": str(MOST_CONNECTIONS),
@@ -32,19 +34,18 @@ PAUSE_MS = 250
 class Attacked(NamedTuple):
     """A server, and what a client experiences while nothing disturbs it."""
 
-    server: ServerProcess
+    server: Server
     p99_ms: float
     live_p99_ms: float
 
 
 @pytest.fixture(scope="module")
 def undisturbed() -> Iterator[Attacked]:
-    with pytest.MonkeyPatch.context() as environment:
-        for name, value in SMALL.items():
-            environment.setenv(name, value)
-        with serving(1) as server:
-            p99_ms, live_p99_ms = (experience(server.url, PICTURE, 1, live=live).p99_ms for live in (False, True))
-            yield Attacked(server, p99_ms, live_p99_ms)
+    with running(OURS, SMALL) as server:
+        p99_ms, live_p99_ms = (experience(server.url, PICTURE, 1, live=live).p99_ms for live in (False, True))
+        assert p99_ms is not None
+        assert live_p99_ms is not None
+        yield Attacked(server, p99_ms, live_p99_ms)
 
 
 @pytest.mark.parametrize(
@@ -65,10 +66,10 @@ def undisturbed() -> Iterator[Attacked]:
 def test_a_good_client_notices_nothing_of_an_attack(undisturbed: Attacked, attack: str, connections: int) -> None:
     server = undisturbed.server
     is_live = attack == "silent-websockets"
-    before = resident_mib(server)
+    before = server.resident_mib()
     with attacked(attack, server.url, connections):
         during = experience(server.url, PICTURE, 1, live=is_live)
-        sockets, more_mib = open_sockets(server), resident_mib(server) - before
+        sockets, more_mib = open_sockets(server), server.resident_mib() - before
     assert during.longest_refusal_s < 1
     assert during.p99_ms is not None
     assert during.p99_ms < 3 * (undisturbed.live_p99_ms if is_live else undisturbed.p99_ms) + PAUSE_MS
@@ -76,10 +77,6 @@ def test_a_good_client_notices_nothing_of_an_attack(undisturbed: Attacked, attac
     assert more_mib < 40
 
 
-def resident_mib(server: ServerProcess) -> float:
-    return int(Path(f"/proc/{server.workers[0]}/statm").read_text().split()[1]) * 4096 / 2**20
-
-
-def open_sockets(server: ServerProcess) -> int:
-    descriptors = Path(f"/proc/{server.workers[0]}/fd").iterdir()
+def open_sockets(server: Server) -> int:
+    descriptors = Path(f"/proc/{server.process.pid}/fd").iterdir()
     return sum(str(each.readlink()).startswith("socket:") for each in descriptors if each.is_symlink())

@@ -27,7 +27,7 @@ class Silence:
         self._timeout = timeout
         self._since = 0.0
         self._is_suspended = False
-        self._is_used = False
+        self._is_used = self._is_broken_off = False
         self.end()
 
     def end(self) -> None:
@@ -47,7 +47,7 @@ class Silence:
             self.end()
 
     def _schedule(self) -> None:
-        if not self._timeout.expired():
+        if not self._timeout.expired() and not self._is_broken_off:
             self._timeout.reschedule(None if self._is_suspended else self._since + self._most_s)
 
     @property
@@ -64,6 +64,7 @@ class Silence:
         """Cancel the task now."""
         if not self._timeout.expired():
             self._timeout.reschedule(-math.inf)
+            self._is_broken_off = True
 
 
 class LiveConnections:
