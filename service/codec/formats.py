@@ -1,13 +1,12 @@
 """The file formats that are read and written, and their limits."""
 
-import ctypes
 import importlib.util
 import logging
 import warnings
-from contextlib import suppress
 
-from PIL import Image, _imaging
+from PIL import Image
 
+from service.codec import libtiff
 from service.contract.options import Format, RequestedFormat
 from service.contract.problems import TooLarge
 
@@ -34,8 +33,7 @@ ANSWERS: dict[str, Format] = {
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 for _name in ("PIL", "tifffile"):
     logging.getLogger(_name).setLevel(logging.CRITICAL)
-with suppress(AttributeError, OSError):  # libtiff tells it on stderr, up to a line a strip, and Pillow lets it
-    ctypes.CDLL(_imaging.__file__).TIFFSetErrorHandler(None)
+libtiff.silence()
 Image.MAX_IMAGE_PIXELS = None  # the limits of an upload are checked by `read_header`, for the server that sets them
 
 if importlib.util.find_spec("pillow_heif") is not None:

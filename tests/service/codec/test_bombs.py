@@ -122,15 +122,6 @@ def test_an_avif_whose_exif_costs_much_is_refused() -> None:
         codec.read_header(file.replace(space, directory), ENOUGH)
 
 
-@pytest.mark.filterwarnings("ignore")
-def test_what_libtiff_says_of_broken_files_is_not_printed(capfd: pytest.CaptureFixture[str]) -> None:
-    file = encoded(Image.new("RGB", (64, 64)), "TIFF", compression="tiff_lzw")
-    for each in damaged(file, 60):
-        with contextlib.suppress(Problem):
-            codec.decode(codec.read_header(each, ENOUGH))
-    assert capfd.readouterr().err == ""
-
-
 @pytest.mark.parametrize("format", ["GIF", "PNG", "TIFF"])
 def test_the_other_frames_of_an_animation_are_not_decoded(format: str, decoded: list[int]) -> None:  # noqa: A002
     frames = [Image.new("RGB", (20, 20), (40 * number, 0, 0)) for number in range(5)]
