@@ -35,8 +35,11 @@ SEAMS = {
     "decode": "service.codec.decode",
     "net": "service.engine.lane.Lane.compute",
     "encode": "service.codec.encode",
+    "send": "starlette.responses.Response.__call__",
 }
 """The function of each stage, before which a fault comes."""
+OF_CLIENTS = {("upload", "hang"), ("upload", "client gone"), ("send", "hang"), ("send", "client gone")}
+"""Faults that the client makes, and no function."""
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +75,7 @@ def fault(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> It
                 super().rollover()
 
         monkeypatch.setattr(formparsers, "SpooledTemporaryFile", Spool)
-    elif stage in SEAMS and not (stage == "upload" and kind in {"hang", "client gone"}):
+    elif stage in SEAMS and (stage, kind) not in OF_CLIENTS:
         fault.put_before(SEAMS[stage], monkeypatch)
     yield fault
     fault.over.set()
@@ -91,10 +94,8 @@ def send_raw(url: str, body: bytes, length: int, style: str = "tiny") -> socket.
     """Send a request, or a part of it, and leave its answer unread."""
     address = httpx.URL(url)
     connection = socket.create_connection((address.host, address.port), timeout=30)
-    head = (
-        f"POST /stylize?style={style} HTTP/1.1\r\nHost: impasto\r\nContent-Type: image/png\r\nContent-Length: {length}"
-    )
-    connection.sendall(head.encode() + b"\r\n\r\n" + body)
+    head = f"POST /stylize?style={style} HTTP/1.1\r\nHost: impasto\r\nContent-Length: {length}\r\n\r\n"
+    connection.sendall(head.encode() + body)
     return connection
 
 
@@ -107,8 +108,6 @@ def answer_of(url: str, stage: str, fault: Fault) -> str:
         return _wait_behind_another(url, fault)
     if stage == "send" and fault.kind == "hang":
         return _leave_unread(url)
-    if stage == "send":
-        fault.put_before("service.server.routes.pictures._timing", pytest.MonkeyPatch())
     if stage == "upload" and fault.kind == "hang":
         with send_raw(url, b"half", 1000) as connection:
             return connection.recv(12).decode().rpartition(" ")[2]
