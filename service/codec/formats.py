@@ -31,7 +31,7 @@ ANSWERS: dict[str, Format] = {
 
 # What these libraries tell of broken files would fill the log; the answer says what is wrong.
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
-for _name in ("PIL", "tifffile"):
+for _name in ("PIL.TiffImagePlugin", "tifffile"):
     logging.getLogger(_name).setLevel(logging.CRITICAL)
 libtiff.silence()
 Image.MAX_IMAGE_PIXELS = None  # the limits of an upload are checked by `read_header`, for the server that sets them
