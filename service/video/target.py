@@ -1,0 +1,269 @@
+"""The film that is written: frames are encoded, and the packets of sound and subtitles copied beside them.
+
+An MP4 or QuickTime file is written in fragments, each beginning with a key frame, so that what is on disk can be played
+even if the process is killed. `publish` makes the usual kind of file of it, with its index at the beginning.
+"""
+
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import cast
+
+import av
+import av.error
+from av.bitstream import BitStreamFilterContext
+from av.container import OutputContainer
+from av.stream import Stream
+from av.video.stream import VideoStream
+
+from service.contract.problems import BadOption
+from service.video.colours import Colours, FrameWriter
+from service.video.encoding import Encoding
+from service.video.source import NOUNS, FilmSource, Frame, Packet
+
+_KEY_FRAMES = 48
+"""Largest number of frames from a key frame to the next: what a killed process loses, about."""
+_FRAGMENTS = "frag_keyframe+delay_moov+default_base_moof"
+"""Flags by which an MP4 file is written in fragments, with exact times."""
+_AS_IT_IS_MADE = {"flush_packets": "1", "avoid_negative_ts": "disabled"}
+"""Options of an unfinished film: packets go to the disk at once, and sound that begins before 0 shifts nothing."""
+MADE_WITH = "comment"
+"""Key of the metadata under which an unfinished film tells what it is made with."""
+_LANGUAGE_AND_TITLE = ("language", "title")
+"""Keys of the metadata of streams that are kept."""
+
+
+class FilmTarget:
+    """An unfinished film, which can be played as far as it is written.
+
+    Args:
+        path: File to write; the first frame creates it.
+        source: Film that the frames, sound and subtitles come from.
+        encoding: How the film is encoded.
+        made_with: Text that tells apart films that are made differently.
+        earlier: Unfinished film of an earlier run, whose frames come first; it is removed once they are copied.
+    """
+
+    def __init__(
+        self, path: Path, source: FilmSource, encoding: Encoding, made_with: str, earlier: Path | None = None
+    ) -> None:
+        self._path = path
+        self._source = source
+        self._encoding = encoding
+        self._made_with = made_with
+        self._earlier = earlier
+        self._waiting: list[Packet] = []
+        self._container: OutputContainer | None = None
+        self.notes: list[str] = []
+        """Sentences about what the film lacks, each without a full stop."""
+
+    def write(self, frame: Frame) -> None:
+        """Encode a frame; all frames have the size of the first.
+
+        Raises:
+            BadOption: The encoder does not take such a film.
+        """
+        if self._container is None:
+            height, width, _ = frame.pixels.shape
+            self._open(width, height)
+        encoded = self._writer.write(frame.pixels)
+        encoded.pts, encoded.time_base = frame.pts, self._source.time_base
+        self._order.expect(frame)
+        for packet in self._video.encode(encoded):
+            self._mux(packet)
+
+    def copy(self, packet: Packet) -> None:
+        """Copy a packet of the source's sound or subtitles; those of streams that the file cannot hold are left out."""
+        if self._container is None:
+            self._waiting.append(packet)
+        elif packet.stream_index in self._copies:
+            packet.stream = self._copies[packet.stream_index]
+            self._container.mux(packet)
+
+    def close(self) -> None:
+        """Encode what the encoder holds still, and end the file, which can be played up to there."""
+        if self._container is None and self._earlier is not None:  # which has all frames already
+            self._open(*size_of(self._earlier))
+        if self._container is None:
+            return
+        try:
+            for packet in self._video.encode(None):
+                self._mux(packet)
+            self._container.mux(self._order.last())
+        finally:
+            self._container.close()
+            self._container = self._earlier = None
+
+    def _open(self, width: int, height: int) -> None:
+        source, encoding = self._source, self._encoding
+        size = width // 2 * 2, height // 2 * 2
+        if size != (width, height):
+            self.notes.append(f"a film's sides are even numbers: {width}×{height} became {size[0]}×{size[1]}")
+        self._writer = FrameWriter(source.colours, (source.width, source.height), size)
+        self._order = _PacketOrder(source.time_base, ends_by_last_packet=encoding.is_quicktime)
+        options = {**_AS_IT_IS_MADE, **container_options(source, encoding, _FRAGMENTS)}
+        container = av.open(str(self._path), "w", format=encoding.container, container_options=options)
+        self._video = _add_video(container, source, encoding, size, self._writer.colours)
+        self._copies = self._add_copies(container)
+        container.metadata[MADE_WITH] = self._made_with
+        try:
+            container.start_encoding()
+        except av.error.FFmpegError as error:
+            raise BadOption(
+                f"FFmpeg cannot write {encoding.codec} of {size[0]}×{size[1]} to {self._path.name} ({error.strerror}): "
+                "choose another codec or size"
+            ) from error
+        self._container = container
+        if self._earlier is not None:
+            for packet in video_packets(self._earlier, encoding.encoder.to_stream):
+                self._mux(packet)
+            self._earlier.unlink()
+            self._earlier = None
+        for packet in self._waiting:
+            self.copy(packet)
+        self._waiting = []
+
+    def _add_copies(self, container: OutputContainer) -> dict[int, Stream]:
+        """Add the streams that are copied, and return them by the index of each in the source."""
+        copies: dict[int, Stream] = {}
+        for stream in self._source.copied:
+            try:
+                copy = container.add_stream_from_template(stream, opaque=True)
+            except ValueError:  # the container takes no such codec, or FFmpeg does not know it
+                codec = "unknown" if stream.codec_context is None else stream.codec_context.name
+                self.notes.append(
+                    f"{NOUNS[stream.type]} ({codec}) left out, because {container.format.name} cannot hold such"
+                )
+                continue
+            describe(copy, stream)
+            copies[stream.index] = copy
+        return copies
+
+    def _mux(self, packet: Packet) -> None:
+        assert self._container is not None  # noqa: S101
+        for each in self._order.put(packet):
+            each.stream = self._video
+            self._container.mux(each)
+
+
+class _PacketOrder:
+    """The times of encoded packets: durations are those of the frames, and times of decoding grow.
+
+    Args:
+        time_base: Seconds of a unit of time.
+        ends_by_last_packet: Whether the film's length in the file is the sum of the times between packets, as in MP4.
+    """
+
+    def __init__(self, time_base: Fraction, *, ends_by_last_packet: bool) -> None:
+        self._time_base = time_base
+        self._ends_by_last_packet = ends_by_last_packet
+        self._durations: dict[int, int] = {}
+        self._held: Packet | None = None
+        self._last_dts: int | None = None
+        self._shift = 0
+        self._end: int | None = None
+
+    def expect(self, frame: Frame) -> None:
+        """Remember how long a frame is shown, before its packet comes."""
+        self._durations[frame.pts] = frame.duration
+        self._end = frame.pts + frame.duration
+
+    def put(self, packet: Packet) -> list[Packet]:
+        """Take a packet, and return those that can be written: the last one is held back until the next comes."""
+        scale = packet.time_base / self._time_base
+        pts = round((packet.pts or 0) * scale)
+        earliest = pts if self._last_dts is None else self._last_dts + 1
+        dts = earliest if packet.dts is None else round(packet.dts * scale)  # Matroska knows no times of decoding
+        if self._last_dts is None:
+            self._shift = pts - dts
+        else:  # an encoder's first packets are decoded before its first frame is shown, when earlier ones still are
+            dts = max(dts, earliest)
+        self._last_dts = dts
+        packet.pts, packet.dts, packet.time_base = pts, dts, self._time_base
+        packet.duration = self._durations.pop(pts, round((packet.duration or 0) * scale))
+        ready = [] if self._held is None else [self._held]
+        self._held = packet
+        return ready
+
+    def last(self) -> list[Packet]:
+        """Return the packet that is held back, if there is one, when no other comes after it."""
+        if self._held is None:
+            return []
+        if self._ends_by_last_packet and self._end is not None and self._last_dts is not None:
+            self._held.duration = max(1, self._end - self._shift - self._last_dts)
+        return [self._held]
+
+
+def video_packets(path: Path, to_stream: str | None = None) -> Iterator[Packet]:
+    """Yield the packets of the first video stream of a file.
+
+    Args:
+        path: File that this module has written.
+        to_stream: Bitstream filters that the packets pass.
+    """
+    with av.open(str(path)) as container:
+        stream: Stream = container.streams.video[0]
+        bitstream = None if to_stream is None else BitStreamFilterContext(to_stream, stream)
+        for packet in container.demux(stream):
+            if not packet.size:
+                continue
+            if bitstream is None:
+                yield packet
+            else:
+                yield from bitstream.filter(packet)
+
+
+def container_options(source: FilmSource, encoding: Encoding, flags: str) -> dict[str, str]:
+    """Return the options of the container.
+
+    Args:
+        source: Film whose times are kept.
+        encoding: How the film is encoded.
+        flags: FFmpeg's `movflags` for MP4 and QuickTime files.
+    """
+    if not encoding.is_quicktime:
+        return {}
+    # The usual scale, milliseconds, would round the start of a film that does not begin at 0.
+    return {"movflags": flags, "movie_timescale": str(source.time_base.denominator)}
+
+
+def size_of(path: Path) -> tuple[int, int]:
+    """Return the width and height of a film that this module has written."""
+    with av.open(str(path)) as container:
+        context = container.streams.video[0].codec_context
+        return context.width, context.height
+
+
+def describe(copy: Stream, stream: Stream) -> None:
+    """Give a stream the language, the title and the role of another."""
+    copy.metadata.update({key: value for key, value in stream.metadata.items() if key in _LANGUAGE_AND_TITLE})
+    copy.disposition = stream.disposition
+
+
+def _add_video(
+    container: OutputContainer, source: FilmSource, encoding: Encoding, size: tuple[int, int], colours: Colours
+) -> VideoStream:
+    """Add the stream of the encoded frames.
+
+    Raises:
+        BadOption: This FFmpeg has no such encoder.
+    """
+    encoder = encoding.encoder
+    options = {"crf": str(encoding.crf), **encoder.options}
+    try:
+        stream = cast("VideoStream", container.add_stream(encoder.name, rate=source.rate, options=options))
+    except av.error.LookupError as error:
+        raise BadOption(f"this FFmpeg has no encoder {encoder.name}: choose another codec") from error
+    context = stream.codec_context
+    context.width, context.height = size
+    context.pix_fmt = FrameWriter.pixel_format
+    context.time_base = stream.time_base = source.time_base
+    context.gop_size = _KEY_FRAMES
+    context.sample_aspect_ratio = source.sample_aspect_ratio
+    context.colorspace, context.color_range = colours.matrix, colours.range
+    context.color_primaries, context.color_trc = colours.primaries, colours.transfer
+    if encoding.is_quicktime and encoder.tag is not None:
+        context.codec_tag = encoder.tag
+    if source.language is not None:
+        stream.metadata["language"] = source.language
+    return stream
