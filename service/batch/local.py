@@ -44,7 +44,7 @@ async def local_painter(options: MapOptions) -> AsyncIterator[Painter]:
     computed_at_once = runtime.capacity.lanes * runtime.capacity.batch
     concurrency = min(2 * computed_at_once + settings.codec_threads, _MOST_IN_FLIGHT)
     try:
-        await runtime.models.resolve(asked)
+        await runtime.pipeline.check(asked)
 
         async def paint(pictures: Sequence[Path], format: RequestedFormat) -> AsyncGenerator[Outcome, None]:  # noqa: A002
             wanted = asked.model_copy(update={"format": format})
@@ -68,8 +68,7 @@ async def local_painter(options: MapOptions) -> AsyncIterator[Painter]:
 
 async def _make(runtime: Runtime, options: Options, picture: Path) -> Answer:
     upload = await asyncio.to_thread(picture.read_bytes)
-    model = await runtime.models.resolve(options)
-    plan = await runtime.pipeline.inspect(upload, options, model)
+    plan = await runtime.pipeline.inspect(upload, options)
     made = await runtime.pipeline.make(plan)
     timing = {stage.name: 1000 * stage.seconds for stage in made.stages}
     return Answer(made.content, made.media_type, made.model, "", timing, made.frames, made.is_truncated)

@@ -82,7 +82,7 @@ class AsyncClient:
             **options: The options, all of which have defaults; see `SuperResolveOptions`.
 
         Returns:
-            The picture, exactly `factor` times as wide and high as the upload.
+            The picture, `factor` times as wide and high as the upload unless `scale` or `size` was given.
 
         Raises:
             ClientError: The call failed; `service.client.errors` lists the classes.

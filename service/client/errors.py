@@ -109,7 +109,7 @@ class BadOption(Unprocessable):
 
 
 class BadPicture(Unprocessable):
-    """The server answered 422: the picture is missing, broken or extremely narrow."""
+    """The server answered 422: the picture is missing, broken, extremely narrow, or too large for the options."""
 
 
 class Busy(ProblemError):

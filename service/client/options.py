@@ -45,10 +45,14 @@ class StylizeOptions(PictureOptions, total=False):
 class SuperResolveOptions(PictureOptions, total=False):
     """The options of `super_resolve`."""
 
-    factor: int
-    """The factor of enlargement: 2, 4, 8, or another for which the server has a model. The default is 4."""
+    factor: int | None
+    """The factor of enlargement: 2, 4, 8, or another for which the server has a model. It is 4 where neither a scale
+    nor a size is given."""
     scale: float | None
     """Any enlargement from 1 to 8, instead of the factor. The default is None: the factor holds."""
+    size: int | None
+    """The longest side of the answer in pixels, instead of the factor: as long as the picture's, up to 8 times as long.
+    The default is None: the factor or the scale holds."""
     fidelity: float
     """The balance from 1, true to the picture, to 0, sharp with made-up detail. The default is 1."""
     blurred: bool

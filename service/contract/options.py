@@ -4,14 +4,14 @@ Each option, its default and its range are written here once. Nothing heavy is i
 file without torch.
 """
 
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from model_store.card import SMALLEST_SIDE, Task
 from model_store.naming import super_resolution_name
 from service.contract.blend import Blend
-from service.contract.problems import BadOption
+from service.contract.problems import BadOption, BadPicture
 
 Format = Literal["jpeg", "png", "webp", "avif"]
 """Formats in which pictures are answered."""
@@ -22,6 +22,11 @@ _FACTORS = (4, 8)
 """Factors of the nets whose results are reduced to any scale up to their factor."""
 _HALVED_FACTOR = 2
 """Factor that has no net of its own: a net for twice the factor enlarges, and its result is halved."""
+
+_USUAL_FACTOR = 4
+"""Factor of enlargement where none is asked for."""
+_LARGEST_SCALE = 8
+"""Largest scale, which is the largest factor of the nets whose results are reduced."""
 
 _STROKE_FACTORS = (4, 8)
 """Factors of the nets that enlarge paintings, in ascending order."""
@@ -47,8 +52,21 @@ class PictureOptions(BaseModel):
 
     @property
     def blend(self) -> Blend:
-        """Return the model, or the blend of models, that makes the picture."""
+        """Return the model, or the blend of models, that makes the picture; see `depends_on_picture`."""
         raise NotImplementedError
+
+    @property
+    def depends_on_picture(self) -> bool:
+        """Tell whether the options name a model only once a picture's size is known; see `for_picture`."""
+        return False
+
+    def for_picture(self, width: int, height: int) -> Self:  # noqa: ARG002
+        """Return the options that mean the same for a picture of this size in pixels, and name its model.
+
+        Raises:
+            BadPicture: The picture's size does not go with the options.
+        """
+        return self
 
 
 class StylizeOptions(PictureOptions):
@@ -114,18 +132,25 @@ class SuperResolveOptions(PictureOptions):
 
     task = "super-resolve"
 
-    factor: int = Field(
-        default=4,
+    factor: int | None = Field(
+        default=None,
         ge=2,
         le=64,
-        description="Factor of enlargement: 2 (enlarged ×4, then halved), 4, 8, or another for which there is a model.",
+        description="Factor of enlargement: 2 (enlarged ×4, then halved), 4, 8, or another for which there is a model. "
+        "It is 4 where neither `scale` nor `size` is given.",
     )
     scale: float | None = Field(
         default=None,
         ge=1,
-        le=8,
+        le=_LARGEST_SCALE,
         description="Any enlargement from 1 to 8, instead of `factor`: the net for ×4, or above 4 the net for ×8, "
         "enlarges, and its result is reduced (bicubic, antialiased).",
+    )
+    size: int | None = Field(
+        default=None,
+        ge=SMALLEST_SIDE,
+        description="Longest side of the answer in pixels, instead of `factor`: the upload is enlarged by the `scale` "
+        "that gives it, which lies between 1 and 8.",
     )
     fidelity: float = Field(
         default=1.0,
@@ -150,11 +175,14 @@ class SuperResolveOptions(PictureOptions):
         description="Give the answer the distribution of colours of the upload, channel by channel.",
     )
 
-    @model_validator(mode="after")
-    def _factor_and_scale_exclude_each_other(self) -> "SuperResolveOptions":
-        if self.scale is not None and self.factor not in (self.scale, type(self).model_fields["factor"].default):
-            raise BadOption("factor and scale both say how much to enlarge: give one of them")
-        return self
+    @model_validator(mode="before")
+    @classmethod
+    def _one_option_says_how_much(cls, given: dict[str, Any]) -> dict[str, Any]:
+        """Check that at most one of three options is given, and set the factor where none is."""
+        told = [name for name in ("factor", "scale", "size") if given.get(name) is not None]
+        if len(told) > 1:
+            raise BadOption(f"{' and '.join(told)} each say how much to enlarge: give one of them")
+        return given if told else {**given, "factor": _USUAL_FACTOR}
 
     @model_validator(mode="after")
     def _blurred_pictures_have_one_net(self) -> "SuperResolveOptions":
@@ -163,15 +191,46 @@ class SuperResolveOptions(PictureOptions):
         return self
 
     @property
+    def depends_on_picture(self) -> bool:
+        """Tell whether the enlargement follows from a size; see `for_picture`."""
+        return self.size is not None
+
+    def for_picture(self, width: int, height: int) -> Self:
+        """Return the options with the scale, instead of the size, that enlarges a picture of this size to it.
+
+        Raises:
+            BadPicture: The picture is larger than the size, or more than 8 times smaller.
+        """
+        if self.size is None:
+            return self
+        longest = max(width, height)
+        if self.size < longest:
+            raise BadPicture(
+                f"the picture's longest side has {longest:,} pixels, more than size={self.size}, and pictures are only "
+                f"enlarged here: ask for size={longest} or more"
+            )
+        if self.size > _LARGEST_SCALE * longest:
+            raise BadPicture(
+                f"size={self.size} is more than {_LARGEST_SCALE} times the picture's longest side of {longest:,} "
+                f"pixels: ask for size={_LARGEST_SCALE * longest} or less"
+            )
+        return self.model_copy(update={"size": None, "scale": self.size / longest})
+
+    @property
     def enlargement(self) -> float:
-        """Return how many times as wide and high as the upload the answer is."""
-        return self.factor if self.scale is None else self.scale
+        """Return how many times as wide and high as the upload the answer is; for a size, see `for_picture`."""
+        enlargement = self.factor if self.scale is None else self.scale
+        assert enlargement is not None, "a size has become a scale"  # noqa: S101
+        return enlargement
 
     @property
     def blend(self) -> Blend:
-        """Return the net for the factor, or the blend of the two nets between which the fidelity lies."""
-        if self.scale is not None:
-            factor = next(each for each in _FACTORS if self.scale <= each)
+        """Return the net for the factor, or the blend of the two nets between which the fidelity lies.
+
+        A size names none before it has become a scale; see `for_picture`.
+        """
+        if self.factor is None:
+            factor = next(each for each in _FACTORS if self.enlargement <= each)
         else:
             factor = 2 * self.factor if self.factor == _HALVED_FACTOR else self.factor
         if self.blurred:

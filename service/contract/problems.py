@@ -4,7 +4,7 @@ Problem
 ├── Unauthorized            401   no API key, or one that this server does not know
 ├── BadForm                 400   a body that says it is multipart and cannot be read as that
 ├── BadOption               422   an option or a form field that is unknown or out of range
-├── BadPicture              422   no picture, a broken one, or one too small
+├── BadPicture              422   no picture, a broken one, or one that the options do not fit
 ├── BadFilm                 422   a film that is broken, cut, encrypted or without pictures
 ├── UnknownModel            404   no such style or factor; the detail lists the known ones
 ├── TooLarge                413   too many bytes or pixels
@@ -95,7 +95,7 @@ class BadOption(Problem):
 
 
 class BadPicture(Problem):
-    """The upload is no picture, or a picture that is broken or extremely narrow."""
+    """The upload is no picture, or one that is broken, extremely narrow, or of a size that the options do not fit."""
 
     status, name, title = 422, "bad-picture", "Bad picture"
     example = "the picture is broken or cut short: send the whole file"

@@ -18,7 +18,7 @@ from service.codec import alpha, colour
 from service.contract.options import Options, StylizeOptions
 from service.engine.engine import Engine
 from service.engine.queue import Output
-from service.models.loaded import Loaded
+from service.models.loaded import Models
 from service.pipeline import retouching
 from service.pipeline.answer import Answer, Stage
 from service.pipeline.plan import Plan, check_memory, check_size, plan_picture
@@ -38,6 +38,7 @@ class Pipeline:
     """The steps that make the bytes of an answer from the bytes of an upload.
 
     Args:
+        models: Nets that options name.
         engine: Engine that computes the nets.
         codec_threads: Number of threads that decode and encode.
         max_upload_pixels: Largest number of pixels of an upload.
@@ -47,33 +48,46 @@ class Pipeline:
 
     def __init__(
         self,
+        models: Models,
         engine: Engine,
         codec_threads: int,
         max_upload_pixels: int,
         max_pixels: int,
         net_bytes: int | None = None,
     ) -> None:
+        self._models = models
         self._engine = engine
         self._max_upload_pixels = max_upload_pixels
         self._max_pixels = max_pixels
         self._net_bytes = net_bytes
         self._threads = ThreadPoolExecutor(codec_threads, thread_name_prefix="codec")
 
-    async def inspect(self, upload: bytes, options: Options, model: Loaded) -> Plan:
+    async def check(self, options: Options) -> None:
+        """Check that there is a net for the options, as far as they name it without a picture, and load it.
+
+        Raises:
+            Problem: The net cannot be used, whatever the picture; see `Models.get`.
+        """
+        if not options.depends_on_picture:
+            await self._models.resolve(options)
+
+    async def inspect(self, upload: bytes, options: Options) -> Plan:
         """Read the header of an upload, and decide what is to be made of it and what that costs.
 
         Args:
             upload: Bytes of a picture, in one of the formats that the codec reads.
             options: Options of the picture.
-            model: The net that the options name; see `Models.resolve`.
 
         Raises:
-            Problem: The upload is no picture, or the picture cannot be made; see `service.contract.problems`.
+            Problem: The upload is no picture, its net cannot be used, or the picture cannot be made; see
+                `service.contract.problems`.
         """
         started = time.perf_counter()
         # Not on the codec's threads, where it would wait for other pictures: a refusal should come at once.
         header = await asyncio.to_thread(codec.read_header, upload, self._max_upload_pixels)
-        plan = plan_picture(header, options, model, time.perf_counter() - started)
+        inspect_seconds = time.perf_counter() - started
+        options = options.for_picture(header.width, header.height)
+        plan = plan_picture(header, options, await self._models.resolve(options), inspect_seconds)
         check_size(plan, self._max_pixels)
         if plan.needs_net and self._net_bytes is not None:
             check_memory(plan, self._net_bytes)

@@ -20,8 +20,11 @@ class Plan(NamedTuple):
 
     header: codec.Header
     options: Options
+    """Options of this picture; a `size` of an enlargement has become a `scale`."""
     model: str
     """Name and version of the net, or of each net of a blend with its share."""
+    digest: str
+    """Text that differs between nets whose weights differ."""
     net: TransformNet
     """The net that computes the picture, on the device."""
     enlarger: TransformNet | None
@@ -73,7 +76,7 @@ def plan_picture(header: codec.Header, options: Options, model: Loaded, inspect_
 
     Args:
         header: Header of the upload.
-        options: Options of the picture.
+        options: Options for this picture; see `PictureOptions.for_picture`.
         model: The net that the options name.
         inspect_seconds: Seconds that were spent on reading the header.
     """
@@ -84,7 +87,19 @@ def plan_picture(header: codec.Header, options: Options, model: Loaded, inspect_
     else:
         width, height = header.width, header.height
         net, factor = model.self_ensemble if options.self_ensemble else model.net, options.enlargement
-    return Plan(header, options, model.label, net, model.enlarger, width, height, factor, answered_as, inspect_seconds)
+    return Plan(
+        header,
+        options,
+        model.label,
+        model.digest,
+        net,
+        model.enlarger,
+        width,
+        height,
+        factor,
+        answered_as,
+        inspect_seconds,
+    )
 
 
 def check_size(plan: Plan, max_pixels: int) -> None:

@@ -56,7 +56,12 @@ class Runtime:
             observer=observer,
         )
         self.pipeline = Pipeline(
-            self.engine, settings.codec_threads, settings.max_upload_pixels, settings.max_pixels, capacity.net_bytes
+            self.models,
+            self.engine,
+            settings.codec_threads,
+            settings.max_upload_pixels,
+            settings.max_pixels,
+            capacity.net_bytes,
         )
 
     def close(self) -> None:

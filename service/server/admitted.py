@@ -3,9 +3,8 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from service.contract.options import Options
-from service.models.loaded import Loaded
 from service.pipeline.answer import Answer
+from service.pipeline.plan import Plan
 from service.server.limits.api_keys import Key
 from service.server.limits.deadline import check_time, deadline
 from service.server.state import State
@@ -29,23 +28,20 @@ async def admitted(state: State, key: Key | None, deadline_ms: int | None = None
             yield
 
 
-async def make_picture(state: State, upload: bytes, options: Options, model: Loaded) -> Answer:
-    """Inspect an upload, admit it by the pixels of its plan, and make its picture.
+async def make_picture(state: State, plan: Plan) -> Answer:
+    """Admit a picture by the pixels of its plan, and make it.
 
     Args:
         state: State of the app.
-        upload: Bytes of a picture as a file.
-        options: Options of the picture.
-        model: The net that the options name.
+        plan: Plan of the picture, which is made only once.
 
     Raises:
         Busy: Too many pixels are in flight.
         TooLarge: The picture cannot be made before the deadline; see `check_time`.
-        Problem: The picture cannot be made; see `Pipeline.inspect` and `Pipeline.make`.
+        Problem: The picture cannot be made; see `Pipeline.make`.
     """
-    plan = await state.pipeline.inspect(upload, options, model)
     check_time(plan)
     with state.admission.hold_pixels(plan.pixels):
         answer = await state.pipeline.make(plan)
-    state.metrics.picture_made(options.task, answer)
+    state.metrics.picture_made(plan.options.task, answer)
     return answer

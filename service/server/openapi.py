@@ -59,7 +59,9 @@ _CACHED = {
     "Cache-Control": _header("What caches may keep of the answer.", "no-cache"),
 }
 _MADE = {
-    "X-Model": _header("The net that made the picture, with its version; all nets of a blend.", "muse@1"),
+    "X-Model": _header(
+        "The net that made the picture, with its version; all of a blend or of several pictures.", "muse@1"
+    ),
     "ETag": _header(
         "ETag of this answer, made from upload, options and net, for `If-None-Match`. Several pictures have none if "
         "one of them has a problem.",

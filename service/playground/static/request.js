@@ -49,7 +49,7 @@ export function requestOf(mode, desk) {
 }
 
 function enlargingOf(desk) {
-  const options = { factor: Number(desk.get("factor")) };
+  const options = { scale: Number(desk.get("scale")) };
   const blurred = desk.has("blurred");
   const fidelity = Number(desk.get("fidelity"));
   if (!blurred && fidelity !== DEFAULTS.fidelity) options.fidelity = fidelity;
@@ -60,7 +60,7 @@ function enlargingOf(desk) {
 /** Returns the name of a file for the answer: `cat.jpg` becomes `cat-muse.jpg` or `cat-x4.jpg`. */
 export function nameOf(fileName, { path, options }, mediaType) {
   const stem = fileName.replace(/\.[^.]*$/, "") || "picture";
-  const what = path === "stylize" ? options.style.replace(/[^\w.-]+/g, "-") : `x${options.factor}`;
+  const what = path === "stylize" ? options.style.replace(/[^\w.-]+/g, "-") : `x${options.scale}`;
   const suffix = { "image/jpeg": "jpg", "image/png": "png", "image/webp": "webp", "image/avif": "avif" }[mediaType];
   return `${stem}-${what}.${suffix ?? "jpg"}`;
 }

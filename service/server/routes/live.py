@@ -174,7 +174,7 @@ class _Session:
     async def _answer(self, frame: bytes) -> Answer:
         state, options = self._state, self._options
         async with admitted(state, self._key):
-            return await make_picture(state, frame, options, await state.models.resolve(options))
+            return await make_picture(state, await state.pipeline.inspect(frame, options))
 
     async def _send_status(self) -> None:
         self._status_sent = time.monotonic()

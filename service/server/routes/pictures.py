@@ -13,8 +13,8 @@ from service import codec
 from service.contract.options import Options, StylizeOptions, SuperResolveOptions
 from service.contract.problems import MEDIA_TYPE as PROBLEM
 from service.contract.problems import BadPicture, Busy, Problem, Unavailable
-from service.models.loaded import Loaded
 from service.pipeline.answer import Answer, Stage
+from service.pipeline.plan import Plan
 from service.server import archive, etag
 from service.server.admitted import admitted, make_picture
 from service.server.cache_control import OF_ONE_CLIENT
@@ -57,7 +57,7 @@ async def super_resolve(
     options: Annotated[SuperResolveOptions, Query()],
     deadline_ms: DeadlineMs = None,
 ) -> Response:
-    """Enlarge a picture by a factor or to any scale."""
+    """Enlarge a picture by a factor, to any scale, or to a size."""
     return await _serve(request, state, deadline_ms, options)
 
 
@@ -65,6 +65,8 @@ class _Picture(NamedTuple):
     """One picture of a request."""
 
     upload: Upload
+    plan: Plan | Problem
+    """Plan of the picture, or the problem that it has none."""
     etag: str
     """ETag of the picture's answer."""
 
@@ -92,22 +94,37 @@ async def _serve(request: Request, state: State, deadline_ms: int | None, option
 
 
 async def _answer(request: Request, state: State, options: Options, uploads: Sequence[Upload]) -> Response:
-    model = await state.models.resolve(options)
-    pictures = await asyncio.to_thread(_with_etags, uploads, model, options)
+    await state.pipeline.check(options)
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(_inspect(state, options, upload)) for upload in uploads]
+    pictures = [task.result() for task in tasks]
     if len(pictures) == 1:
-        return await _answer_with_one(request, state, options, model, pictures[0])
-    return await _answer_with_all(request, state, options, model, pictures)
+        return await _answer_with_one(request, state, pictures[0])
+    return await _answer_with_all(request, state, pictures)
 
 
-async def _answer_with_one(
-    request: Request, state: State, options: Options, model: Loaded, picture: _Picture
-) -> Response:
+async def _inspect(state: State, options: Options, upload: Upload) -> _Picture:
+    plan = await _plan(state, options, upload)
+    inputs = ("", options) if isinstance(plan, Problem) else (plan.digest, plan.options)
+    return _Picture(upload, plan, await asyncio.to_thread(etag.of_picture, upload.data, *inputs))
+
+
+async def _plan(state: State, options: Options, upload: Upload) -> Plan | Problem:
+    if not upload.data:
+        return BadPicture(f"there is no picture in the request: send one as multipart field '{FIELD}' or as the body")
+    try:
+        return await state.pipeline.inspect(upload.data, options)
+    except Problem as problem:
+        return problem
+
+
+async def _answer_with_one(request: Request, state: State, picture: _Picture) -> Response:
     if _is_known(request, picture.etag):
-        return _not_modified(picture.etag, model)
-    answer = await _make(state, options, model, picture)
+        return _not_modified(picture.etag, [picture])
+    answer = await _make(state, picture)
     RequestRecord.of(request).answer = answer
     tracing.record(answer)
-    headers = {"ETag": picture.etag, "Server-Timing": _timing(answer.stages), **_common_headers(model)}
+    headers = {"ETag": picture.etag, "Server-Timing": _timing(answer.stages), **_common_headers([picture])}
     if answer.frames > 1:
         headers["X-Frames"] = str(answer.frames)
     if answer.is_truncated:
@@ -115,19 +132,18 @@ async def _answer_with_one(
     return Response(answer.content, media_type=answer.media_type, headers=headers)
 
 
-async def _answer_with_all(
-    request: Request, state: State, options: Options, model: Loaded, pictures: Sequence[_Picture]
-) -> Response:
+async def _answer_with_all(request: Request, state: State, pictures: Sequence[_Picture]) -> Response:
     media_type = archive.MULTIPART if archive.MULTIPART in request.headers.get("Accept", "") else archive.ZIP
     named = [f"{picture.etag} {picture.upload.name}" for picture in pictures]
     etag_of_all = etag.weak(etag.of_content("\n".join([media_type, *named]).encode()))
     if _is_known(request, etag_of_all):
-        return _not_modified(etag_of_all, model)
+        return _not_modified(etag_of_all, pictures)
     record = RequestRecord.of(request)
-    answers = await _make_all(state, options, model, pictures, record)
+    answers = await _make_all(state, pictures, record)
     made = [answer for answer in answers if isinstance(answer, Answer)]
     entries = _entries(pictures, answers, record.id)
-    headers = {"Server-Timing": _timing(stage for answer in made for stage in answer.stages), **_common_headers(model)}
+    timing = _timing(stage for answer in made for stage in answer.stages)
+    headers = {"Server-Timing": timing, **_common_headers(pictures)}
     if len(made) == len(answers):  # otherwise a later request may get more pictures
         headers["ETag"] = etag_of_all
     if media_type == archive.MULTIPART:
@@ -137,12 +153,10 @@ async def _answer_with_all(
     return Response(await asyncio.to_thread(archive.zipped, entries), media_type=media_type, headers=headers)
 
 
-async def _make_all(
-    state: State, options: Options, model: Loaded, pictures: Sequence[_Picture], record: RequestRecord
-) -> list[Answer | Problem]:
+async def _make_all(state: State, pictures: Sequence[_Picture], record: RequestRecord) -> list[Answer | Problem]:
     async def try_to_make(picture: _Picture) -> Answer | Problem:
         try:
-            return await _make(state, options, model, picture)
+            return await _make(state, picture)
         except Problem as problem:
             return problem
 
@@ -163,16 +177,12 @@ async def _make_all(
     ]
 
 
-async def _make(state: State, options: Options, model: Loaded, picture: _Picture) -> Answer:
+async def _make(state: State, picture: _Picture) -> Answer:
     """Make a picture, or wait for another request that is making the same one."""
-    data = picture.upload.data
-    if not data:
-        raise BadPicture(f"there is no picture in the request: send one as multipart field '{FIELD}' or as the body")
-    return await state.in_flight.run(picture.etag, lambda: make_picture(state, data, options, model))
-
-
-def _with_etags(uploads: Iterable[Upload], model: Loaded, options: Options) -> list[_Picture]:
-    return [_Picture(upload, etag.of_picture(upload.data, model.digest, options)) for upload in uploads]
+    plan = picture.plan
+    if isinstance(plan, Problem):
+        raise plan
+    return await state.in_flight.run(picture.etag, lambda: make_picture(state, plan))
 
 
 def _entries(pictures: Sequence[_Picture], answers: Sequence[Answer | Problem], request_id: str) -> list[archive.Entry]:
@@ -197,13 +207,15 @@ def _is_known(request: Request, tag: str) -> bool:
     return etag.is_known(request.headers.getlist("If-None-Match"), tag)
 
 
-def _not_modified(tag: str, model: Loaded) -> Response:
+def _not_modified(tag: str, pictures: Iterable[_Picture]) -> Response:
     """Return a 304. It is meant for GET, but this POST changes nothing either, and a 304 saves work and bytes."""
-    return Response(status_code=304, headers={"ETag": tag, **_common_headers(model)})
+    return Response(status_code=304, headers={"ETag": tag, **_common_headers(pictures)})
 
 
-def _common_headers(model: Loaded) -> dict[str, str]:
-    return {"X-Model": model.label, "Cache-Control": OF_ONE_CLIENT, "Vary": "Accept"}
+def _common_headers(pictures: Iterable[_Picture]) -> dict[str, str]:
+    models = dict.fromkeys(picture.plan.model for picture in pictures if isinstance(picture.plan, Plan))
+    named = {"X-Model": ", ".join(models)} if models else {}
+    return {**named, "Cache-Control": OF_ONE_CLIENT, "Vary": "Accept"}
 
 
 def _timing(stages: Iterable[Stage]) -> str:

@@ -64,6 +64,18 @@ def test_a_folder_is_painted_and_its_bad_picture_is_reported(
         assert image.size == (22, 16)
 
 
+@pytest.mark.parametrize("where", ["here", "server"])
+def test_a_picture_larger_than_the_size_fails_alone(
+    impasto: Impasto, photos: Path, tmp_path: Path, where: str, request: pytest.FixtureRequest
+) -> None:
+    server = [] if where == "here" else ["--server", request.getfixturevalue("server")]
+    (photos / "2024/broken.png").write_bytes(plain_png(7, width=99))
+    done = impasto("super-resolve", photos, "-o", tmp_path / "out", "--size", "60", "--json", *server)
+    told, summary = lines_of(done)
+    assert "ask for size=99 or more" in told["broken.png"]["error"]
+    assert (summary["made"], summary["failed"], summary["left"]) == (4, 1, 0)
+
+
 def test_existing_files_are_skipped_and_the_others_are_made(impasto: Impasto, photos: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     out.mkdir()

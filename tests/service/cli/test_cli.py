@@ -44,6 +44,21 @@ def test_a_picture_is_enlarged(impasto: Impasto, picture: Path, photo: Image.Ima
         assert (image.size, image.format) == ((4 * photo.width, 4 * photo.height), "JPEG")
 
 
+def test_a_picture_is_enlarged_to_a_size(impasto: Impasto, picture: Path, tmp_path: Path) -> None:
+    done = impasto("super-resolve", picture, "--size", "100", "-o", tmp_path / "large.png")
+    assert done.returncode == 0, done.stderr
+    with Image.open(tmp_path / "large.png") as image:
+        assert max(image.size) == 100
+
+
+@pytest.mark.parametrize("other", [("--scale", "3"), ("--size", "100")])
+def test_only_one_option_says_how_much_to_enlarge(
+    impasto: Impasto, picture: Path, tmp_path: Path, other: tuple[str, str]
+) -> None:
+    done = impasto("super-resolve", picture, "--factor", "4", *other, "-o", tmp_path / "large.png")
+    assert_refused(done, f"factor and {other[0].strip('-')} each say how much to enlarge")
+
+
 def test_match_histogram_changes_an_enlargement(impasto: Impasto, picture: Path, tmp_path: Path) -> None:
     plainly, matched = tmp_path / "plainly.png", tmp_path / "matched.png"
     assert impasto("super-resolve", picture, "-o", plainly).returncode == 0

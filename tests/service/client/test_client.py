@@ -182,7 +182,9 @@ def params_sent(call: Callable[[Client | AsyncClient], Any]) -> list[dict[str, s
 DEFAULTS = {"format": "auto", "quality": 90, "keep_metadata": False}
 STYLIZE_DEFAULTS = DEFAULTS | {"strength": 1.0, "preserve_color": False, "size": None}
 SUPER_RESOLVE_DEFAULTS = DEFAULTS | {
-    "factor": 4,
+    "factor": None,
+    "scale": None,
+    "size": None,
     "fidelity": 1.0,
     "blurred": False,
     "self_ensemble": False,
@@ -216,6 +218,8 @@ def test_other_options_of_stylize_are_sent(options: dict[str, Any], sent: dict[s
 @pytest.mark.parametrize(
     ("options", "sent"),
     [
+        ({"size": 512}, {"size": "512"}),
+        ({"factor": 4, "scale": 2.5}, {"factor": "4", "scale": "2.5"}),
         ({"factor": 8, "fidelity": 0.25}, {"factor": "8", "fidelity": "0.25"}),
         ({"fidelity": 0, "blurred": True}, {"fidelity": "0", "blurred": "true"}),
         ({"self_ensemble": True, "match_histogram": True}, {"self_ensemble": "true", "match_histogram": "true"}),

@@ -7,7 +7,7 @@ from service.pipeline.runtime import Runtime
 
 
 async def inspect(runtime: Runtime, options: Options, upload: bytes) -> Plan:
-    return await runtime.pipeline.inspect(upload, options, await runtime.models.resolve(options))
+    return await runtime.pipeline.inspect(upload, options)
 
 
 async def make(runtime: Runtime, options: Options, upload: bytes) -> Answer:

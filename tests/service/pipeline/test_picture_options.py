@@ -13,7 +13,7 @@ from PIL import Image, ImageCms
 from model_store.store import Store
 from service.codec import preferred
 from service.contract.options import Options, StylizeOptions, SuperResolveOptions
-from service.contract.problems import BadOption, TooLarge
+from service.contract.problems import BadOption, BadPicture, TooLarge
 from service.pipeline.answer import Answer
 from service.pipeline.runtime import Runtime
 from service.pipeline.settings import ComputeSettings
@@ -182,9 +182,53 @@ def test_a_scale_above_4_takes_the_net_for_8() -> None:
     assert [part.label for part in SuperResolveOptions(scale=1).blend.parts] == ["x4-pixel"]
 
 
-def test_factor_and_scale_are_not_given_together() -> None:
-    with pytest.raises(BadOption, match="factor and scale"):
-        SuperResolveOptions(factor=8, scale=3)
+@pytest.mark.parametrize(
+    ("size", "net"), [(33, "x4-pixel"), (100, "x4-pixel"), (132, "x4-pixel"), (133, "x8-pixel"), (264, "x8-pixel")]
+)
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+def test_the_longest_side_of_an_enlargement_is_the_size_asked_for(
+    runtime: Runtime, publish: Publish, mode: str, size: int, net: str
+) -> None:
+    publish("super-resolve", "x8-pixel", factor=8)
+    upload = encoded(Image.new(mode, (24, 33), (200, 100, 50) if mode == "RGB" else (200, 100, 50, 99)))
+    made = answer(runtime, SuperResolveOptions(size=size), upload)
+    assert made.model == f"{net}@1"
+    image = Image.open(io.BytesIO(made.content))
+    assert (image.size, image.mode) == ((round(24 * size / 33), size), mode)
+
+
+def test_a_size_makes_the_picture_that_its_scale_makes(runtime: Runtime, photo_png: bytes) -> None:
+    by_size, by_scale = (
+        answer(runtime, options, photo_png).content
+        for options in (SuperResolveOptions(size=120), SuperResolveOptions(scale=2.5))
+    )
+    assert by_size == by_scale
+
+
+@pytest.mark.parametrize(
+    ("size", "advice"),
+    [
+        (47, "longest side has 48 pixels.*ask for size=48 or more"),
+        (385, "8 times.*of 48 pixels: ask for size=384 or less"),
+    ],
+)
+def test_a_size_that_is_no_enlargement_up_to_8_is_refused_with_the_sizes_that_are(
+    runtime: Runtime, photo_png: bytes, size: int, advice: str
+) -> None:
+    with pytest.raises(BadPicture, match=advice):
+        answer(runtime, SuperResolveOptions(size=size), photo_png)
+
+
+@pytest.mark.parametrize(
+    "given", [{"factor": 8, "scale": 3}, {"factor": 4, "scale": 4}, {"factor": 4, "size": 99}, {"scale": 2, "size": 99}]
+)
+def test_only_one_option_says_how_much_to_enlarge(given: dict[str, float]) -> None:
+    with pytest.raises(BadOption, match=f"{' and '.join(given)} each say how much to enlarge"):
+        SuperResolveOptions(**given)
+
+
+def test_the_factor_is_4_where_nothing_says_how_much_to_enlarge() -> None:
+    assert SuperResolveOptions() == SuperResolveOptions(factor=4, scale=None, size=None)
 
 
 def test_colours_of_transparent_pixels_do_not_reach_an_enlargement(runtime: Runtime) -> None:

@@ -20,12 +20,15 @@ def enlarged(desk: Desk) -> Desk:
     return desk
 
 
-def test_a_picture_is_enlarged_four_times_and_eight_times(enlarged: Desk) -> None:
+def test_a_picture_is_enlarged_four_times_unless_another_scale_is_chosen(enlarged: Desk) -> None:
     assert enlarged.text("#fact-model") == "x4-pixel@2"
     assert enlarged.text("#fact-after").startswith("192 × 128, ")
     assert enlarged.page.get_attribute("#download", "download") == "photo-x4.png"
-    assert enlarged.asked(lambda: enlarged.choose("factor", "8")) == {"path": "/super-resolve", "factor": "8"}
+    assert enlarged.asked(lambda: enlarged.choose("scale", "8")) == {"path": "/super-resolve", "scale": "8"}
     enlarged.wait_for_text("#fact-after", "384 × 256")
+    assert enlarged.asked(lambda: enlarged.choose("scale", "1.5")) == {"path": "/super-resolve", "scale": "1.5"}
+    enlarged.wait_for_text("#fact-after", "72 × 48")
+    assert enlarged.page.get_attribute("#download", "download") == "photo-x1.5.png"
 
 
 def test_the_dial_of_fidelity_asks_for_a_sharper_picture(enlarged: Desk) -> None:
@@ -43,7 +46,7 @@ def test_a_blurred_picture_gets_its_own_net_and_no_fidelity(enlarged: Desk) -> N
 @pytest.mark.parametrize(("label", "option"), [("Match its colours", "match_histogram"), ("Mean of", "self_ensemble")])
 def test_checked_options_are_sent(enlarged: Desk, label: str, option: str) -> None:
     asked = enlarged.asked(lambda: enlarged.page.get_by_label(label).check())
-    assert asked == {"path": "/super-resolve", "factor": "4", option: "true"}
+    assert asked == {"path": "/super-resolve", "scale": "4", option: "true"}
     enlarged.wait()
     assert not enlarged.page.locator("#notice").is_visible()
 

@@ -67,6 +67,17 @@ def test_a_picture_is_enlarged_four_times(http: httpx.Client, photo_png: bytes, 
     assert enlarged.size == (4 * photo.width, 4 * photo.height)
 
 
+def test_a_picture_is_enlarged_to_a_size_and_known_by_the_etag_of_its_scale(
+    http: httpx.Client, photo_png: bytes
+) -> None:
+    made = http.post("/super-resolve?size=72", content=photo_png)
+    assert max(picture_in(made).size) == 72
+    assert made.headers["ETag"] == http.post("/super-resolve?scale=1.5", content=photo_png).headers["ETag"]
+    known = {"If-None-Match": made.headers["ETag"]}
+    assert http.post("/super-resolve?size=72", content=photo_png, headers=known).status_code == 304
+    assert http.post("/super-resolve?size=73", content=photo_png, headers=known).status_code == 200
+
+
 def test_match_histogram_gives_an_enlargement_the_colours_of_the_upload(http: httpx.Client) -> None:
     grey = Image.radial_gradient("L").resize((40, 40))
     plainly, matched = (
@@ -267,6 +278,11 @@ BAD = {
     "factor too small": Bad("/super-resolve?factor=1", GOOD, 422, "factor"),
     "factor too large": Bad(f"/super-resolve?factor={10**30}", GOOD, 422, "factor"),
     "factor without a net for blurred": Bad("/super-resolve?factor=64&blurred=true", GOOD, 404, "or leave blurred out"),
+    "factor and scale": Bad("/super-resolve?factor=4&scale=3", GOOD, 422, "factor and scale each"),
+    "factor and size": Bad("/super-resolve?factor=4&size=64", GOOD, 422, "factor and size each"),
+    "size smaller than the upload": Bad("/super-resolve?size=31", GOOD, 422, "ask for size=32 or more"),
+    "size too large for the upload": Bad("/super-resolve?size=257", GOOD, 422, "ask for size=256 or less"),
+    "size without a net for it": Bad("/super-resolve?size=200&blurred=true", GOOD, 404, "or leave blurred out"),
     "histogram matched perhaps": Bad("/super-resolve?match_histogram=perhaps", GOOD, 422, "match_histogram"),
     "histogram of a style": Bad("/stylize?style=muse&match_histogram=true", GOOD, 422, "no option 'match_histogram'"),
     "blurred perhaps": Bad("/super-resolve?blurred=perhaps", GOOD, 422, "blurred"),

@@ -84,7 +84,7 @@ def test_the_options_of_enlarging_are_documented(http: httpx.Client) -> None:
     parameters = http.get("/openapi.json").json()["paths"]["/super-resolve"]["post"]["parameters"]
     described = {parameter["name"]: parameter for parameter in parameters}
     switches = {"blurred", "self_ensemble", "match_histogram", "keep_metadata"}
-    assert set(described) == {"factor", "scale", "format", "quality", "fidelity", "X-Deadline-Ms"} | switches
+    assert set(described) == {"factor", "scale", "size", "format", "quality", "fidelity", "X-Deadline-Ms"} | switches
     assert all(described[name]["schema"]["default"] is False for name in switches)
     assert described["fidelity"]["schema"]["default"] == 1
     assert all(parameter["description"] for parameter in parameters)

@@ -18,9 +18,11 @@ from ..serving import metric, serve, stylize, until
 from ..stores import GatedStore
 
 
-def post_all(client: httpx.Client, pictures: list[tuple[str, bytes]], **headers: str) -> httpx.Response:
+def post_all(
+    client: httpx.Client, pictures: list[tuple[str, bytes]], path: str = "/stylize?style=muse", **headers: str
+) -> httpx.Response:
     files = [("image", (name, data, "image/png")) for name, data in pictures]
-    return client.post("/stylize?style=muse", files=files, headers=headers)
+    return client.post(path, files=files, headers=headers)
 
 
 def files_in(response: httpx.Response) -> dict[str, bytes]:
@@ -65,6 +67,16 @@ def test_a_bad_picture_does_not_lose_the_others(http: httpx.Client, photo_png: b
     assert (document["status"], document["type"]) == (415, "urn:impasto:problem:unsupported-format")
     assert document["request_id"] == response.headers["X-Request-ID"]
     assert "ETag" not in response.headers
+
+
+def test_pictures_of_different_sizes_are_enlarged_to_one_size(http: httpx.Client) -> None:
+    pictures = [(name, plain_png(9, width)) for name, width in (("small.png", 40), ("tiny.png", 16), ("vast.png", 99))]
+    response = post_all(http, pictures, "/super-resolve?size=98")
+    files = files_in(response)
+    assert list(files) == ["small.png", "tiny.png", "vast.problem.json"]
+    assert [Image.open(io.BytesIO(files[name])).width for name in ("small.png", "tiny.png")] == [98, 98]
+    assert json.loads(files["vast.problem.json"])["status"] == 422
+    assert [label.partition("@")[0] for label in response.headers["X-Model"].split(", ")] == ["x4-pixel", "x8-pixel"]
 
 
 def test_a_client_that_has_all_of_the_pictures_is_answered_304(http: httpx.Client, photo_png: bytes) -> None:
