@@ -19,6 +19,10 @@ Painter = Callable[[Sequence[Path], Format], AsyncGenerator[Outcome, None]]
 an error that every picture would have."""
 
 
+OnProgress = Callable[[Path, float], object]
+"""A function that is called with a large picture and the share of it that is made, from 0 to 1, on any thread."""
+
+
 class Summary(NamedTuple):
     """The numbers of jobs by what became of them, and the time that the run took."""
 
@@ -42,6 +46,9 @@ class Reporter(Protocol):
 
     def started(self, waiting: int) -> None:
         """Report that so many files are going to be made."""
+
+    def progressed(self, picture: Path, made: float) -> None:
+        """Report the share of a large picture that is made, from 0 to 1; this is called on any thread."""
 
     def finished(self, job: PictureJob, outcome: Outcome) -> None:
         """Report that a file was made, or why it was not."""

@@ -3,16 +3,18 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 from model_store.settings import StoreSettings
-from service.batch.batch import Outcome, Painter
+from service.batch.batch import OnProgress, Outcome, Painter
 from service.client.answer import Answer
 from service.client.mapping import map_in_tasks
 from service.client.options import MapOptions
 from service.contract.options import Options, RequestedFormat, StylizeOptions, SuperResolveOptions
 from service.contract.problems import DeviceLost
 from service.device.device import choose_device, share_cores
+from service.inference import pieces
 from service.pipeline.runtime import Runtime
 from service.pipeline.settings import ComputeSettings
 
@@ -25,11 +27,12 @@ _MOST_PIXELS = 2**31
 
 
 @asynccontextmanager
-async def local_painter(options: MapOptions) -> AsyncIterator[Painter]:
+async def local_painter(options: MapOptions, on_progress: OnProgress) -> AsyncIterator[Painter]:
     """Provide a painter that computes on this machine and keeps the device and all cores busy.
 
     Args:
         options: The options of the pictures, except for the format.
+        on_progress: The function that is told of large pictures.
 
     Raises:
         Problem: There is no such model, or it cannot be used.
@@ -43,6 +46,7 @@ async def local_painter(options: MapOptions) -> AsyncIterator[Painter]:
     # The device needs the next pictures ready while it computes, and the codec's threads work on others meanwhile.
     computed_at_once = runtime.capacity.lanes * runtime.capacity.batch
     concurrency = min(2 * computed_at_once + settings.codec_threads, _MOST_IN_FLIGHT)
+    is_interrupted = False
     try:
         await runtime.pipeline.check(asked)
 
@@ -51,7 +55,8 @@ async def local_painter(options: MapOptions) -> AsyncIterator[Painter]:
 
             async def attempt(picture: Path) -> Outcome:
                 try:
-                    return await _make(runtime, wanted, picture)
+                    with pieces.told_to(partial(on_progress, picture)):
+                        return await _make(runtime, wanted, picture)
                 except Exception as error:
                     return error
 
@@ -62,8 +67,12 @@ async def local_painter(options: MapOptions) -> AsyncIterator[Painter]:
                     yield outcome
 
         yield paint
+    except asyncio.CancelledError:
+        is_interrupted = True
+        raise
     finally:
-        runtime.close()
+        if not is_interrupted:  # otherwise it would wait for the tile that is being computed
+            runtime.close()
 
 
 async def _make(runtime: Runtime, options: Options, picture: Path) -> Answer:

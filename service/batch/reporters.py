@@ -1,8 +1,12 @@
 """The output of a batch on the command line, as text for people or as JSON for programs."""
 
 import json
+import math
 import sys
+import time
 from collections import Counter
+from datetime import timedelta
+from pathlib import Path
 from typing import TextIO
 
 import typer
@@ -13,7 +17,9 @@ from rich.progress import (
     Progress,
     ProgressColumn,
     Task,
+    TaskID,
     TaskProgressColumn,
+    TextColumn,
     TimeRemainingColumn,
 )
 from rich.text import Text
@@ -33,6 +39,8 @@ _MOST_LISTED = 50
 class TextReporter:
     """A reporter that prints a line per picture, or a progress bar for several pictures if stderr is a terminal.
 
+    There, a large picture has a progress bar of its own, also if it is the only picture.
+
     Args:
         work: The work list that is reported on.
         stream: The stream for what was made; problems go to stderr.
@@ -44,16 +52,21 @@ class TextReporter:
         self._unreadable = list(work.unreadable)
         console = Console(stderr=True)
         self._bar = Progress(
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             TaskProgressColumn(),
-            MofNCompleteColumn(),
+            _CountColumn(),
             _RateColumn(),
-            TimeRemainingColumn(),
+            _TimeLeftColumn(),
             console=console,
+            get_time=time.monotonic,
             transient=True,
-            disable=self._is_single or not console.is_terminal,
+            disable=not console.is_terminal,
         )
-        self._task = self._bar.add_task("")
+        self._task = self._bar.add_task("", visible=not self._is_single)
+        self._large: dict[Path, TaskID] = {}
+        """The bars of the large pictures that are being made."""
+        self._is_over = False
         if work.left_out:
             listed = ", ".join(f"{count} {suffix or 'without a suffix'}" for suffix, count in _sorted(work.left_out))
             typer.echo(f"left out, because they are not pictures: {listed}", err=True)
@@ -65,20 +78,35 @@ class TextReporter:
 
     def started(self, waiting: int) -> None:
         """Report that so many files are going to be made."""
-        self._bar.start()
         self._bar.update(self._task, total=waiting)
+        if not self._is_single:
+            self._bar.start()
+
+    def progressed(self, picture: Path, made: float) -> None:
+        """Show how far a large picture is, and how long it will take."""
+        if self._is_over:  # a picture that was interrupted is not
+            return
+        if picture not in self._large:
+            self._large[picture] = self._bar.add_task(picture.name, total=1.0, is_picture=True, told=0.0)
+        self._bar.start()
+        self._bar.update(self._large[picture], completed=made, told=time.monotonic())
 
     def finished(self, job: PictureJob, outcome: Outcome) -> None:
         """Report that a file was made, or why it was not."""
+        if job.picture in self._large:
+            self._bar.remove_task(self._large.pop(job.picture))
         self._bar.advance(self._task)
+        if self._is_single:
+            self._bar.stop()
+        is_bar_shown = not (self._bar.disable or self._is_single)
         if not isinstance(outcome, Answer):
             self._unreadable.append(f"{job.picture}: {outcome}")
             message = f"impasto: {job.picture}: {outcome}"
-            if self._bar.disable:
-                typer.echo(message, err=True)
-            else:
+            if is_bar_shown:
                 self._bar.console.print(message, markup=False, highlight=False, soft_wrap=True)
-        elif self._bar.disable:
+            else:
+                typer.echo(message, err=True)
+        elif not is_bar_shown:
             note = f", {_TRUNCATED}" if outcome.is_truncated else ""
             typer.echo(
                 f"{job.output}: {outcome.model}, {sum(outcome.timing.values()) / 1000:.1f} s{note}", file=self._stream
@@ -88,6 +116,7 @@ class TextReporter:
 
     def ended(self, summary: Summary) -> None:
         """Report the summary."""
+        self._is_over = True
         self._bar.stop()
         if self._is_single:
             return
@@ -125,6 +154,9 @@ class JsonReporter:
     def started(self, waiting: int) -> None:
         """Report that so many files are going to be made."""
 
+    def progressed(self, picture: Path, made: float) -> None:
+        """Report nothing of a picture that is not made."""
+
     def finished(self, job: PictureJob, outcome: Outcome) -> None:
         """Report that a file was made, or why it was not."""
         if isinstance(outcome, Answer):
@@ -144,11 +176,33 @@ class JsonReporter:
         print(json.dumps(document), file=self._stream, flush=True)
 
 
-class _RateColumn(ProgressColumn):
-    """A column of the progress bar with the pictures made per second."""
+class _CountColumn(MofNCompleteColumn):
+    """A column of the progress bar with the number of pictures made; empty for the bar of one picture."""
 
     def render(self, task: Task) -> Text:
-        return Text(f"{task.speed:.1f}/s" if task.speed else "", style="progress.data.speed")
+        return Text() if task.fields.get("is_picture") else super().render(task)
+
+
+class _RateColumn(ProgressColumn):
+    """A column of the progress bar with the pictures made per second; empty for the bar of one picture."""
+
+    def render(self, task: Task) -> Text:
+        is_known = task.speed and not task.fields.get("is_picture")
+        return Text(f"{task.speed:.1f}/s" if is_known else "", style="progress.data.speed")
+
+
+class _TimeLeftColumn(TimeRemainingColumn):
+    """A column of the progress bar with the time left.
+
+    For the bar of one picture it follows from all of the time so far: from one tile to the next, more may pass than
+    rich looks back.
+    """
+
+    def render(self, task: Task) -> Text:
+        if not task.fields.get("is_picture") or not task.completed or task.start_time is None:
+            return super().render(task)
+        left = (task.fields["told"] - task.start_time) / task.completed - (task.elapsed or 0.0)
+        return Text(str(timedelta(seconds=math.ceil(max(0.0, left)))), style="progress.remaining")
 
 
 def _sorted(counts: Counter[str]) -> list[tuple[str, int]]:

@@ -1,6 +1,7 @@
 """The commands `impasto stylize` and `impasto super-resolve`."""
 
 import asyncio
+import os
 import sys
 from typing import TYPE_CHECKING, Annotated, TextIO
 
@@ -12,7 +13,7 @@ from service.client.options import Format, MapOptions
 from service.contract.options import PictureOptions, StylizeOptions, SuperResolveOptions
 
 if TYPE_CHECKING:
-    from service.batch.batch import BatchRun
+    from service.batch.batch import BatchRun, Reporter
     from service.batch.work_list import WorkList
 
 _INTERRUPTED = 130
@@ -123,6 +124,11 @@ def _transform(
             _make(work, options, server, api_key, reports_to, overwrite=overwrite, as_json=as_json)
     except FileNotFoundError as error:
         raise typer.BadParameter(str(error)) from error
+    except KeyboardInterrupt:
+        # Without waiting for what is being computed: a tile takes seconds, and nothing of it would be written.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(_INTERRUPTED)
 
 
 def _make(
@@ -140,21 +146,18 @@ def _make(
 
     reporter = JsonReporter(work, reports_to) if as_json else TextReporter(work, reports_to)
     batch = BatchRun(work.jobs, reporter, overwrite=overwrite)
-    interrupted = False
     try:
         if batch.waiting:
-            asyncio.run(_run(batch, server, api_key, options))
-    except KeyboardInterrupt:
-        interrupted = True
+            asyncio.run(_run(batch, reporter, server, api_key, options))
     finally:
         summary = batch.end()
-    if interrupted:
-        raise typer.Exit(_INTERRUPTED)
     if summary.failed or work.unreadable:
         raise typer.Exit(1)
 
 
-async def _run(batch: "BatchRun", server: str | None, api_key: str | None, options: MapOptions) -> None:
+async def _run(
+    batch: "BatchRun", reporter: "Reporter", server: str | None, api_key: str | None, options: MapOptions
+) -> None:
     if server is not None:
         from service.batch.remote import remote_painter
 
@@ -163,6 +166,6 @@ async def _run(batch: "BatchRun", server: str | None, api_key: str | None, optio
         ask_for_large_pages()
         from service.batch.local import local_painter
 
-        painter = local_painter(options)
+        painter = local_painter(options, reporter.progressed)
     async with painter as paint:
         await batch.run(paint)

@@ -237,7 +237,7 @@ class Engine:
         started, share = time.perf_counter(), Share()
         request_id.current.set(",".join(picture.request_id for picture in batch if picture.request_id))
         try:
-            with self._with_pauses(lane, batch, share):
+            with self._with_pauses(lane, batch, share), pieces.told_to(batch[0].on_progress):
                 results = lane.compute(batch[0].net, [picture.pixels for picture in batch])
         except CancelledError:
             for picture in batch:

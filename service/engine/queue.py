@@ -16,6 +16,7 @@ from torch import Tensor
 
 from model_store.nets import TransformNet
 from service.contract import request_id
+from service.inference import pieces
 from service.inference.tiles import is_tiled
 
 
@@ -55,6 +56,7 @@ class QueuedPicture:
     submitted: float = field(default_factory=time.perf_counter)
     """Time of the submission, in seconds of `time.perf_counter`."""
     request_id: str = field(default_factory=request_id.current.get)
+    on_progress: pieces.OnProgress = field(default_factory=pieces.on_progress.get)
 
     @property
     def padded_size(self) -> tuple[int, int]:

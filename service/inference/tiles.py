@@ -33,7 +33,7 @@ def is_tiled(net: TransformNet, height: int, width: int) -> bool:
 
 
 def enlarge(net: TransformNet, picture: Tensor, most: int, compute: Callable[[Tensor], Tensor]) -> Tensor:
-    """Compute a picture tile by tile, and pause between two tiles.
+    """Compute a picture tile by tile, and pause before each tile.
 
     Args:
         net: Net that has a halo.
@@ -53,8 +53,7 @@ def enlarge(net: TransformNet, picture: Tensor, most: int, compute: Callable[[Te
     rows, columns = (split(side, math.ceil(side / (most - 2 * halo))) for side in (height, width))
     result = picture.new_empty(height * net.factor, width * net.factor, channels)
     for number, (row, column) in enumerate((row, column) for row in rows for column in columns):
-        if number:
-            pause()
+        pause(number / (len(rows) * len(columns)))
         seen = tuple(slice(max(0, part.start - halo), part.stop + halo) for part in (row, column))
         made = compute(picture[seen])
         kept = tuple(

@@ -15,6 +15,7 @@ from service.codec import alpha
 from service.contract.options import Options, StylizeOptions
 from service.engine.engine import Engine
 from service.engine.queue import Output
+from service.inference import pieces
 from service.models.loaded import Models
 from service.pipeline import retouching
 from service.pipeline.answer import Answer, Stage
@@ -169,10 +170,16 @@ class Pipeline:
     async def _compute(self, transformation: Transformation, seen: Tensor) -> Output:
         if not transformation.needs_net:
             return Output(seen, 0.0, 0.0, 0)
-        output = await asyncio.wrap_future(self._engine.submit(transformation.net, seen))
         if transformation.enlarger is None:
-            return output
-        enlarged = await asyncio.wrap_future(self._engine.submit(transformation.enlarger, output.pixels))
+            return await asyncio.wrap_future(self._engine.submit(transformation.net, seen))
+        painting, enlarging = (
+            self._engine.pace.seconds(net, seen.shape[0] * seen.shape[1]) for net in transformation.nets
+        )
+        share = 0.0 if painting is None or enlarging is None else painting / (painting + enlarging)
+        with pieces.as_part(0, share):
+            output = await asyncio.wrap_future(self._engine.submit(transformation.net, seen))
+        with pieces.as_part(share, 1):
+            enlarged = await asyncio.wrap_future(self._engine.submit(transformation.enlarger, output.pixels))
         return Output(
             enlarged.pixels,
             output.queue_seconds + enlarged.queue_seconds,

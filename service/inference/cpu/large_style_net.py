@@ -36,6 +36,8 @@ _FEWEST_BAND_TILES = 2
 _BYTES_PER_BAND_PIXEL = 500
 """Bytes of memory for each pixel of the bands that are being computed, for a net of the width 32, with what the
 allocator keeps of them."""
+_FINISH = 3
+"""Time of the last pass through the picture, which computes two layers of the whole size; others take about 1."""
 _GROUPS_BETWEEN_TRIMS = 8
 """Number of groups of bands after which freed memory is given back, because it would come to be scattered."""
 
@@ -111,6 +113,9 @@ class _Painting:
         self.tiles = bands.split(tiles, cores * math.ceil(tiles / (most * cores)))
         self.first, self.second, self.third = (cast("Layer", layer) for layer in net.encoder)
         self.enlarge, self.enlarge_again = (cast("Layer", layer) for layer in net.enlarging)
+        groups = math.ceil(len(self.tiles) / cores)
+        passes = len(net.encoder) + 2 * len(net.residuals) + len(net.enlarging) + _FINISH
+        self.made, self.made_by_group = 0.0, 1 / (groups * passes)
 
     def paint(self) -> Tensor:
         """Return the painting as uint8, `(H, W, 3)`."""
@@ -208,7 +213,7 @@ class _Painting:
             painted = self.net.finish(frame)
             as_cells(painting)[rows] = painted.clamp_(0, 1).mul_(255).round_()
 
-        self._for_each_band(2, finish)
+        self._for_each_band(2, finish, _FINISH)
         return painting
 
     def _pass(
@@ -241,19 +246,23 @@ class _Painting:
         mean, factor = layer.statistics(moments)
         return _Norm(factor, layer.shift - mean * factor, layer.shift.clamp_min(0))
 
-    def _for_each_band(self, scale: int, work: Callable[[slice], object]) -> None:
-        for group in self._groups(scale):
+    def _for_each_band(self, scale: int, work: Callable[[slice], object], time: float = 0) -> None:
+        for group in self._groups(scale, time):
             bands.compute(work, group, self.cores)
 
-    def _groups(self, scale: int) -> Iterator[Sequence[slice]]:
-        """Yield the bands that are computed at the same time, as rows of what is `scale` quarters high, with pauses."""
+    def _groups(self, scale: int, time: float = 1) -> Iterator[Sequence[slice]]:
+        """Yield the bands that are computed at the same time, as rows of what is `scale` quarters high, with pauses.
+
+        The time of the whole pass, relative to others, counts for the progress that is told in the pauses.
+        """
         tile = winograd.TILE * scale
         rows = [slice(tile * each.start, min(tile * each.stop, self.height * scale // 4)) for each in self.tiles]
         for number, start in enumerate(range(0, len(rows), self.cores)):
-            pieces.pause()
+            pieces.pause(self.made)
             if number % _GROUPS_BETWEEN_TRIMS == 0:
                 give_back_freed_memory()
             yield rows[start : start + self.cores]
+            self.made += time * self.made_by_group
 
     def _empty(self, scale: int, channels: int, dtype: torch.dtype) -> Tensor:
         return torch.empty(self.height * scale // 4, self.width * scale // 4, channels, dtype=dtype)

@@ -27,6 +27,9 @@ class Notes:
     def started(self, waiting: int) -> None:
         self.waiting = waiting
 
+    def progressed(self, picture: Path, made: float) -> None:
+        pass
+
     def finished(self, job: PictureJob, outcome: Outcome) -> None:
         self.finished_[job.output.name] = outcome.model if isinstance(outcome, Answer) else str(outcome)
 

@@ -1,11 +1,15 @@
 """The commands `impasto stylize` and `impasto super-resolve` with many pictures."""
 
+import contextlib
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
+import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +20,7 @@ from ...command import Done, Impasto
 from ...picture_files import plain_png
 
 COMMAND = Path(sys.executable).with_name("impasto")
+HIDE_CURSOR, SHOW_CURSOR = "\x1b[?25l", "\x1b[?25h"
 ENVIRONMENT = os.environ | {"IMPASTO_STORE": "nothing-here", "IMPASTO_DEVICE": "cpu"}
 
 
@@ -217,22 +222,71 @@ def test_an_interrupted_command_says_what_is_left_and_the_next_one_makes_it(impa
 def test_the_progress_bar_is_shown_only_on_a_terminal(
     impasto: Impasto, photos: Path, tmp_path: Path, server: str
 ) -> None:
-    ours, theirs = os.openpty()
     command = [COMMAND, "stylize", photos, "-o", tmp_path / "out", "--style", "muse", "--server", server]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=theirs, env=ENVIRONMENT | {"TERM": "xterm"})
+    with on_terminal(command) as (_, terminal):
+        shown = read_until(terminal)
+    assert "5/5" in shown
+    assert "broken.png: 422" in shown
+    piped = impasto(*command[1:], "--overwrite")
+    assert "5/5" not in piped.stderr
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("command", [["stylize", "--style", "muse"], ["super-resolve"]])
+@pytest.mark.parametrize("others", [0, 1])
+def test_a_large_picture_has_a_progress_bar_and_ends_within_a_second_of_ctrl_c(
+    tmp_path: Path, command: list[str], others: int
+) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    (photos / "large.png").write_bytes(plain_png(90, 2000, 1800))
+    for number in range(others):
+        (photos / f"{number}.png").write_bytes(plain_png(90))
+    words = [COMMAND, *command, photos, "-o", tmp_path / "out", "--format", "png"]
+    with on_terminal(words) as (process, terminal):
+        shown = read_until(terminal, "large.png .*0%")
+        time.sleep(0.5)  # into the first piece
+        process.send_signal(signal.SIGINT)
+        interrupted = time.monotonic()
+        shown += read_until(terminal)
+        code = process.wait(60)
+        seconds = time.monotonic() - interrupted
+    assert code == 130
+    assert seconds < 3  # of which one is for a busy machine
+    assert "Traceback" not in shown
+    assert ("left" in shown) is bool(others)
+    assert shown.rindex(SHOW_CURSOR) > shown.rindex(HIDE_CURSOR)
+    assert "large.png" not in names_in(tmp_path / "out")
+    assert not [name for name in names_in(tmp_path) if name.endswith(".part")]
+
+
+@contextlib.contextmanager
+def on_terminal(command: Sequence[str | Path]) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """Run a command whose stderr is a terminal; yield its process, and the other side of the terminal to read."""
+    ours, theirs = os.openpty()
+    environment = ENVIRONMENT | {"TERM": "xterm", "COLUMNS": "120"}
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=theirs, env=environment)
     os.close(theirs)
+    try:
+        yield process, ours
+    finally:
+        os.close(ours)
+        process.kill()
+        process.wait()
+
+
+def read_until(terminal: int, expected: str | None = None) -> str:
+    """Read what a command shows until it matches a regular expression, or until the command ends."""
     shown = b""
     try:
-        while part := os.read(ours, 65536):
+        while not (expected and re.search(expected, shown.decode(errors="replace"))):
+            part = os.read(terminal, 65536)
+            if not part:
+                break
             shown += part
     except OSError:  # a pseudo-terminal ends with an error when its other side is closed
         pass
-    os.close(ours)
-    process.communicate()
-    assert b"5/5" in shown
-    assert b"broken.png: 422" in shown
-    piped = impasto(*command[1:], "--overwrite")
-    assert "5/5" not in piped.stderr
+    return shown.decode(errors="replace")
 
 
 # Completion

@@ -35,7 +35,7 @@ class InPieces(TransformNet):
             self.pieces += 1
             self.entered.set()
             time.sleep(0.005)
-            pieces.pause()
+            pieces.pause(self.pieces / self.at_least)
         return 255 - pixels
 
 
@@ -76,6 +76,17 @@ def test_small_pictures_are_let_in_between_the_pieces_of_a_large_one(
     small = [result(engine.submit(Negative(), picture(level=level))).pixels for level in (10, 20)]
     assert [int(each[0, 0, 0]) for each in small] == [245, 235]
     assert int(end()[0, 0, 0]) == 155
+
+
+def test_whoever_submits_a_large_picture_is_told_of_it_alone(engine: Engine) -> None:
+    net = InPieces(at_least=2)
+    net.ending.set()
+    told: list[float] = []
+    with pieces.told_to(told.append), pieces.as_part(0.5, 1):
+        future = engine.submit(net, picture(*LARGE))
+    result(future)
+    result(engine.submit(net, picture(*LARGE)))
+    assert told == [0.75, 1]
 
 
 def test_a_small_picture_that_fails_between_the_pieces_does_not_fail_the_large_one(

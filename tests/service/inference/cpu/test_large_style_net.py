@@ -107,6 +107,17 @@ def test_other_pictures_may_be_painted_between_the_pieces() -> None:
 
 
 @pytest.mark.usefixtures("everything_is_large")
+def test_the_progress_of_a_large_painting_is_told_from_0_to_almost_1() -> None:
+    _, form = style_net()
+    made: list[float] = []
+    with pieces.told_to(made.append):
+        LANE.compute(form, [noise(161, 64)])
+    assert made[0] == 0
+    assert made == sorted(made)
+    assert 0.8 < made[-1] < 1
+
+
+@pytest.mark.usefixtures("everything_is_large")
 def test_an_error_between_two_pieces_ends_a_large_painting() -> None:
     _, form = style_net()
     pauses = 0
