@@ -11,9 +11,9 @@ Codec = Literal["h264", "hevc", "vp9", "av1"]
 CONTAINERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm"}
 """FFmpeg's names of the containers that are written, by the suffixes of their files."""
 SUFFIXES = frozenset(CONTAINERS) | {
-    *(".3gp", ".avi", ".flv", ".m2ts", ".mpeg", ".mpg", ".mts", ".mxf", ".ogv", ".ts", ".vob", ".wmv")
+    *(".3gp", ".avi", ".flv", ".m2ts", ".mpeg", ".mpg", ".mts", ".mxf", ".ogv", ".vob", ".wmv")
 }
-"""Suffixes of the files that are taken for films."""
+"""Suffixes of the files that are taken for films; `.ts` is more often a program's than a film's."""
 _WEBM_CODECS = ("vp9", "av1")
 """Codecs that a WebM file can hold, the usual one first."""
 
@@ -49,6 +49,19 @@ ENCODERS: dict[Codec, Encoder] = {
     "av1": Encoder("libsvtav1", 32, 63, {"preset": "8"}),
 }
 """The encoder of each codec."""
+
+
+class FilmOptions(NamedTuple):
+    """The options of films alone."""
+
+    codec: Codec | None = None
+    """Codec, or None for H.264, and for VP9 in WebM."""
+    crf: int | None = None
+    """Constant rate factor, or None for the codec's usual one."""
+    resume: bool = False
+    """Whether to go on with the unfinished film of an earlier run."""
+    overwrite: bool = False
+    """Whether to begin anew although there is an unfinished film."""
 
 
 class Encoding(NamedTuple):

@@ -1,5 +1,6 @@
 """Unfinished films: what they are called, how a later run goes on with them, and how they become whole films."""
 
+import hashlib
 import os
 from fractions import Fraction
 from pathlib import Path
@@ -17,6 +18,8 @@ _INDEX_FIRST = "faststart"
 """Flag by which an MP4 file has its index at the beginning."""
 _ALL_METADATA = "+use_metadata_tags"
 """Flag by which it keeps metadata that MP4 has no place for."""
+_COMPARED = 1_000_000
+"""Number of bytes at the beginning of a film by which it is told from others."""
 _PLACE = "location"
 """Part of the keys of metadata that tell where a film was made."""
 _OF_THE_FILE = ("major_brand", "minor_version", "compatible_brands", "encoder")
@@ -55,24 +58,35 @@ class Partial(NamedTuple):
         return self.output.with_name(f"{self.output.stem}.{word}{self.output.suffix}")
 
 
+def made_with(film: Path, encoding: Encoding, painter: str) -> str:
+    """Return a text that differs between unfinished films that cannot be joined.
+
+    Args:
+        film: File of the source.
+        encoding: How the film is encoded.
+        painter: Text that tells apart painters whose frames differ.
+    """
+    with film.open("rb") as file:
+        start = hashlib.sha256(file.read(_COMPARED)).hexdigest()
+    parts = (start, film.stat().st_size, encoding, painter, av.library_versions["libavcodec"])
+    return f"impasto {hashlib.sha256(repr(parts).encode()).hexdigest()[:32]}"
+
+
 class Earlier(NamedTuple):
     """The frames that an earlier run left."""
 
-    until: Fraction
-    """Time of the last frame in seconds."""
-    frames: int
+    until: Fraction | None = None
+    """Time of the last frame in seconds; None if there is none."""
+    frames: int = 0
     """Number of frames."""
 
 
-def go_on_with(partial: Partial, made_with: str) -> Earlier | None:
+def go_on_with(partial: Partial, identity: str) -> Earlier:
     """Make the unfinished film of an earlier run ready to be copied from `partial.earlier`.
 
     Args:
         partial: Files of the unfinished film.
-        made_with: Text that tells apart films that are made differently; see `FilmTarget`.
-
-    Returns:
-        What the earlier run left, or None if that has no frame.
+        identity: What `made_with` returned.
 
     Raises:
         BadOption: The film was made with other options, or from another film.
@@ -80,7 +94,7 @@ def go_on_with(partial: Partial, made_with: str) -> Earlier | None:
     if not partial.earlier.exists() and partial.path.exists():
         partial.path.replace(partial.earlier)
     if not partial.earlier.exists():
-        return None
+        return Earlier()
     try:
         with av.open(str(partial.earlier)) as container:
             told = {key.lower(): value for key, value in container.metadata.items()}  # Matroska's are in capitals
@@ -89,14 +103,14 @@ def go_on_with(partial: Partial, made_with: str) -> Earlier | None:
         ]
     except (av.error.FFmpegError, IndexError):  # the process was killed before it had written a frame
         partial.remove()
-        return None
-    if told.get(MADE_WITH) != made_with:
+        return Earlier()
+    if told.get(MADE_WITH) != identity:
         partial.earlier.replace(partial.path)
         raise BadOption(
             f"{partial.path} was made with other options, or from another film: give those options, "
             "or --overwrite to begin anew"
         )
-    return Earlier(max(shown_at), len(shown_at)) if shown_at else None
+    return Earlier(max(shown_at), len(shown_at)) if shown_at else Earlier()
 
 
 def publish(partial: Partial, source: FilmSource, encoding: Encoding, *, keep_metadata: bool = False) -> None:

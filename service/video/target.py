@@ -40,17 +40,17 @@ class FilmTarget:
         path: File to write; the first frame creates it.
         source: Film that the frames, sound and subtitles come from.
         encoding: How the film is encoded.
-        made_with: Text that tells apart films that are made differently.
+        identity: Text that tells apart films that are made differently; see `service.video.partial.made_with`.
         earlier: Unfinished film of an earlier run, whose frames come first; it is removed once they are copied.
     """
 
     def __init__(
-        self, path: Path, source: FilmSource, encoding: Encoding, made_with: str, earlier: Path | None = None
+        self, path: Path, source: FilmSource, encoding: Encoding, identity: str, earlier: Path | None = None
     ) -> None:
         self._path = path
         self._source = source
         self._encoding = encoding
-        self._made_with = made_with
+        self._identity = identity
         self._earlier = earlier
         self._waiting: list[Packet] = []
         self._container: OutputContainer | None = None
@@ -105,7 +105,7 @@ class FilmTarget:
         container = av.open(str(self._path), "w", format=encoding.container, container_options=options)
         self._video = _add_video(container, source, encoding, size, self._writer.colours)
         self._copies = self._add_copies(container)
-        container.metadata[MADE_WITH] = self._made_with
+        container.metadata[MADE_WITH] = self._identity
         try:
             container.start_encoding()
         except av.error.FFmpegError as error:

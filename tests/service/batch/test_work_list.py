@@ -151,7 +151,7 @@ def test_a_picture_that_is_given_twice_is_made_once(make: Make) -> None:
         (["a.jpg"], "out.gif", "auto", "end its name in .jpg, .png"),
         (["a.jpg"], "out.png", "jpeg", "would not be JPEG: end its name in .jpg"),
         (["a.jpg"], "nowhere/out.png", "auto", "there is no folder nowhere"),
-        (["empty"], "out", "auto", "there are no pictures in empty"),
+        (["empty"], "out", "auto", "there are no pictures and no films in empty"),
     ],
 )
 def test_an_output_that_cannot_be_written_is_refused_beforehand(

@@ -179,8 +179,10 @@ def convert(
         with FilmSource(film) as source:
             encoded_as = choose_encoding(output, **encoding)
             earlier = go_on_with(partial, made_with)
-            target = FilmTarget(partial.path, source, encoded_as, made_with, earlier and partial.earlier)
-            await Conversion(source, target, paint, window, on_frame).run(earlier and earlier.until)
+            target = FilmTarget(
+                partial.path, source, encoded_as, made_with, partial.earlier if earlier.frames else None
+            )
+            await Conversion(source, target, paint, window, on_frame).run(earlier.until)
             publish(partial, source, encoded_as, keep_metadata=keep_metadata)
             return [*source.notes, *target.notes]
 
