@@ -59,8 +59,8 @@ def list_work(arguments: Sequence[str], output: str, format: Format = "auto") ->
     Args:
         arguments: Pictures, films, folders and globs. A folder stands for all pictures and films below it that are not
             hidden; in a glob, `**` stands for any number of folders.
-        output: A file for one picture or film, or a folder. What is in a folder keeps its place relative to it, and what
-            is in a glob its place relative to the folder above its first wildcard.
+        output: A file for one picture or film, or a folder. What is in a folder keeps its place relative to it, and
+            what is in a glob its place relative to the folder above its first wildcard.
         format: The format of the pictures. `auto` takes it from the suffix of the output, or of the picture. Films
             keep their container where that is written, and become MP4 where it is not.
 
