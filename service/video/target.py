@@ -7,7 +7,7 @@ even if the process is killed. `publish` makes the usual kind of file of it, wit
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import cast
+from typing import NamedTuple, cast
 
 import av
 import av.error
@@ -27,6 +27,8 @@ _FRAGMENTS = "frag_keyframe+delay_moov+default_base_moof"
 """Flags by which an MP4 file is written in fragments, with exact times."""
 _AS_IT_IS_MADE = {"flush_packets": "1", "avoid_negative_ts": "disabled"}
 """Options of an unfinished film: packets go to the disk at once, and sound that begins before 0 shifts nothing."""
+_REFUSALS = (av.error.ArgumentError, av.error.InvalidDataError, av.error.PermissionError)
+"""Errors of FFmpeg about packets that are broken or come in a wrong order."""
 MADE_WITH = "comment"
 """Key of the metadata under which an unfinished film tells what it is made with."""
 _LANGUAGE_AND_TITLE = ("language", "title")
@@ -54,8 +56,14 @@ class FilmTarget:
         self._earlier = earlier
         self._waiting: list[Packet] = []
         self._container: OutputContainer | None = None
-        self.notes: list[str] = []
-        """Sentences about what the film lacks, each without a full stop."""
+        self._refused = 0
+        self._notes: list[str] = []
+
+    @property
+    def notes(self) -> list[str]:
+        """Return sentences about what the film lacks, each without a full stop; at the end they are complete."""
+        refused = f"{self._refused} broken packets of sound or subtitles left out"
+        return [*self._notes, *([refused] if self._refused else [])]
 
     def write(self, frame: Frame) -> None:
         """Encode a frame; all frames have the size of the first.
@@ -76,9 +84,13 @@ class FilmTarget:
         """Copy a packet of the source's sound or subtitles; those of streams that the file cannot hold are left out."""
         if self._container is None:
             self._waiting.append(packet)
-        elif packet.stream_index in self._copies:
-            packet.stream = self._copies[packet.stream_index]
-            self._container.mux(packet)
+        elif (copy := self._copies.get(packet.stream_index)) is not None:
+            try:
+                for each in copy.filtered(packet):
+                    each.stream = copy.stream
+                    self._container.mux(each)
+            except _REFUSALS:
+                self._refused += 1
 
     def close(self) -> None:
         """Encode what the encoder holds still, and end the file, which can be played up to there."""
@@ -98,7 +110,7 @@ class FilmTarget:
         source, encoding = self._source, self._encoding
         size = width // 2 * 2, height // 2 * 2
         if size != (width, height):
-            self.notes.append(f"a film's sides are even numbers: {width}×{height} became {size[0]}×{size[1]}")
+            self._notes.append(f"a film's sides are even numbers: {width}×{height} became {size[0]}×{size[1]}")
         self._writer = FrameWriter(source.colours, (source.width, source.height), size)
         self._order = _PacketOrder(source.time_base, ends_by_last_packet=encoding.is_quicktime)
         options = {**_AS_IT_IS_MADE, **container_options(source, encoding, _FRAGMENTS)}
@@ -123,20 +135,20 @@ class FilmTarget:
             self.copy(packet)
         self._waiting = []
 
-    def _add_copies(self, container: OutputContainer) -> dict[int, Stream]:
+    def _add_copies(self, container: OutputContainer) -> dict[int, "_Copy"]:
         """Add the streams that are copied, and return them by the index of each in the source."""
-        copies: dict[int, Stream] = {}
+        copies: dict[int, _Copy] = {}
         for stream in self._source.copied:
             try:
                 copy = container.add_stream_from_template(stream, opaque=True)
             except ValueError:  # the container takes no such codec, or FFmpeg does not know it
                 codec = "unknown" if stream.codec_context is None else stream.codec_context.name
-                self.notes.append(
+                self._notes.append(
                     f"{NOUNS[stream.type]} ({codec}) left out, because {container.format.name} cannot hold such"
                 )
                 continue
             describe(copy, stream)
-            copies[stream.index] = copy
+            copies[stream.index] = _Copy(copy, _unframed(stream) if self._encoding.is_quicktime else None)
         return copies
 
     def _mux(self, packet: Packet) -> None:
@@ -144,6 +156,30 @@ class FilmTarget:
         for each in self._order.put(packet):
             each.stream = self._video
             self._container.mux(each)
+
+
+class _Copy(NamedTuple):
+    """A stream of sound or subtitles that is copied."""
+
+    stream: Stream
+    bitstream: BitStreamFilterContext | None
+    """Filter that packets pass, if the file holds another form of them than the source."""
+
+    def filtered(self, packet: Packet) -> list[Packet]:
+        """Return the packets that are written for a packet of the source."""
+        if self.bitstream is None:
+            return [packet]
+        time_base = packet.time_base
+        packets = self.bitstream.filter(packet)
+        for each in packets:
+            each.time_base = time_base
+        return packets
+
+
+def _unframed(stream: Stream) -> BitStreamFilterContext | None:
+    """Return the filter for AAC with a header in each packet, as in MPEG-TS; MP4 has it once, in its index."""
+    is_framed = stream.codec_context.name == "aac" and not stream.codec_context.extradata
+    return BitStreamFilterContext("aac_adtstoasc", stream) if is_framed else None
 
 
 class _PacketOrder:

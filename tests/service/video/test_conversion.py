@@ -207,3 +207,13 @@ def test_the_title_is_kept_and_the_place_only_if_asked_for(tmp_path: Path, outpu
         with av.open(str(output)) as made:
             assert made.metadata["title"] == "Ducks"
             assert any("location" in key for key in made.metadata) is keep
+
+
+def test_sound_of_a_broadcast_is_freed_of_the_headers_that_mp4_has_once(tmp_path: Path, output: Path) -> None:
+    film = write_film(tmp_path / "film.ts", pictures(25), sound=True)
+    convert(film, output)
+    before, after = tracks_of(film)[1], tracks_of(output)[1]
+    assert len(after.packets) == len(before.packets)
+    assert all(one.endswith(other) for one, other in zip(before.packets, after.packets, strict=True))
+    with av.open(str(output)) as made:
+        assert sum(frame.samples for frame in made.decode(audio=0)) >= 48000
