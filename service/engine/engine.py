@@ -1,14 +1,17 @@
 """The engine, which forms batches of the pictures that wait and has the lanes of a device compute them.
 
 An idle lane starts at once with whatever waits; batches grow only while all lanes are busy.
+
+A large picture is computed in pieces, on all cores. Between two of them it is paused while others wait and its share
+of the device allows: then all lanes compute other pictures, and none does while it computes a piece.
 """
 
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, Future
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor
@@ -41,7 +44,8 @@ class Engine:
         lanes: Number of batches that are computed at the same time.
         max_bytes: Bytes of memory that all lanes of a CPU may compute in together (see
             `TransformNet.bytes_needed`), or None for no limit. A picture that does not fit beside those that are
-            being computed waits, and so do all behind it; one that needs more than the limit is computed alone.
+            being computed waits, and so do all behind it; one that needs more than the limit is computed alone. Nothing
+            waits for a large picture whose turn has not come because of another large one.
         relieve: Function that frees memory of the device, if it can; it is called when memory has run out.
         observer: Receiver of events, which is told of the queue, the batches and the loss of the device.
     """
@@ -67,11 +71,16 @@ class Engine:
         self._cores = torch.get_num_threads()
         self.pace = Pace()
         """How fast the device computed so far."""
-        self._buckets = Buckets()
+        self._small, self._large = Buckets(), Buckets()
+        """Pictures that wait: those that are computed in pieces apart from others, whom they so never delay."""
+        self._most_large = 1 if device.type == "cpu" else lanes
+        """Largest number of large pictures at a time: one has all cores of a CPU, but not all of what CUDA offers."""
         self._changed = threading.Condition()
         self._busy = 0
-        self._large = 0
-        """Number of lanes that compute large pictures."""
+        self._busy_large = 0
+        """Number of lanes that compute anything, and of those that compute large pictures, paused or not."""
+        self._paused: list[Share] = []
+        """Shares of the large pictures that are paused."""
         self._is_lost = False
         self.lost: Future[None] = Future()
         """Future that is resolved when the device is lost, after all waiting pictures have their errors."""
@@ -106,9 +115,9 @@ class Engine:
             if self._refuse is not None:
                 picture.future.set_exception(self._refuse())
             else:
-                self._buckets.add(picture)
+                (self._large if picture.is_large else self._small).add(picture)
                 self._observer.picture_queued()
-                self._changed.notify()
+                self._changed.notify_all()
         return picture.future
 
     def close(self) -> None:
@@ -128,85 +137,125 @@ class Engine:
             self._lanes.append(lane)
             while True:
                 with self._changed:
-                    while not self._has_next() and (self._buckets or self._refuse is None):
+                    while (buckets := self._next()) is None and (self._small or self._large or self._refuse is None):
                         self._changed.wait()
-                    if not self._buckets:
+                    if buckets is None:
                         return
-                    batch, needed = self._take_batch()
+                    batch, needed = self._take_batch(buckets)
+                    is_large = buckets is self._large
                     self._busy += 1
-                    others = len(self._buckets) if self._has_next() else 0
-                    lanes_in_use = min(len(self._threads), self._busy + others)
+                    self._busy_large += is_large
+                    cores = self._cores if is_large else self._cores_each()
                 if batch:
-                    lane.use_cores(max(1, self._cores // lanes_in_use))
+                    lane.use_cores(cores)
                     self._serve(lane, batch)
                 batch = []
                 with self._changed:
                     self._busy -= 1
+                    self._busy_large -= is_large
                     self._bytes -= needed
                     self._changed.notify_all()
         except BaseException:
             _log.exception("the engine stopped")
             self._lose_device("the engine stopped", batch)
 
-    def _has_next(self) -> bool:
-        """Return whether the next picture may be computed now; none overtakes it, or it might wait forever."""
-        if not self._buckets:
-            return False
-        room, head = self._room, self._buckets.head
-        return room is None or head.bytes <= room or head.future.cancelled()
+    def _next(self) -> Buckets | None:
+        """Return the pictures of which the next batch may be taken now, or None; none overtakes the next one."""
+        waiting: list[Buckets] = []
+        if self._small and (not self._busy_large or any(share.is_others_turn() for share in self._paused)):
+            waiting.append(self._small)
+        if self._large and self._busy_large < self._most_large:
+            waiting.append(self._large)
+        first = min(waiting, key=lambda buckets: buckets.head.submitted, default=None)
+        return first if first is not None and self._fits(first.head) else None
 
-    @property
-    def _room(self) -> int | None:
-        """Bytes of memory that the next batch may need, or None if there is no limit."""
+    def _fits(self, picture: QueuedPicture) -> bool:
+        """Return whether there is memory for a picture, or it needs none because it is cancelled."""
+        room = self._room_for(picture)
+        return room is None or picture.bytes <= room or picture.future.cancelled()
+
+    def _room_for(self, picture: QueuedPicture) -> int | None:
+        """Return the bytes of memory that a batch may need that begins with a picture, or None if there is no limit."""
         if self._max_bytes is None:
             return None
-        return self._max_bytes - self._bytes if self._bytes else max(self._max_bytes, self._buckets.head.bytes)
+        return self._max_bytes - self._bytes if self._bytes else max(self._max_bytes, picture.bytes)
 
-    def _take_batch(self) -> tuple[list[QueuedPicture], int]:
+    def _cores_each(self) -> int:
+        """Return the number of cores for each lane that computes, or is about to, if they share all of them."""
+        following = self._next()
+        in_use = self._busy + (len(following) if following is not None else 0)
+        return max(1, self._cores // min(len(self._threads), in_use))
+
+    def _take_batch(self, buckets: Buckets) -> tuple[list[QueuedPicture], int]:
         """Take the next batch off the queue, without cancelled pictures, of which it may consist, and its memory.
 
         Returns:
             The batch, and the bytes of memory that it holds until they are subtracted again.
         """
-        taken = self._buckets.take(self._max_batch, self._max_batch_pixels, self._room)
-        self._tell_dequeued(taken)
-        batch = [picture for picture in taken if picture.future.set_running_or_notify_cancel()]
+        room = self._room_for(buckets.head)
+        batch = self._dequeue(buckets.take(self._max_batch, self._max_batch_pixels, room))
         needed = 0 if self._max_bytes is None else sum(picture.bytes for picture in batch)
         self._bytes += needed
         return batch, needed
 
     def _let_others_in(self, lane: Lane, large: Sequence[QueuedPicture], share: Share) -> None:
-        """Compute pictures that wait, between two pieces of large ones, as far as the share of others allows.
+        """Compute small pictures that wait, between two pieces of large ones, as far as the share of others allows.
 
         Raises:
             CancelledError: Nobody wants the large pictures any more.
         """
         if all(picture.future.is_unwanted for picture in large):
             raise CancelledError
-        while share.is_others_turn():
+        cores, for_request = torch.get_num_threads(), request_id.current.get()
+        try:
+            while (taken := self._take_in_pause(share)) is not None:
+                self._serve_in_pause(lane, *taken)
+        finally:
             with self._changed:
-                if self._large < len(self._threads):  # the other lanes take them, and take cores from this one
-                    return
-                if not self._has_next() or self._buckets.head.is_large:
-                    return
-                batch, needed = self._take_batch()
-            cores, for_request = torch.get_num_threads(), request_id.current.get()
-            try:
-                with share.to_others(), pieces.paused_by(lambda: None):
-                    lane.use_cores(max(1, self._cores // self._busy))
-                    if batch:
-                        self._serve(lane, batch)
-            except BaseException as error:
-                for picture in batch:
-                    if not picture.future.done():
-                        picture.future.set_exception(_explain(error, picture.pixels))
-                raise
-            finally:
-                lane.use_cores(cores)
-                request_id.current.set(for_request)
-                with self._changed:
-                    self._bytes -= needed
+                if share.is_paused:
+                    self._paused.remove(share)
+                    share.resume()
+            lane.use_cores(cores)
+            request_id.current.set(for_request)
+
+    def _take_in_pause(self, share: Share) -> tuple[list[QueuedPicture], int, int] | None:
+        """Take a batch to be computed in the pause of a large picture, which begins with the first such batch.
+
+        Returns:
+            What `_take_batch` returns, and the number of cores for the batch, or None when the pause is over: no other
+            picture waits, or has a turn, and all lanes have computed theirs.
+        """
+        with self._changed:
+            self._dequeue(self._large.take_cancelled())
+            while not self._is_lost:
+                if share.is_others_turn() and self._small and self._fits(self._small.head):
+                    if not share.is_paused:
+                        share.pause()
+                        self._paused.append(share)
+                    batch, needed = self._take_batch(self._small)
                     self._changed.notify_all()
+                    return batch, needed, self._cores_each()
+                if not share.is_paused or self._busy == self._busy_large:
+                    return None
+                self._changed.wait()
+        return None
+
+    def _serve_in_pause(self, lane: Lane, batch: list[QueuedPicture], needed: int, cores: int) -> None:
+        """Compute a batch on the lane of a large picture that is paused."""
+        try:
+            with pieces.paused_by(lambda: None):
+                lane.use_cores(cores)
+                if batch:
+                    self._serve(lane, batch)
+        except BaseException as error:
+            for picture in batch:
+                if not picture.future.done():
+                    picture.future.set_exception(_explain(error, picture.pixels))
+            raise
+        finally:
+            with self._changed:
+                self._bytes -= needed
+                self._changed.notify_all()
 
     def _serve(self, lane: Lane, batch: list[QueuedPicture], attempts: int = 2) -> None:
         """Compute a batch and resolve its futures, in smaller batches where the whole one fails.
@@ -251,23 +300,15 @@ class Engine:
         self.pace.record(batch[0].net, height * width, len(batch), seconds)
         self._observer.batch_computed(len(batch), sum(pixels.shape[0] * pixels.shape[1] for pixels in results))
         for picture, pixels in zip(batch, results, strict=True):
-            picture.future.set_result(Output(pixels, started - picture.submitted, seconds, len(batch)))
+            waited = started - picture.submitted + share.given
+            picture.future.set_result(Output(pixels, waited, seconds, len(batch)))
         return None
 
-    @contextmanager
-    def _with_pauses(self, lane: Lane, batch: Sequence[QueuedPicture], share: Share) -> Iterator[None]:
+    def _with_pauses(self, lane: Lane, batch: Sequence[QueuedPicture], share: Share) -> AbstractContextManager[None]:
         """Let others in between the pieces of large pictures; small ones are computed without pauses."""
         if not batch[0].is_large:
-            yield
-            return
-        with self._changed:
-            self._large += 1
-        try:
-            with pieces.paused_by(lambda: self._let_others_in(lane, batch, share)):
-                yield
-        finally:
-            with self._changed:
-                self._large -= 1
+            return nullcontext()
+        return pieces.paused_by(lambda: self._let_others_in(lane, batch, share))
 
     def _lose_device(self, reason: str, batch: list[QueuedPicture]) -> None:
         """Fail the batch, all queued pictures, and all that are submitted later."""
@@ -279,11 +320,9 @@ class Engine:
             is_first, self._is_lost = not self._is_lost, True
             self._refuse = lost
             self._observer.device_lost()
-            waiting = self._buckets.take_all()
+            waiting = [*self._small.take_all(), *self._large.take_all()]
             self._changed.notify_all()
-        self._tell_dequeued(waiting)
-        queued = [picture for picture in waiting if picture.future.set_running_or_notify_cancel()]
-        for picture in (*batch, *queued):
+        for picture in (*batch, *self._dequeue(waiting)):
             if not picture.future.done():
                 picture.future.set_exception(lost())
         if is_first:
@@ -292,9 +331,11 @@ class Engine:
                 lane.abandon()
             self.lost.set_result(None)
 
-    def _tell_dequeued(self, pictures: Sequence[QueuedPicture]) -> None:
+    def _dequeue(self, pictures: Sequence[QueuedPicture]) -> list[QueuedPicture]:
+        """Tell that pictures are no longer in the queue, and return those that are not cancelled."""
         for picture in pictures:
             self._observer.picture_dequeued(time.perf_counter() - picture.submitted)
+        return [picture for picture in pictures if picture.future.set_running_or_notify_cancel()]
 
 
 def _without_frames(error: Exception) -> Exception:

@@ -26,9 +26,9 @@ class Output(NamedTuple):
     pixels: Tensor
     """Picture as uint8 RGB on the CPU, `(H·factor, W·factor, 3)`."""
     queue_seconds: float
-    """Seconds from the submission of the picture to the start of its batch."""
+    """Seconds from the submission of the picture to the start of its batch, and those in which it was paused later."""
     net_seconds: float
-    """Seconds that the whole batch took."""
+    """Seconds that the whole batch took, without those in which it was paused for others."""
     batch: int
     """Number of pictures that were computed together."""
 
@@ -151,6 +151,19 @@ class Buckets:
     def _next_share(self) -> _Share:
         """Share of the net that was given the fewest output pixels so far."""
         return min(self._shares.values(), key=lambda each: (each.spent, each.oldest[0].submitted))
+
+    def take_cancelled(self) -> list[QueuedPicture]:
+        """Remove and return the pictures that are cancelled."""
+        cancelled: list[QueuedPicture] = []
+        for net, share in list(self._shares.items()):
+            for size, pictures in list(share.buckets.items()):
+                cancelled += [each for each in pictures if each.future.cancelled()]
+                share.buckets[size] = deque(each for each in pictures if not each.future.cancelled())
+                if not share.buckets[size]:
+                    del share.buckets[size]
+            if not share.buckets:
+                del self._shares[net]
+        return cancelled
 
     def take_all(self) -> list[QueuedPicture]:
         """Remove and return every picture."""

@@ -1,8 +1,7 @@
-"""The share of a lane's time that a large picture leaves to other pictures, which are let in between its pieces."""
+"""The share of the device that a large picture leaves to others, which are let in between its pieces."""
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 _SECONDS_FOR_OTHERS = 0.5
 """Seconds of other pictures for each second of the large one, which so loses at most a third of its speed."""
@@ -11,28 +10,40 @@ _MOST_SAVED_S = 1.0
 
 
 class Share:
-    """The seconds of one large picture, and those that are given to others while it is being computed."""
+    """The seconds of one large picture, and those that are given to others while it is paused.
 
-    def __init__(self) -> None:
+    It begins when the large picture does. Only one thread may use it at a time.
+
+    Args:
+        clock: Function that returns the time in seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
         self.given = 0.0
-        """Seconds that others were given so far."""
+        """Seconds that others were given in pauses that are over."""
+        self.is_paused = False
+        """Whether the large picture is paused, so that others have the device."""
+        self._clock = clock
+        self._counted = self._began_pause = clock()
         self._saved = 0.0
-        self._resumed = time.perf_counter()
 
     def is_others_turn(self) -> bool:
-        """Tell whether others may be let in now."""
-        now = time.perf_counter()
-        self._saved = min(_MOST_SAVED_S, self._saved + (now - self._resumed) * _SECONDS_FOR_OTHERS)
-        self._resumed = now
+        """Tell whether others may be let in now, or still be let in during a pause."""
+        now = self._clock()
+        self._saved += (now - self._counted) * (-1 if self.is_paused else _SECONDS_FOR_OTHERS)
+        self._saved = min(_MOST_SAVED_S, self._saved)
+        self._counted = now
         return self._saved > 0
 
-    @contextmanager
-    def to_others(self) -> Iterator[None]:
-        """Count the time inside the block as given to others."""
-        started = time.perf_counter()
-        try:
-            yield
-        finally:
-            self._resumed = time.perf_counter()
-            self.given += self._resumed - started
-            self._saved -= self._resumed - started
+    def pause(self) -> None:
+        """Begin to count time as given to others, unless that has begun already."""
+        if not self.is_paused:
+            self.is_others_turn()
+            self.is_paused, self._began_pause = True, self._counted
+
+    def resume(self) -> None:
+        """Count time as that of the large picture again, if it was paused."""
+        if self.is_paused:
+            self.is_others_turn()
+            self.is_paused = False
+            self.given += self._counted - self._began_pause

@@ -16,7 +16,7 @@ from service.contract.options import Options, StylizeOptions
 from service.engine.engine import Engine
 from service.engine.queue import Output
 from service.inference import pieces
-from service.models.loaded import Models
+from service.models.loaded import Loaded, Models
 from service.pipeline import retouching
 from service.pipeline.answer import Answer, Stage
 from service.pipeline.plan import Plan, check_format, check_shape
@@ -81,12 +81,13 @@ class Pipeline:
             Problem: The upload is no picture, its net cannot be used, or the picture cannot be made; see
                 `service.contract.problems`.
         """
+        model = None if options.depends_on_picture else await self._models.resolve(options)
         started = time.perf_counter()
         # Not on the codec's threads, where it would wait for other pictures: a refusal should come at once.
         header = await asyncio.to_thread(codec.read_header, upload, self._max_upload_pixels)
         inspect_seconds = time.perf_counter() - started
         check_shape(header)
-        transformation = await self.transformation(header.width, header.height, options)
+        transformation = await self.transformation(header.width, header.height, options, model)
         plan = Plan(
             header,
             transformation,
@@ -96,19 +97,22 @@ class Pipeline:
         check_format(plan)
         return plan._replace(net_seconds=await self._net_seconds(transformation))
 
-    async def transformation(self, width: int, height: int, options: Options) -> Transformation:
+    async def transformation(
+        self, width: int, height: int, options: Options, model: Loaded | None = None
+    ) -> Transformation:
         """Return what the options make of pixels of a size.
 
         Args:
             width: Width in pixels.
             height: Height in pixels.
             options: Options of the picture or film.
+            model: The net that the options name, if it is known already.
 
         Raises:
             Problem: The net cannot be used, or pixels of this size cannot be made; see `service.contract.problems`.
         """
         options = options.for_picture(width, height)
-        transformation = transformation_of(width, height, options, await self._models.resolve(options))
+        transformation = transformation_of(width, height, options, model or await self._models.resolve(options))
         check_size(transformation, self._max_pixels)
         if transformation.needs_net and self._net_bytes is not None:
             check_memory(transformation, self._net_bytes)

@@ -1,6 +1,8 @@
 """Stores for the tests, some of which make a server wait."""
 
 import threading
+import time
+from concurrent.futures import CancelledError
 from typing import Protocol
 
 from torch import Tensor
@@ -8,6 +10,7 @@ from torch import Tensor
 from model_store.card import Card, Task
 from model_store.nets import TransformNet
 from model_store.store import BUNDLED, Model, Store
+from service.inference import pieces
 
 
 class Publish(Protocol):
@@ -53,3 +56,37 @@ class GatedStore(Store):
 
     def open(self, task: Task, name: str, version: int | None = None) -> Model:
         return Model(super().open(task, name, version).card, self.gate)
+
+
+class Endless(TransformNet):
+    """A net that computes every picture in pieces without end; `stopped` is set when the engine ends one of them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.entered, self.stopped = threading.Event(), threading.Event()
+
+    def is_large(self, height: int, width: int) -> bool:  # noqa: ARG002
+        return True
+
+    def compute_in_pieces(self, pixels: Tensor) -> Tensor:
+        ends = time.monotonic() + 30
+        self.entered.set()
+        try:
+            while time.monotonic() < ends:
+                time.sleep(0.005)
+                pieces.pause()
+        except CancelledError:
+            self.stopped.set()
+            raise
+        return pixels
+
+
+class EndlessStore(Store):
+    """A store of the bundled models, all with the same endless net."""
+
+    def __init__(self) -> None:
+        super().__init__(BUNDLED)
+        self.net = Endless()
+
+    def open(self, task: Task, name: str, version: int | None = None) -> Model:
+        return Model(super().open(task, name, version).card, self.net)

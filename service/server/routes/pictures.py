@@ -94,7 +94,8 @@ async def _serve(request: Request, state: State, deadline_ms: int | None, option
 
 
 async def _answer(request: Request, state: State, options: Options, uploads: Sequence[Upload]) -> Response:
-    await state.pipeline.check(options)
+    if len(uploads) > 1:
+        await state.pipeline.check(options)  # what is wrong with every picture is a problem of the request
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(_inspect(state, options, upload)) for upload in uploads]
     pictures = [task.result() for task in tasks]

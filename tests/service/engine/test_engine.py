@@ -152,14 +152,6 @@ class CountsCores(TransformNet):
         return pictures
 
 
-@pytest.fixture
-def four_threads() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(4)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.mark.usefixtures("four_threads")
 def test_a_single_picture_uses_all_cores_and_several_share_them() -> None:
     net, gates = CountsCores(), [Gate() for _ in range(2)]

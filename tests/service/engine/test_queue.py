@@ -88,6 +88,17 @@ def test_cancelled_pictures_are_taken_as_well_but_fill_no_room() -> None:
     assert take_all_batches(filled(*pictures), max_batch=2) == [pictures[:3], pictures[3:]]
 
 
+def test_cancelled_pictures_can_be_taken_before_their_turn() -> None:
+    a, b = Net(), Net()
+    pictures = [queued(a), queued(a), queued(a, 20), queued(b)]
+    buckets = filled(*pictures)
+    for each in pictures[1:]:
+        each.future.cancel()
+    assert buckets.take_cancelled() == pictures[1:]
+    assert take_all_batches(buckets) == [pictures[:1]]
+    assert buckets.take_cancelled() == []
+
+
 def test_nets_get_the_same_number_of_pixels_however_many_pictures_wait_for_each() -> None:
     a, b = Net(), Net()
     large = [queued(a, 32, 32) for _ in range(3)]

@@ -14,6 +14,7 @@ from model_store.store import Store
 from service.codec import preferred
 from service.contract.options import Options, StylizeOptions, SuperResolveOptions
 from service.contract.problems import BadOption, BadPicture, TooLarge
+from service.inference import pieces
 from service.pipeline.answer import Answer
 from service.pipeline.runtime import Runtime
 from service.pipeline.settings import ComputeSettings
@@ -135,6 +136,21 @@ def test_a_painting_with_any_stroke_has_the_size_of_the_photo(
 ) -> None:
     turned_photo = encoded(photo.resize((141, 94)), "jpeg", exif=turned(6))
     assert painted(runtime, turned_photo, stroke=stroke).size == (94, 141)
+
+
+def test_the_progress_of_a_painting_with_a_broad_stroke_counts_painting_and_enlarging_as_one(
+    runtime: Runtime, photo: Image.Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.inference.tiles.TILE_BYTES", 1)  # the enlargement is in tiles, the painting is whole
+    large = encoded(photo.resize((240, 160)))
+    told: list[float] = []
+    for _ in range(2):  # how long both take is known from the first time
+        told.clear()
+        with pieces.told_to(told.append):
+            painted(runtime, large, stroke=1.25)
+    assert len(told) > 1
+    assert told == sorted(told)
+    assert 0 < told[0] < told[-1] < 1
 
 
 def test_a_painting_with_a_broad_stroke_can_be_mixed_with_its_photo(runtime: Runtime, photo: Image.Image) -> None:

@@ -16,7 +16,7 @@ from service.server.settings import Deadlines, Settings
 
 from ....picture_files import encoded, plain_png
 from ...serving import serve, stylize
-from ...stores import GatedStore, SlowStore
+from ...stores import EndlessStore, GatedStore, SlowStore
 
 HOURS = 3600 * 1000
 
@@ -107,6 +107,13 @@ def test_a_picture_queued_past_its_deadline_is_answered_504_and_never_computed(g
         assert first.result().status_code == 200
         assert stylize(url, plain_png(3)).status_code == 200
     assert gated_store.gate.seen == [1, 3]
+
+
+def test_a_large_picture_ends_at_its_next_piece_when_its_deadline_passes() -> None:
+    store = EndlessStore()
+    with serve(Settings(device="cpu"), store) as url:
+        assert_exceeded(stylize(url, plain_png(1), **{"X-Deadline-Ms": "1000"}))
+        assert store.net.stopped.wait(30)
 
 
 def test_a_request_past_its_deadline_frees_its_place(gated_store: GatedStore) -> None:

@@ -24,8 +24,9 @@ from service.engine.lane import Lane
 from service.server.settings import Settings
 from service.server.telemetry.metrics import Metrics
 
+from ....picture_files import plain_png
 from ...serving import serve
-from ...stores import Publish, SlowStore
+from ...stores import EndlessStore, Publish, SlowStore
 
 CPU = torch.device("cpu")
 SECONDS = 30
@@ -174,6 +175,20 @@ def test_a_client_that_disconnects_is_counted(slow_store: SlowStore, photo_png: 
         found = scrape_until(url, lambda found: found("requests_cancelled_total", reason="client-left") == 1)
         slow_store.opened.set()
     assert found("requests_in_flight") == 0
+
+
+def test_a_client_that_leaves_its_large_picture_ends_it_at_the_next_piece_and_is_counted() -> None:
+    store = EndlessStore()
+    with serve(Settings(device="cpu"), store) as url:
+        address, photo = httpx.URL(url), plain_png(1)
+        with socket.create_connection((address.host, address.port), timeout=SECONDS) as connection:
+            head = f"POST /stylize?style=muse HTTP/1.1\r\nHost: impasto\r\nContent-Length: {len(photo)}\r\n\r\n"
+            connection.sendall(head.encode() + photo)
+            assert store.net.entered.wait(SECONDS)
+        assert store.net.stopped.wait(SECONDS)
+        found = scrape_until(url, lambda found: found("requests_cancelled_total", reason="client-left") == 1)
+    assert found("pictures_total") == found("batch_pictures_count") == found("requests_in_flight") == 0
+    assert found("queue_wait_seconds_count") == 1
 
 
 def test_a_request_past_its_deadline_is_counted() -> None:
