@@ -39,7 +39,7 @@ _MOST_LISTED = 50
 class TextReporter:
     """A reporter that prints a line per picture, or a progress bar for several pictures if stderr is a terminal.
 
-    There, a large picture has a progress bar of its own, also if it is the only picture.
+    There, a large picture or a film has a progress bar of its own, also if it is the only one.
 
     Args:
         work: The work list that is reported on.
@@ -65,7 +65,7 @@ class TextReporter:
         )
         self._task = self._bar.add_task("", visible=not self._is_single)
         self._large: dict[Path, TaskID] = {}
-        """The bars of the large pictures that are being made."""
+        """The bars of the large pictures and films that are being made."""
         self._is_over = False
         if work.left_out:
             listed = ", ".join(f"{count} {suffix or 'without a suffix'}" for suffix, count in _sorted(work.left_out))
@@ -96,9 +96,9 @@ class TextReporter:
         if self._is_over:
             return
         if job.picture not in self._large:
-            self._large[job.picture] = self._bar.add_task(job.picture.name, completed=frames - 1)
+            self._large[job.picture] = self._bar.add_task(job.picture.name, total=total, completed=frames - 1)
         self._bar.start()
-        self._bar.update(self._large[job.picture], completed=frames, total=total)
+        self._bar.update(self._large[job.picture], completed=frames)
 
     def unfinished(self, job: PictureJob, path: Path) -> None:
         """Report where a film that is not finished can be played as far as it goes."""
