@@ -12,7 +12,7 @@ from service.batch.work_list import PictureJob
 from service.contract.options import Options
 from service.pipeline.runtime import Runtime
 from service.video.colours import Pixels
-from service.video.conversion import Conversion
+from service.video.conversion import Conversion, in_thread
 from service.video.encoding import FilmOptions, choose_encoding
 from service.video.partial import Partial, go_on_with, made_with, publish
 from service.video.source import FilmSource
@@ -80,7 +80,7 @@ async def make_film(
         conversion = Conversion(source, target, paint, window, count)
         try:
             await conversion.run(earlier.until)
-            await asyncio.to_thread(publish, partial, source, encoding, keep_metadata=asked.keep_metadata)
+            await in_thread(publish, partial, source, encoding, asked.keep_metadata)
         except BaseException:
             if partial.path.exists():
                 observer.unfinished(job, partial.path)

@@ -66,13 +66,13 @@ class Conversion:
             for task in (reading, *self._painting):
                 task.cancel()
             await asyncio.gather(reading, *self._painting, return_exceptions=True)
-            await _in_thread(self._target.close)
+            await in_thread(self._target.close)
 
     async def _read(self, after: Fraction | None) -> None:
         """Decode ahead of what is written, and have each frame painted as soon as there is room."""
         items = self._source.read(after)
         try:
-            while (item := await _in_thread(next, items, None)) is not None:
+            while (item := await in_thread(next, items, None)) is not None:
                 if isinstance(item, Frame):
                     await self._room.acquire()
                     task = asyncio.create_task(self._painted(item.pixels))
@@ -90,17 +90,17 @@ class Conversion:
 
     async def _write(self, item: _Item) -> None:
         if not isinstance(item, tuple):
-            await _in_thread(self._target.copy, item)
+            await in_thread(self._target.copy, item)
             return
         frame, task = item
         pixels = await task
         self._painting.discard(task)
         self._room.release()
-        await _in_thread(self._target.write, frame._replace(pixels=pixels))
+        await in_thread(self._target.write, frame._replace(pixels=pixels))
         self._on_frame(frame.pts * self._source.time_base)
 
 
-async def _in_thread(work: Callable[[*_Arguments], _Result], *args: *_Arguments) -> _Result:
+async def in_thread(work: Callable[[*_Arguments], _Result], *args: *_Arguments) -> _Result:
     """Run the work on another thread; when cancelled, wait for it: only one thread may use an object of FFmpeg."""
     task = asyncio.ensure_future(asyncio.to_thread(work, *args))
     try:

@@ -11,7 +11,7 @@ import av.error
 
 from service.contract.problems import BadOption
 from service.video.encoding import Encoding
-from service.video.source import FilmSource
+from service.video.source import ROUNDING, FilmSource, Packet, Span
 from service.video.target import MADE_WITH, container_options, describe, video_packets
 
 _INDEX_FIRST = "faststart"
@@ -113,7 +113,7 @@ def go_on_with(partial: Partial, identity: str) -> Earlier:
     return Earlier(max(shown_at), len(shown_at)) if shown_at else Earlier()
 
 
-def publish(partial: Partial, source: FilmSource, encoding: Encoding, *, keep_metadata: bool = False) -> None:
+def publish(partial: Partial, source: FilmSource, encoding: Encoding, keep_metadata: bool) -> None:
     """Make the whole film of an unfinished one, with all frames, under its final name, and remove the unfinished one.
 
     Args:
@@ -134,10 +134,12 @@ def publish(partial: Partial, source: FilmSource, encoding: Encoding, *, keep_me
                 describe(copies[stream.index], stream)
                 if stream.type == "video" and encoding.is_quicktime and encoding.encoder.tag is not None:
                     copies[stream.index].codec_context.codec_tag = encoding.encoder.tag
-            whole.metadata.update(_kept(source.metadata, keep_metadata=keep_metadata))
+            whole.metadata.update(_kept(source.metadata, keep_place=keep_metadata))
             whole.set_chapters(source.chapters)
             for packet in unfinished.demux():
                 if packet.size:
+                    if packet.stream.type == "video":
+                        _end_with(source.last, packet)
                     packet.stream = copies[packet.stream_index]
                     whole.mux(packet)
         aside.replace(partial.output)
@@ -146,9 +148,15 @@ def publish(partial: Partial, source: FilmSource, encoding: Encoding, *, keep_me
     partial.remove()
 
 
-def _kept(metadata: dict[str, str], *, keep_metadata: bool) -> dict[str, str]:
+def _end_with(last: Span, packet: Packet) -> None:
+    """Give the packet of the last frame its duration, which is not that until the next packet."""
+    if packet.pts is not None and abs(packet.pts * packet.time_base - last.start) <= ROUNDING:
+        packet.duration = max(packet.duration or 0, round(last.duration / packet.time_base))
+
+
+def _kept(metadata: dict[str, str], *, keep_place: bool) -> dict[str, str]:
     return {
         key: value
         for key, value in metadata.items()
-        if key.lower() not in _OF_THE_FILE and (keep_metadata or _PLACE not in key.lower())
+        if key.lower() not in _OF_THE_FILE and (keep_place or _PLACE not in key.lower())
     }

@@ -28,7 +28,7 @@ _PICTURE_FORMATS = ("image2", "gif", "apng")
 """FFmpeg's names of the formats of single pictures, besides those that end in `_pipe`."""
 _MOVIE = b"ftyp"
 """Bytes 4 to 8 of an MP4 or QuickTime file."""
-_ROUNDING = Fraction(6, 10_000)
+ROUNDING = Fraction(6, 10_000)
 """Seconds that are a little more than what Matroska rounds times by."""
 _MOST_LACKING = Fraction(1)
 """Seconds by which a film may end before the time that its file tells, without being called cut."""
@@ -43,6 +43,15 @@ class Frame(NamedTuple):
     """Time at which the frame is shown, in the film's time base."""
     duration: int
     """Time until the next frame, in the film's time base."""
+
+
+class Span(NamedTuple):
+    """The time in which a frame is shown."""
+
+    start: Fraction
+    """Seconds from the film's time 0."""
+    duration: Fraction
+    """Seconds until it is not shown any more."""
 
 
 class FilmSource:
@@ -78,6 +87,7 @@ class FilmSource:
         self._size = first.width, first.height
         self._first: VideoFrame | None = first
         self._reader = FrameReader(first)
+        self._is_interlaced = first.interlaced_frame
         is_turned = self._reader.quarter_turns % 2
         self.width, self.height = self._size[::-1] if is_turned else self._size
         aspect = self._video.sample_aspect_ratio or Fraction(1)
@@ -87,7 +97,9 @@ class FilmSource:
         """Seconds of a unit of time."""
         self.rate = self._video.guessed_rate or self._video.average_rate or Fraction(25)
         """Frames a second, about."""
-        self._shown_until = self._first_pts = self._pts(first, None)
+        self._first_pts = self._pts(first, None)
+        self.last = Span(self._first_pts * self.time_base, Fraction(0))
+        """Time and duration of the last frame, once the film was read."""
         self.frames = self._video.frames or round(self._seconds * self.rate) or None
         """Number of frames, as far as the file tells it."""
 
@@ -125,6 +137,8 @@ class FilmSource:
         """
         notes = [self._reader.note] if self._reader.note else []
         others = [each for each in self._container.streams if each not in (self._video, *self.copied)]
+        if self._is_interlaced:
+            notes.append("its frames are interlaced, and were taken as they are: deinterlace the film first")
         if covers := sum(_is_cover(each) for each in others):
             notes.append(f"{_counted(covers, 'cover picture')} left out")
         if others := [each for each in others if not _is_cover(each)]:
@@ -133,14 +147,18 @@ class FilmSource:
         if self.broken:
             notes.append(f"{_counted(self.broken, 'broken frame')} skipped")
         if self.is_cut:
-            missing = self._end - self._shown_until * self.time_base
-            notes.append(f"the file is cut short: its last {float(missing):.1f} s are missing")
+            notes.append(f"the file is cut short: its last {float(self._lacking):.1f} s are missing")
         return notes
 
     @property
     def is_cut(self) -> bool:
         """Tell whether the frames that were read ended before the time that the file tells."""
-        return self._end - self._shown_until * self.time_base > _MOST_LACKING
+        return self._lacking > _MOST_LACKING
+
+    @property
+    def _lacking(self) -> Fraction:
+        """Return the seconds between the end of the last frame and that of the film."""
+        return self._end - self.last.start - self.last.duration
 
     def read(self, after: Fraction | None = None) -> Iterator[Frame | Packet]:
         """Yield the frames, and the packets of the copied streams, in the order of the file.
@@ -152,28 +170,28 @@ class FilmSource:
             BadFilm: The size of the frames changes, or the film turns out to be encrypted.
         """
         held: Frame | None = None
-        longest, last = 1, None
+        longest, last, told = 1, None, 0
         for item in self._all():
             if not isinstance(item, VideoFrame):
                 yield item
                 continue
-            last = self._pts(item, last)
+            pts = self._pts(item, last)
             self._check_unchanged(item)
+            if last is not None:
+                longest = max(longest, pts - last)
             if held is not None:
-                held = held._replace(duration=last - held.pts)
-                longest = max(longest, held.duration)
-                yield held
-            longest = max(longest, item.duration or 0)
-            if after is None or last * self.time_base > after + _ROUNDING:
-                held = Frame(self._reader.read(item), last, item.duration or 0)
+                yield held._replace(duration=pts - held.pts)
+            last, told = pts, item.duration or 0
+            if after is None or pts * self.time_base > after + ROUNDING:
+                held = Frame(self._reader.read(item), pts, told)
+        if last is None:
+            return
+        # The durations of packets are those between times of decoding; the file's end says more, unless it is cut.
+        rest = round(self._end / self.time_base) - last
+        duration = min(rest, max(longest, told)) if rest > 0 else told or longest
+        self.last = Span(last * self.time_base, duration * self.time_base)
         if held is not None:
-            # The durations of packets are those between times of decoding; the file's end says more, unless it is cut.
-            rest = round(self._end / self.time_base) - held.pts
-            duration = min(rest, longest) if rest > 0 else held.duration or longest
-            self._shown_until = held.pts + duration
             yield held._replace(duration=duration)
-        elif last is not None:
-            self._shown_until = last + longest
 
     def close(self) -> None:
         """Close the file."""

@@ -4,6 +4,7 @@ An MP4 or QuickTime file is written in fragments, each beginning with a key fram
 even if the process is killed. `publish` makes the usual kind of file of it, with its index at the beginning.
 """
 
+import os
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -23,6 +24,8 @@ from service.video.source import NOUNS, FilmSource, Frame, Packet
 
 _KEY_FRAMES = 48
 """Largest number of frames from a key frame to the next: what a killed process loses, about."""
+os.environ.setdefault("SVT_LOG", "1")  # SVT-AV1 prints all of its log to stderr by itself: let it print errors only
+
 _FRAGMENTS = "frag_keyframe+delay_moov+default_base_moof"
 """Flags by which an MP4 file is written in fragments, with exact times."""
 _AS_IT_IS_MADE = {"flush_packets": "1", "avoid_negative_ts": "disabled"}

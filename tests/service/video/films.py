@@ -183,7 +183,7 @@ def convert(
                 partial.path, source, encoded_as, made_with, partial.earlier if earlier.frames else None
             )
             await Conversion(source, target, paint, window, on_frame).run(earlier.until)
-            publish(partial, source, encoded_as, keep_metadata=keep_metadata)
+            publish(partial, source, encoded_as, keep_metadata)
             return [*source.notes, *target.notes]
 
     return asyncio.run(run())

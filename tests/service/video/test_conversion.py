@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from service.video import colours
+from service.video.encoding import ENCODERS
 
 from .films import STEP, TIME_BASE, Pixels, convert, frames_of, pictures, pixels_of, tracks_of, write_film, yuv
 
@@ -42,7 +43,12 @@ def test_a_painter_may_change_the_size(tmp_path: Path, output: Path) -> None:
 
 
 @pytest.mark.parametrize("start", [0, 12345])
-def test_uneven_times_stay_exact_to_the_end_of_the_last_frame(tmp_path: Path, output: Path, start: int) -> None:
+@pytest.mark.parametrize("in_between", ["0", "1", "2"])
+def test_uneven_times_stay_exact_to_the_end_of_the_last_frame(
+    tmp_path: Path, output: Path, start: int, in_between: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pattern = {"bf": in_between, "b-adapt": "0"}  # with 2, the last frame is decoded before others
+    monkeypatch.setitem(ENCODERS, "h264", ENCODERS["h264"]._replace(options=pattern))
     steps = np.random.default_rng(1).integers(100, 3000, 70).tolist()
     times = list(itertools.accumulate(steps, initial=start))
     exact = {"movie_timescale": "12800"}

@@ -154,3 +154,9 @@ def test_other_streams_are_told(tmp_path: Path) -> None:
     frames, notes = read(path)
     assert frames[0].pixels.shape == (48, 64, 3)
     assert notes == ["2 other streams were left out (attachment, video)"]
+
+
+def test_an_interlaced_film_is_told(tmp_path: Path) -> None:
+    path = write_film(tmp_path / "film.mp4", pictures(3), options={"x264-params": "interlaced=1"})
+    _, notes = read(path)
+    assert notes == ["its frames are interlaced, and were taken as they are: deinterlace the film first"]
