@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import av
 import av.error
-from av.container import InputContainer
-from av.stream import Disposition, Stream
+from av.stream import Stream
 from av.video.frame import VideoFrame
-from av.video.stream import VideoStream
 
-from service.contract.problems import BadFilm, TooLarge, UnsupportedFormat
+from service.contract.problems import BadFilm, TooLarge
 from service.video.colours import Colours, FrameReader, Pixels
+from service.video.opening import NOUNS, is_cover, open_film, video_of
 
 if TYPE_CHECKING:
     Packet = av.Packet[Stream]
@@ -22,12 +21,6 @@ else:  # PyAV's class has no parameters when it runs
 
 MOST_PIXELS = 2**26
 """Largest number of pixels of a frame: 8,192×8,192, twice what 8K has."""
-NOUNS = {"audio": "sound", "subtitle": "subtitles"}
-"""Types of the streams that are copied, and what people call them."""
-_PICTURE_FORMATS = ("image2", "gif", "apng")
-"""FFmpeg's names of the formats of single pictures, besides those that end in `_pipe`."""
-_MOVIE = b"ftyp"
-"""Bytes 4 to 8 of an MP4 or QuickTime file."""
 ROUNDING = Fraction(6, 10_000)
 """Seconds that are a little more than what Matroska rounds times by."""
 _MOST_LACKING = Fraction(1)
@@ -68,9 +61,9 @@ class FilmSource:
     """
 
     def __init__(self, path: Path, max_pixels: int = MOST_PIXELS) -> None:
-        self._container = _opened(path)
+        self._container = open_film(path)
         try:
-            self._video = _video_of(self._container)
+            self._video = video_of(self._container)
             codec = self._video.codec_context
             self._check_size(codec.width, codec.height, max_pixels)
             codec.thread_type = "AUTO"
@@ -139,9 +132,9 @@ class FilmSource:
         others = [each for each in self._container.streams if each not in (self._video, *self.copied)]
         if self._is_interlaced:
             notes.append("its frames are interlaced, and were taken as they are: deinterlace the film first")
-        if covers := sum(_is_cover(each) for each in others):
+        if covers := sum(is_cover(each) for each in others):
             notes.append(f"{_counted(covers, 'cover picture')} left out")
-        if others := [each for each in others if not _is_cover(each)]:
+        if others := [each for each in others if not is_cover(each)]:
             kinds = ", ".join(sorted({each.type for each in others}))
             notes.append(f"{_counted(len(others), 'other stream')} left out ({kinds})")
         if self.broken:
@@ -239,7 +232,8 @@ class FilmSource:
                 return
             if packet is None:
                 return
-            if packet.stream is self._video:
+            is_end = packet.pts is None and packet.dts is None
+            if packet.stream is self._video and (packet.size or is_end):  # FFmpeg takes an empty packet for the end
                 yield from self._frames_of(packet)
             elif packet.size:
                 yield packet
@@ -281,54 +275,6 @@ class FilmSource:
                 f"the size of the frames changes from {width}×{height} to {frame.width}×{frame.height} in the middle "
                 "of the film: cut it there, and send each part"
             )
-
-
-def _opened(path: Path) -> InputContainer:
-    """Open a file with a film.
-
-    Raises:
-        UnsupportedFormat: It is no film in a format that FFmpeg reads.
-        BadFilm: It is cut short.
-    """
-    with path.open("rb") as file:
-        start = file.read(12)
-    try:
-        container = av.open(str(path), metadata_errors="replace")
-    except av.error.FFmpegError as error:
-        if start[4:8] == _MOVIE:
-            raise BadFilm("the film is broken or cut short, and its index is missing: send the whole film") from error
-        raise UnsupportedFormat(f"this is not a film in a format that FFmpeg reads ({error.strerror})") from error
-    if container.format.name.endswith("_pipe") or container.format.name in _PICTURE_FORMATS:
-        container.close()
-        raise UnsupportedFormat("this is a picture, and its name says that it is a film: give it its own suffix")
-    return container
-
-
-def _video_of(container: InputContainer) -> VideoStream:
-    """Return the stream of the film's pictures.
-
-    Raises:
-        BadFilm: There is none, or it cannot be decoded.
-    """
-    streams = [each for each in container.streams.video if not _is_cover(each)]
-    if not streams:
-        covers = " besides the picture on its cover" if container.streams.video else ""
-        raise BadFilm(f"there is no film in this file, only {_kinds(container)}{covers}")
-    decoded = [each for each in streams if each.codec_context is not None]
-    if not decoded:
-        raise BadFilm("the film is in a codec that this FFmpeg does not decode: convert it to H.264")
-    return max(decoded, key=lambda each: each.codec_context.width * each.codec_context.height)
-
-
-def _kinds(container: InputContainer) -> str:
-    kinds = {"audio": "sound", "subtitle": "subtitles"}
-    return (
-        " and ".join(text for kind, text in kinds.items() if any(s.type == kind for s in container.streams)) or "data"
-    )
-
-
-def _is_cover(stream: Stream) -> bool:
-    return bool(stream.disposition & Disposition.attached_pic)
 
 
 def _counted(number: int, noun: str) -> str:

@@ -6,7 +6,6 @@ even if the process is killed. `publish` makes the usual kind of file of it, wit
 
 import os
 from collections.abc import Iterator
-from fractions import Fraction
 from pathlib import Path
 from typing import NamedTuple, cast
 
@@ -20,12 +19,12 @@ from av.video.stream import VideoStream
 from service.contract.problems import BadOption
 from service.video.colours import Colours, FrameWriter
 from service.video.encoding import Encoding
-from service.video.source import NOUNS, FilmSource, Frame, Packet
+from service.video.opening import NOUNS
+from service.video.packet_order import PacketOrder
+from service.video.source import FilmSource, Frame, Packet
 
 _KEY_FRAMES = 48
 """Largest number of frames from a key frame to the next: what a killed process loses, about."""
-os.environ.setdefault("SVT_LOG", "1")  # SVT-AV1 prints all of its log to stderr by itself: let it print errors only
-
 _FRAGMENTS = "frag_keyframe+delay_moov+default_base_moof"
 """Flags by which an MP4 file is written in fragments, with exact times."""
 _AS_IT_IS_MADE = {"flush_packets": "1", "avoid_negative_ts": "disabled"}
@@ -36,6 +35,8 @@ MADE_WITH = "comment"
 """Key of the metadata under which an unfinished film tells what it is made with."""
 _LANGUAGE_AND_TITLE = ("language", "title")
 """Keys of the metadata of streams that are kept."""
+
+os.environ.setdefault("SVT_LOG", "1")  # SVT-AV1 prints all of its log to stderr by itself: let it print errors only
 
 
 class FilmTarget:
@@ -97,7 +98,7 @@ class FilmTarget:
 
     def close(self) -> None:
         """Encode what the encoder holds still, and end the file, which can be played up to there."""
-        if self._container is None and self._earlier is not None:  # which has all frames already
+        if self._container is None and self._earlier is not None:  # no frame came after those that it has
             self._open(*size_of(self._earlier))
         if self._container is None:
             return
@@ -115,7 +116,7 @@ class FilmTarget:
         if size != (width, height):
             self._notes.append(f"a film's sides are even numbers: {width}×{height} became {size[0]}×{size[1]}")
         self._writer = FrameWriter(source.colours, (source.width, source.height), size)
-        self._order = _PacketOrder(source.time_base, ends_by_last_packet=encoding.is_quicktime)
+        self._order = PacketOrder(source.time_base, ends_by_last_packet=encoding.is_quicktime)
         options = {**_AS_IT_IS_MADE, **container_options(source, encoding, _FRAGMENTS)}
         container = av.open(str(self._path), "w", format=encoding.container, container_options=options)
         self._video = _add_video(container, source, encoding, size, self._writer.colours)
@@ -124,6 +125,7 @@ class FilmTarget:
         try:
             container.start_encoding()
         except av.error.FFmpegError as error:
+            self._path.unlink(missing_ok=True)
             raise BadOption(
                 f"FFmpeg cannot write {encoding.codec} of {size[0]}×{size[1]} to {self._path.name} ({error.strerror}): "
                 "choose another codec or size"
@@ -183,54 +185,6 @@ def _unframed(stream: Stream) -> BitStreamFilterContext | None:
     """Return the filter for AAC with a header in each packet, as in MPEG-TS; MP4 has it once, in its index."""
     is_framed = stream.codec_context.name == "aac" and not stream.codec_context.extradata
     return BitStreamFilterContext("aac_adtstoasc", stream) if is_framed else None
-
-
-class _PacketOrder:
-    """The times of encoded packets: durations are those of the frames, and times of decoding grow.
-
-    Args:
-        time_base: Seconds of a unit of time.
-        ends_by_last_packet: Whether the film's length in the file is the sum of the times between packets, as in MP4.
-    """
-
-    def __init__(self, time_base: Fraction, *, ends_by_last_packet: bool) -> None:
-        self._time_base = time_base
-        self._ends_by_last_packet = ends_by_last_packet
-        self._durations: dict[int, int] = {}
-        self._held: Packet | None = None
-        self._last_dts: int | None = None
-        self._shift = 0
-        self._end: int | None = None
-
-    def expect(self, frame: Frame) -> None:
-        """Remember how long a frame is shown, before its packet comes."""
-        self._durations[frame.pts] = frame.duration
-        self._end = frame.pts + frame.duration
-
-    def put(self, packet: Packet) -> list[Packet]:
-        """Take a packet, and return those that can be written: the last one is held back until the next comes."""
-        scale = packet.time_base / self._time_base
-        pts = round((packet.pts or 0) * scale)
-        earliest = pts if self._last_dts is None else self._last_dts + 1
-        dts = earliest if packet.dts is None else round(packet.dts * scale)  # Matroska knows no times of decoding
-        if self._last_dts is None:
-            self._shift = pts - dts
-        else:  # an encoder's first packets are decoded before its first frame is shown, when earlier ones still are
-            dts = max(dts, earliest)
-        self._last_dts = dts
-        packet.pts, packet.dts, packet.time_base = pts, dts, self._time_base
-        packet.duration = self._durations.pop(pts, round((packet.duration or 0) * scale))
-        ready = [] if self._held is None else [self._held]
-        self._held = packet
-        return ready
-
-    def last(self) -> list[Packet]:
-        """Return the packet that is held back, if there is one, when no other comes after it."""
-        if self._held is None:
-            return []
-        if self._ends_by_last_packet and self._end is not None and self._last_dts is not None:
-            self._held.duration = max(1, self._end - self._shift - self._last_dts)
-        return [self._held]
 
 
 def video_packets(path: Path, to_stream: str | None = None) -> Iterator[Packet]:
