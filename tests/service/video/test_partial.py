@@ -157,9 +157,9 @@ def test_a_film_whose_frames_were_all_made_is_finished_without_painting(
 
 
 def test_a_size_that_the_codec_does_not_take_is_refused_and_nothing_is_left(film: Path, output: Path) -> None:
-    async def widen(pixels: Pixels) -> Pixels:
+    async def widen(_: Pixels) -> Pixels:
         return np.zeros((16, 17_000, 3), np.uint8)
 
-    with pytest.raises(BadOption, match="FFmpeg cannot write h264 of 17000×16 to painted.partial.mp4"):
+    with pytest.raises(BadOption, match=r"FFmpeg cannot write h264 of 17000×16 to painted\.partial\.mp4"):
         convert(film, output, widen)
     assert [path.name for path in output.parent.iterdir()] == ["film.mp4"]
