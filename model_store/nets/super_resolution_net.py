@@ -9,7 +9,7 @@ from model_store.card import Task
 from model_store.nets import bicubic
 from model_store.nets.transform_net import TransformNet
 
-_MEAN_LEVEL = 0.45
+MEAN_LEVEL = 0.45
 """The mean value of photos in [0, 1], which is subtracted before the first layer."""
 
 
@@ -52,7 +52,7 @@ class SuperResolutionNet(TransformNet):
 
     def features(self, pictures: Tensor) -> Tensor:
         """Map pictures, `(N, 3, H, W)`, to features, `(N, C, H, W)`."""
-        head: Tensor = self.head(pictures - _MEAN_LEVEL)
+        head: Tensor = self.head(pictures - MEAN_LEVEL)
         features: Tensor = head + self.tail(self.body(head))
         return features
 

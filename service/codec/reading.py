@@ -64,6 +64,8 @@ def decode(
         rgb, mask = _resized(rgb, mask, size)
     pixels, transparency = (None if each is None else _tensor(each, turn) for each in (rgb, mask))
     pixels = cast("Tensor", pixels)
+    if header.image is not None:
+        header.image.close()  # Pillow's copy of the pixels would last as long as the header
     if transparency is not None:
         pixels = alpha.without_hidden_colours(pixels, transparency)
     return DecodedPicture(pixels, transparency, header.format, profile, kept)

@@ -5,12 +5,15 @@ import logging
 from typing import Any
 
 from PIL import Image, PngImagePlugin
+from torch import Tensor
 
 from service.codec.formats import check_room
 from service.codec.picture import DecodedPicture
 
 _LARGEST_SEGMENT = 65_000
 """The most bytes of EXIF or XMP that a JPEG has room for."""
+_ROWS_AT_ONCE = 128
+"""Rows of a picture that are put together with their alpha at a time."""
 _log = logging.getLogger(__name__)
 
 
@@ -26,11 +29,7 @@ def encode(picture: DecodedPicture, quality: int) -> bytes:
     """
     height, width, _ = picture.pixels.shape
     check_room(picture.format, width, height)
-    image = Image.fromarray(picture.pixels.numpy())
-    if picture.alpha is not None:
-        image.putalpha(Image.fromarray(picture.alpha.numpy()))
-        if picture.format == "jpeg":
-            image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+    image = Image.fromarray(picture.pixels.numpy()) if picture.alpha is None else _with_alpha(picture, picture.alpha)
     options = _profile_and_metadata(picture)
     if picture.format != "png":
         options["quality"] = quality
@@ -39,6 +38,21 @@ def encode(picture: DecodedPicture, quality: int) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, picture.format.upper(), **options)
     return buffer.getvalue()
+
+
+def _with_alpha(picture: DecodedPicture, alpha: Tensor) -> Image.Image:
+    """Return a picture with alpha, laid over white if its format is JPEG; some rows at a time, without whole copies."""
+    height, width, _ = picture.pixels.shape
+    is_flat = picture.format == "jpeg"
+    image = Image.new("RGB" if is_flat else "RGBA", (width, height))
+    for top in range(0, height, _ROWS_AT_ONCE):
+        rows = slice(top, top + _ROWS_AT_ONCE)
+        strip = Image.fromarray(picture.pixels[rows].numpy())
+        strip.putalpha(Image.fromarray(alpha[rows].numpy()))
+        if is_flat:
+            strip = Image.alpha_composite(Image.new("RGBA", strip.size, "white"), strip).convert("RGB")
+        image.paste(strip, (0, top))
+    return image
 
 
 def _profile_and_metadata(picture: DecodedPicture) -> dict[str, Any]:

@@ -2,8 +2,8 @@
 
 from model_store.nets import StyleNet, SuperResolutionNet, TransformNet
 from service.inference.cpu.large_style_net import LargeStyleNet
+from service.inference.cpu.super_resolution_net import CpuSuperResolutionNet
 from service.inference.cuda.form import form_for_cuda
-from service.inference.super_resolution_net import FoldedSuperResolutionNet
 
 
 def inference_form(net: TransformNet, *, is_exact: bool = False) -> TransformNet:
@@ -21,7 +21,7 @@ def inference_form(net: TransformNet, *, is_exact: bool = False) -> TransformNet
     if device is not None and device.type == "cuda":
         return form_for_cuda(net, device, is_exact=is_exact)
     if isinstance(net, SuperResolutionNet):
-        return FoldedSuperResolutionNet(net)
+        return CpuSuperResolutionNet(net)
     if isinstance(net, StyleNet):
         return LargeStyleNet(net)
     return net

@@ -35,12 +35,16 @@ class FoldedSuperResolutionNet(TransformNet):
 
     def transform(self, pictures: Tensor) -> Tensor:
         """Map `(N, 3, H, W)` to `(N, 3, H·factor, W·factor)`."""
-        features = self.net.features(pictures.contiguous(memory_format=torch.channels_last))
+        features = self.features(pictures)
         detail = F.pixel_shuffle(self.folded(features), self.factor)
         self._correct_border(detail, features)
         del features
         # The sum is in float32 even if the detail is in half precision, which would round the picture itself.
         return detail.float().add_(bicubic.enlarge(pictures, self.factor))
+
+    def features(self, pictures: Tensor) -> Tensor:
+        """Map pictures, `(N, 3, H, W)`, to features, `(N, C, H, W)`, laid out channels-last."""
+        return self.net.features(pictures.contiguous(memory_format=torch.channels_last))
 
     def _correct_border(self, detail: Tensor, features: Tensor) -> None:
         """Replace the outermost cells, which the folded tail makes otherwise, by those that the net makes."""

@@ -1,9 +1,9 @@
 """The style net for large pictures on a CPU, in memory that is bounded by what lies at a quarter of the size.
 
-InstanceNorm needs the statistics of the whole picture at every layer. Of a large picture, two frames of features at
-most are kept at a time, each of 32 bytes for a pixel of the photo, or 16 in half precision. The first convolution, and
-the last but one, make features of the whole size: they are computed twice, once for the statistics and once for what
-follows. The result is that of `CpuStyleNet` up to rounding.
+InstanceNorm needs the statistics of the whole picture at every layer. Of a large picture, two frames of the body's
+features at most are kept at a time, each of 32 bytes for a pixel of the photo, or 16 in half precision. The first
+convolution, and the last but one, make features of the whole size: they are computed twice, once for the statistics and
+once for what follows. The result is that of `CpuStyleNet` up to rounding.
 
 Every step goes through the picture in bands of rows, as many at a time as there are cores; between them the engine may
 let other pictures in. Shapes are those of `service.inference.cpu.style_net`, but what is kept has no margin: a band
@@ -23,6 +23,7 @@ from service.inference import pieces
 from service.inference.cpu import bands
 from service.inference.cpu.layers import Layer, Moments, Part
 from service.inference.cpu.margins import as_cells, reflect, reflect_cells, replicate
+from service.inference.cpu.scratch import Scratch
 from service.inference.cpu.style_net import CpuStyleNet
 
 _MOST_PIXELS_AT_ONCE = 3 * 2**20
@@ -31,15 +32,14 @@ _MOST_PIXELS_IN_FLOAT32 = 24_500_000
 """Largest number of pixels of a picture whose body is kept in float32; that of a larger one is in half precision."""
 _BAND_PIXELS = 2**17
 """Number of the picture's pixels in a band: so few that others wait for a tenth of a second at most."""
-_FEWEST_BAND_TILES = 2
-"""Least height of a band in tiles at the quarter size, because neighbouring bands compute some rows twice."""
 _BYTES_PER_BAND_PIXEL = 500
 """Bytes of memory for each pixel of the bands that are being computed, for a net of the width 32, with what the
 allocator keeps of them."""
 _FINISH = 3
 """Time of the last pass through the picture, which computes two layers of the whole size; others take about 1."""
 _GROUPS_BETWEEN_TRIMS = 8
-"""Number of groups of bands after which freed memory is given back, because it would come to be scattered."""
+"""Number of groups of bands after which freed memory is given back, because it would come to be scattered, and that
+which is mapped from disk."""
 
 
 class LargeStyleNet(CpuStyleNet):
@@ -53,11 +53,12 @@ class LargeStyleNet(CpuStyleNet):
         """Bytes of memory that a picture needs; see `TransformNet.bytes_needed`."""
         if not self.is_large(height, width):
             return super().bytes_needed(height, width)
-        # Two frames of the body, and the pixels before and after, padded and cropped.
-        kept = 4 * self.width // 16 * _kept_type(height * width).itemsize * 2 + 3 * 3
-        tiles = max(_FEWEST_BAND_TILES, _BAND_PIXELS // (16 * width) + 1)
-        band = tiles * 16 * (width + 16) * _BYTES_PER_BAND_PIXEL * self.width // 32
-        return kept * height * width + torch.get_num_threads() * band
+        features = height * width * _kept_type(height * width).itemsize * 4 * self.width // 16 * 2
+        tiles = _BAND_PIXELS // (16 * width) + 1
+        bands_pixels = torch.get_num_threads() * tiles * 16 * (width + 16)
+        # The pixels before and after, padded and cropped.
+        pixels = 3 * 3 * height * width
+        return features + pixels + bands_pixels * _BYTES_PER_BAND_PIXEL * self.width // 32
 
     def compute_in_pieces(self, pixels: Tensor) -> Tensor:
         """Paint one picture; see `TransformNet.compute_in_pieces`."""
@@ -68,6 +69,7 @@ class LargeStyleNet(CpuStyleNet):
             return _Painting(self, _pad(pixels), cores).paint()[:height, :width].contiguous()
         finally:
             torch.set_num_threads(cores)
+            give_back_freed_memory()
 
 
 class _Norm(NamedTuple):
@@ -98,6 +100,10 @@ class _Fill(Protocol):
 class _Painting:
     """The painting of one photo.
 
+    All features that are kept lie in one block of scratch memory, which holds two frames of the body, each with one row
+    to spare. Features of half the size take as much as one frame, or as two in half precision: then a frame is written
+    over them, or they over a frame, row by row, as soon as what lies there was read.
+
     Args:
         net: Net that paints.
         photo: Photo as uint8, `(H, W, 3)`, both sides multiples of 4.
@@ -108,7 +114,7 @@ class _Painting:
         self.net, self.photo, self.cores = net, photo, cores
         self.height, self.width, _ = photo.shape
         self.kept = _kept_type(self.height * self.width)
-        most = max(_FEWEST_BAND_TILES, _BAND_PIXELS // (4 * winograd.TILE * self.width))
+        most = max(1, _BAND_PIXELS // (4 * winograd.TILE * self.width))
         tiles = math.ceil(self.height / (4 * winograd.TILE))
         self.tiles = bands.split(tiles, cores * math.ceil(tiles / (most * cores)))
         self.first, self.second, self.third = (cast("Layer", layer) for layer in net.encoder)
@@ -116,6 +122,8 @@ class _Painting:
         groups = math.ceil(len(self.tiles) / cores)
         passes = len(net.encoder) + 2 * len(net.residuals) + len(net.enlarging) + _FINISH
         self.made, self.made_by_group = 0.0, 1 / (groups * passes)
+        self.body_row = self.width // 4 * self.third.channels * self.kept.itemsize
+        self.scratch = Scratch(2 * (self.height // 4 + 1) * self.body_row)
 
     def paint(self) -> Tensor:
         """Return the painting as uint8, `(H, W, 3)`."""
@@ -126,11 +134,14 @@ class _Painting:
         body = self._encode()
         for block in self.net.residuals:
             self._add_branch(body, *(cast("Layer", layer) for layer in cast("nn.ModuleList", block)))
-        enlarged = self._empty(2, self.enlarge.channels, torch.float16)
+        # The body makes room: its end is read before the enlarged features, which grow from the start, come that far.
+        small = self._second_frame()
+        self._for_each_band(1, lambda rows: small[rows].copy_(body[rows]))
+        enlarged = self._kept(0, self.height // 2, self.enlarge.channels, torch.float16)
         norm = self._pass(
             self.enlarge,
             1,
-            lambda rows: _around(body, rows, 1, replicate),
+            lambda rows: _around(small[:-1], rows, 1, replicate),
             lambda rows, cells: as_cells(enlarged)[rows].copy_(cells),
         )
         return enlarged, norm
@@ -156,9 +167,11 @@ class _Painting:
             )
 
         norm = self._pass(self.first, 4, frame_of_photo)
-        half = self._empty(2, self.second.channels, torch.float16)
+        # Each row of the body is written where half-size rows lay that were read, because these lie one row further.
+        row = self.width // 2 * self.second.channels * torch.float16.itemsize
+        half = self._kept(row, self.height // 2, self.second.channels, torch.float16)
         norm_of_half = self._pass(self.second, 2, frame_of_first, lambda rows, part: half[rows].copy_(part))
-        body = self._empty(1, self.third.channels, self.kept)
+        body = self._kept(0, self.height // 4, self.third.channels, self.kept)
         norm = self._pass(
             self.third,
             1,
@@ -171,7 +184,7 @@ class _Painting:
     def _add_branch(self, body: Tensor, first: Layer, second: Layer) -> None:
         """Add the branch of a residual block to the body, but for a constant in each channel."""
         # The second convolution overwrites the output of the first, a row higher: what it has not read yet stays.
-        shifted = body.new_empty(len(body) + 1, *body.shape[1:])
+        shifted = self._second_frame()
         branch, result = shifted[1:], shifted[:-1]
         norm = self._pass(
             first, 1, lambda rows: _around(body, rows, 1, reflect), lambda rows, part: branch[rows].copy_(part)
@@ -261,11 +274,20 @@ class _Painting:
             pieces.pause(self.made)
             if number % _GROUPS_BETWEEN_TRIMS == 0:
                 give_back_freed_memory()
+                self.scratch.release()
             yield rows[start : start + self.cores]
             self.made += time * self.made_by_group
 
-    def _empty(self, scale: int, channels: int, dtype: torch.dtype) -> Tensor:
-        return torch.empty(self.height * scale // 4, self.width * scale // 4, channels, dtype=dtype)
+    def _second_frame(self) -> Tensor:
+        """Return the second half of the memory as features of the body's size, with one row more."""
+        rows = self.height // 4 + 1
+        return self._kept(rows * self.body_row, rows, self.third.channels, self.kept)
+
+    def _kept(self, start: int, rows: int, channels: int, dtype: torch.dtype) -> Tensor:
+        """Return a part of the memory, from a byte on, as features `(rows, W, C)` of half or quarter the size."""
+        width = self.width // (2 if channels == self.second.channels else 4)
+        size = rows * width * channels * dtype.itemsize
+        return self.scratch.bytes[start : start + size].view(dtype).view(rows, width, channels)
 
 
 def _around(

@@ -15,6 +15,9 @@ from model_store.convolutions import winograd
 from model_store.convolutions.folding import fold_enlargement
 from service.inference.cpu import bands
 
+_ROWS_SQUARED = 16
+"""Number of rows of a band that are squared at a time, because all at once would need as much memory again."""
+
 
 class Moments(NamedTuple):
     """The moments of one band of a convolution's output, from which those of the whole output follow."""
@@ -125,7 +128,8 @@ class Layer(nn.Module):
         # This is many times as fast as torch.var_mean, and no less precise.
         mean = _sum(features) / (features.numel() // self.channels)
         features.sub_(mean)
-        return Part(rows, features, mean, _sum(features.square()))
+        squares = _total(_sum(strip.square()) for strip in torch.split(features, _ROWS_SQUARED))
+        return Part(rows, features, mean, squares)
 
     def forward(self, frame: Tensor, rows: Sequence[slice], cores: int) -> Parts:
         """Convolve a frame, in bands that consist of the given rows of the result."""

@@ -35,6 +35,7 @@ print((peak() - before) / side**2, net.bytes_needed(side, side) / side**2)
     ("net", "side"),
     [
         ("inference_form(StyleNet(width=16, residual_blocks=1).eval())", 1400),
+        ("inference_form(SuperResolutionNet(2, 64, 1).eval())", 700),
         ("inference_form(SuperResolutionNet(4, 32, 1).eval())", 700),
         ("inference_form(SuperResolutionNet(8, 32, 1).eval())", 400),
         ("SelfEnsemble(inference_form(SuperResolutionNet(8, 8, 1).eval()))", 300),

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from model_store.card import Task
 from model_store.nets import ARCHITECTURES, StyleNet, SuperResolutionNet, TransformNet, build
 from model_store.store import BUNDLED, Store
 from service.inference import inference_form
@@ -51,9 +52,17 @@ def test_a_form_makes_what_its_net_makes(architecture: str, height: int, width: 
 
 
 @pytest.mark.parametrize(("height", "width"), SIZES)
+@pytest.mark.parametrize("architecture", ["style-net", "super-resolution-net"])
 @pytest.mark.usefixtures("cores")
-def test_a_form_makes_the_same_on_any_number_of_cores(height: int, width: int) -> None:
-    assert largest_difference(net_of("style-net"), torch.rand(1, 3, height, width)) < 0.05
+def test_a_form_makes_the_same_on_any_number_of_cores(architecture: str, height: int, width: int) -> None:
+    assert largest_difference(net_of(architecture), torch.rand(1, 3, height, width)) < 0.05
+
+
+@pytest.mark.parametrize(("height", "width"), SIZES)
+@pytest.mark.usefixtures("cores")
+def test_an_enlargement_is_the_same_in_many_bands(height: int, width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.inference.cpu.super_resolution_net._BAND_PIXELS", 1)
+    assert largest_difference(net_of("super-resolution-net"), torch.rand(1, 3, height, width)) < 0.05
 
 
 @pytest.mark.parametrize("level", [0.0, 0.3, 0.5, 1.0])
@@ -72,17 +81,28 @@ def test_a_nearly_flat_picture_is_as_precise_as_any() -> None:
     assert largest_difference(net_of("style-net"), picture) < 0.1
 
 
-@pytest.mark.parametrize(("task", "name"), [("stylize", "muse"), ("super-resolve", "x4-pixel")])
-def test_bundled_nets_have_forms_that_differ_from_them_by_rounding(task: str, name: str) -> None:
-    net = Store(BUNDLED).open(task, name).net  # type: ignore[arg-type]
+@pytest.mark.parametrize(
+    ("task", "name"),
+    [
+        ("stylize", "muse"),
+        ("super-resolve", "x4-pixel"),
+        ("super-resolve", "x4-feature"),
+        ("super-resolve", "x4-pixel-blurred"),
+        ("super-resolve", "x8-pixel"),
+        ("super-resolve", "x8-feature"),
+    ],
+)
+def test_bundled_nets_have_forms_that_differ_from_them_by_rounding(task: Task, name: str) -> None:
+    net = Store(BUNDLED).open(task, name).net
     assert type(inference_form(copy.deepcopy(net))) not in (StyleNet, SuperResolutionNet)
     assert largest_difference(net, torch.rand(1, 3, 50, 61)) < 0.05
 
 
-def test_a_form_leaves_the_number_of_threads_as_it_was() -> None:
+@pytest.mark.parametrize("architecture", ["style-net", "super-resolution-net"])
+def test_a_form_leaves_the_number_of_threads_as_it_was(architecture: str) -> None:
     before = torch.get_num_threads()
     with torch.inference_mode():
-        inference_form(net_of("style-net"))(torch.rand(1, 3, 16, 16))
+        inference_form(net_of(architecture))(torch.rand(1, 3, 16, 16))
     assert torch.get_num_threads() == before
 
 

@@ -61,6 +61,16 @@ def test_a_large_painting_is_what_the_net_makes(height: int, width: int, kept_ty
     assert float((made - exactly(net, pixels)).abs().max()) < rounding
 
 
+@pytest.mark.usefixtures("everything_is_large", "kept_type")
+def test_a_painting_is_the_same_with_its_features_on_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    _, form = style_net()
+    pixels = noise(161, 48)
+    (expected,) = LANE.compute(form, [pixels])
+    monkeypatch.setattr("service.inference.cpu.scratch._MOST_IN_MEMORY", 0)
+    (made,) = LANE.compute(form, [pixels])
+    assert torch.equal(made, expected)
+
+
 @pytest.mark.usefixtures("everything_is_large", "cores", "kept_type")
 def test_a_flat_photo_comes_out_flat_when_it_is_large() -> None:
     _, form = style_net()
@@ -141,4 +151,5 @@ def test_a_large_painting_needs_a_fraction_of_the_memory_of_a_small_one() -> Non
     assert not form.is_large(1000, 1000)
     assert form.is_large(3000, 4000)
     assert form.bytes_needed(3000, 4000) <= 90 * 3000 * 4000
+    assert form.bytes_needed(6048, 8064) <= 50 * 6048 * 8064
     assert form.bytes_needed(10_000, 10_000) <= 45 * 10_000**2
