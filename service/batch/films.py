@@ -44,7 +44,8 @@ async def make_film(
 
     Raises:
         ImpastoError: There is an unfinished film, and the options do not say what becomes of it.
-        Problem: The film is broken, or cannot be made.
+        BadFilm: The film is broken.
+        Problem: The film cannot be made.
         OSError: A file cannot be read or written.
     """
     started = time.perf_counter()

@@ -54,7 +54,8 @@ class Conversion:
             after: Time in seconds up to which frames are left out, because an earlier run made them.
 
         Raises:
-            Problem: The film is broken, or a frame could not be painted.
+            BadFilm: The film is broken.
+            Exception: A frame could not be painted or written.
         """
         reading = asyncio.create_task(self._read(after))
         try:

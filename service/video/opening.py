@@ -8,7 +8,8 @@ from av.container import InputContainer
 from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
-from service.contract.problems import BadFilm, UnsupportedFormat
+from service.contract.problems import UnsupportedFormat
+from service.video.problems import BadFilm
 
 NOUNS = {"audio": "sound", "subtitle": "subtitles"}
 """Types of the streams that are copied, and what people call them."""

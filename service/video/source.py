@@ -10,9 +10,10 @@ import av.error
 from av.stream import Stream
 from av.video.frame import VideoFrame
 
-from service.contract.problems import BadFilm, TooLarge
+from service.contract.problems import TooLarge
 from service.video.colours import Colours, FrameReader, Pixels
 from service.video.opening import NOUNS, is_cover, open_film, video_of
+from service.video.problems import BadFilm
 
 if TYPE_CHECKING:
     Packet = av.Packet[Stream]

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from service.contract.problems import BadFilm, Problem, TooLarge, UnsupportedFormat
+from model_store.errors import ImpastoError
+from service.contract.problems import TooLarge, UnsupportedFormat
+from service.video.problems import BadFilm
 from service.video.source import FilmSource, Frame
 
 from .films import pictures, write_film
@@ -19,7 +21,7 @@ def read(path: Path, **limits: int) -> tuple[list[Frame], list[str]]:
         return frames, source.notes
 
 
-def refusal(path: Path, kind: type[Problem], **limits: int) -> str:
+def refusal(path: Path, kind: type[ImpastoError], **limits: int) -> str:
     with pytest.raises(kind) as raised:
         read(path, **limits)
     return str(raised.value)
@@ -91,7 +93,7 @@ def without_pictures(film: Path, *, cover: bool = False) -> Path:
         (100_000, BadFilm, "the size of the film's frames cannot be read"),
     ],
 )
-def test_a_claim_of_huge_frames(tmp_path: Path, side: int, kind: type[Problem], sentence: str) -> None:
+def test_a_claim_of_huge_frames(tmp_path: Path, side: int, kind: type[ImpastoError], sentence: str) -> None:
     path = write_film(tmp_path / "film.avi", pictures(2), codec="ffv1")
     content = path.read_bytes()
     width_and_height = (64).to_bytes(4, "little") + (48).to_bytes(4, "little")
