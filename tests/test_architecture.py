@@ -20,6 +20,7 @@ SDK = "impasto"
 ROOMS = (
     "service.cli",
     "service.server.processes",
+    "service.server.connections",
     "service.server.app",
     "service.server.routes",
     "service.server.error_handlers",

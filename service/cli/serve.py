@@ -29,11 +29,8 @@ def serve(
     # torch. And uvicorn, once it has stopped on SIGTERM, raises it again: this makes that exit code 0.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     ask_for_large_pages()
-    import uvicorn
-
     from service.server import processes as serving
     from service.server.app import create_app
-    from service.server.routes.live import MOST_FRAME_BYTES
     from service.server.settings import Settings
     from service.server.telemetry import logs
 
@@ -43,12 +40,11 @@ def serve(
     settings = Settings()
     app = create_app(settings, on_device_lost=serving.end_for_lost_device)
     configure = partial(
-        uvicorn.Config,
+        serving.configure,
+        settings=settings,
         host=host,
         port=port,
         log_config=logs.configuration(settings.log_format, settings.log_level),
-        ws_max_size=2 * MOST_FRAME_BYTES,
-        ws_per_message_deflate=False,  # frames are compressed already
     )
     if settings.workers == 1:
         serving.serve_alone(configure(app), grace)

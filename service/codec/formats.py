@@ -6,6 +6,7 @@ import warnings
 
 from PIL import Image
 
+from service.codec import libtiff
 from service.contract.options import Format, RequestedFormat
 from service.contract.problems import TooLarge
 
@@ -31,6 +32,7 @@ ANSWERS: dict[str, Format] = {
 # What these libraries tell of broken files would fill the log; the answer says what is wrong.
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 logging.getLogger("tifffile").setLevel(logging.CRITICAL)
+libtiff.silence()
 Image.MAX_IMAGE_PIXELS = None  # the limits of an upload are checked by `read_header`, for the server that sets them
 
 if importlib.util.find_spec("pillow_heif") is not None:

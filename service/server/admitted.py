@@ -1,31 +1,28 @@
 """Making pictures within the limits of the server, for HTTP requests and live connections alike."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from service.pipeline.answer import Answer
 from service.pipeline.plan import Plan
 from service.server.limits.api_keys import Key
-from service.server.limits.deadline import check_time, deadline
+from service.server.limits.deadline import check_time
 from service.server.state import State
 
 
-@asynccontextmanager
-async def admitted(state: State, key: Key | None, deadline_ms: int | None = None) -> AsyncIterator[None]:
-    """Hold a place for the work of one client until its deadline.
+@contextmanager
+def admitted(state: State, key: Key | None) -> Iterator[None]:
+    """Hold a place for the work of one client.
 
     Args:
         state: State of the app.
         key: API key that the client gave, if any.
-        deadline_ms: Milliseconds that the client is willing to wait, if it says so.
 
     Raises:
         Busy: All places of the server or of the key are taken.
-        DeadlineExceeded: The work was not done in time.
     """
-    async with deadline(state.settings.deadlines, deadline_ms):
-        with state.admission.admit(key), state.metrics.in_flight():
-            yield
+    with state.admission.admit(key), state.metrics.in_flight():
+        yield
 
 
 async def make_picture(state: State, plan: Plan) -> Answer:

@@ -20,6 +20,8 @@ from service.server.limits import api_keys
 from service.server.limits.admission import Admission
 from service.server.limits.authorization import authorize
 from service.server.limits.coalescing import Coalescing
+from service.server.limits.live_connections import LiveConnections
+from service.server.limits.upload_memory import UploadMemory
 from service.server.middleware.access_log import QUIET_ROUTES, AccessLogMiddleware
 from service.server.middleware.body_limit import BodyLimitMiddleware
 from service.server.middleware.conditional_get import ConditionalGetMiddleware
@@ -29,6 +31,8 @@ from service.server.settings import Settings
 from service.server.state import State
 from service.server.telemetry.metrics import Metrics
 
+_LIVE_PER_PLACE = 4
+"""Largest number of live connections for each place of a request; they hold one only while a frame is painted."""
 _HEADERS_IN = ("Authorization", "If-None-Match", "X-Deadline-Ms", "X-Request-ID")
 """Headers that a page of another origin may send, beyond those that CORS always allows."""
 _HEADERS_OUT = ("ETag", "Retry-After", "Server-Timing", "X-Frames", "X-Model", "X-Request-ID", "X-Truncated")
@@ -75,6 +79,8 @@ def create_app(
             engine=runtime.engine,
             pipeline=runtime.pipeline,
             admission=Admission(settings.max_in_flight, max_pixels, metrics),
+            live=LiveConnections(_LIVE_PER_PLACE * settings.max_in_flight, metrics),
+            uploads=UploadMemory(settings.max_upload_bytes_in_flight, metrics),
             in_flight=Coalescing[Answer](metrics.request_coalesced),
             metrics=metrics,
         )
@@ -105,7 +111,7 @@ def create_app(
         app.include_router(router)
     for router in for_known_keys:
         app.include_router(router, **guard)
-    app.add_middleware(BodyLimitMiddleware, limit=settings.max_upload_bytes, drain_s=settings.upload_timeout_s)
+    app.add_middleware(BodyLimitMiddleware, limit=settings.max_upload_bytes)
     app.add_middleware(ConditionalGetMiddleware)
     if settings.cors_origins:
         app.add_middleware(

@@ -7,6 +7,7 @@ parent; a server that cannot start says so by its exit code; and a process whose
 whoever started it to start it again, because nobody does that for one that only answers that it is ill.
 """
 
+import asyncio
 import logging
 import os
 import signal
@@ -15,6 +16,8 @@ import sys
 import threading
 import time
 from contextlib import suppress
+from functools import partial
+from typing import Any, cast
 
 import uvicorn
 from fastapi import FastAPI
@@ -22,6 +25,9 @@ from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
 from service.server.app import create_app
+from service.server.connections.http import HttpProtocol
+from service.server.routes.live import MOST_FRAME_BYTES
+from service.server.settings import Settings
 
 DEVICE_LOST = 4
 """The exit code of a server that ended because its device is lost."""
@@ -50,6 +56,24 @@ def end_for_lost_device() -> None:
 def create_worker_app() -> FastAPI:
     """Make the app of a worker process."""
     return create_app(on_device_lost=end_for_lost_device)
+
+
+def configure(app: FastAPI | str, settings: Settings, **options: Any) -> uvicorn.Config:
+    """Return the configuration of uvicorn.
+
+    Args:
+        app: The app, or the name of a function that makes it.
+        settings: Settings of all workers together.
+        options: Further arguments of `uvicorn.Config`.
+    """
+    return uvicorn.Config(
+        app,
+        http=cast("type[asyncio.Protocol]", partial(HttpProtocol, limits=settings.of_one_worker().connections)),
+        timeout_keep_alive=settings.idle_timeout_s,
+        ws_max_size=2 * MOST_FRAME_BYTES,
+        ws_per_message_deflate=False,  # frames are compressed already
+        **options,
+    )
 
 
 def serve_alone(config: uvicorn.Config, grace: int) -> None:

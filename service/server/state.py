@@ -14,6 +14,8 @@ from service.pipeline.pipeline import Pipeline
 from service.server.limits.admission import Admission
 from service.server.limits.api_keys import Key
 from service.server.limits.coalescing import Coalescing
+from service.server.limits.live_connections import LiveConnections
+from service.server.limits.upload_memory import UploadMemory
 from service.server.settings import Settings
 from service.server.telemetry.metrics import Metrics
 
@@ -30,6 +32,8 @@ class State(NamedTuple):
     engine: Engine
     pipeline: Pipeline
     admission: Admission
+    live: LiveConnections
+    uploads: UploadMemory
     in_flight: Coalescing[Answer]
     """Pictures that are being made, by the ETags of their answers."""
     metrics: Metrics

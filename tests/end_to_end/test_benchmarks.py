@@ -59,6 +59,14 @@ def test_many_pictures_are_measured_and_an_interrupted_run_is_completed() -> Non
     assert results["all_are_there"]
 
 
+def test_what_an_attack_does_to_a_good_client_is_measured() -> None:
+    results = run("attacks", "--seconds", "0.5", "--only", "slow-uploads", "--only", "silent-websockets")
+    assert results["attacks"].keys() == {"slow-uploads", "silent-websockets"}
+    for each in results["attacks"].values():
+        assert each["undisturbed"]["p50_ms"] > 0
+        assert each["attacked"]["p99_ms"] > 0
+
+
 def test_endurance_is_measured_and_leaves_nothing_in_flight() -> None:
     results = run("endurance", "--requests", "100", "--clients", "4", "--at-once", "8")
     assert sum(results["outcomes"].values()) == 100

@@ -5,21 +5,24 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import httpx
 import uvicorn
 
 from model_store.store import Store
 from service.server.app import create_app
+from service.server.processes import configure
 from service.server.settings import Settings
 
 
 @contextmanager
-def serve(settings: Settings, store: Store) -> Iterator[str]:
-    """Run a server, and yield its address."""
+def serve(settings: Settings, store: Store, log_level: str | None = "critical") -> Iterator[str]:
+    """Run a server, and yield its address; uvicorn's loggers stay as they are where `log_level` is None."""
     # The socket listens before the server runs, so that a first request waits until it is ready.
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        server = uvicorn.Server(uvicorn.Config(create_app(settings, store), log_level="critical"))
+        log: dict[str, Any] = {} if log_level else {"log_config": None}
+        server = uvicorn.Server(configure(create_app(settings, store), settings, log_level=log_level, **log))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
         thread.start()
         url = f"http://127.0.0.1:{listening.getsockname()[1]}"
@@ -52,6 +55,6 @@ def metric(url: str, name: str) -> float:
 def until(is_so: Callable[[], bool]) -> bool:
     """Wait up to a minute for a condition, and return whether it came true."""
     deadline = time.monotonic() + 60
-    while not is_so() and time.monotonic() < deadline:
+    while not (came_true := is_so()) and time.monotonic() < deadline:
         time.sleep(0.01)
-    return is_so()
+    return came_true

@@ -1,10 +1,9 @@
 """Admission: how much may be in flight, and when a client that is refused should try again.
 
-Three things are limited: the requests in flight, each of which holds a place from before its upload is read; those of
+Three things are limited: the requests in flight, each of which holds a place from when its upload is there; those of
 one API key; and the pixels of pictures, which are counted from when the header was read, before anything is decoded.
-All are released with the answer. Places belong to requests, and pixels to the work on a picture, because several
-requests may wait for the same picture. For each place there may be four live connections, which hold a place only while
-a frame is painted.
+All are released with the answer. Where no place is free, a request is refused before its upload is read. Places belong
+to requests, and pixels to the work on a picture, because several requests may wait for the same picture.
 """
 
 import math
@@ -22,8 +21,6 @@ _REMEMBERED = 32
 """Number of the last answers from which the pace is computed."""
 _LONGEST_WAIT = 60
 """Largest number of seconds that a client is told to wait."""
-_CONNECTIONS_PER_PLACE = 4
-"""Largest number of live connections for each place."""
 
 
 class _Finished(NamedTuple):
@@ -49,7 +46,7 @@ class Admission:
         self._most_requests = most_requests
         self._most_pixels = most_pixels
         self._observer = observer or Observer()
-        self._requests = self._connections = 0
+        self._requests = 0
         self._by_key: Counter[str] = Counter()
         self._pixels = 0
         self._since = 0.0
@@ -66,13 +63,8 @@ class Admission:
         Raises:
             Busy: All places are taken, or all that the key may have.
         """
-        if self._requests >= self._most_requests:
-            self._observer.request_shed("requests")
-            raise self._busy(f"{self._requests} requests are in flight, which is all this server takes at once")
+        self.check_place(key)
         name = "" if key is None else key.name
-        if key is not None and key.concurrency is not None and self._by_key[name] >= key.concurrency:
-            self._observer.request_shed("key")
-            raise self._busy(f"{key.concurrency} requests of the key {name!r} are in flight, which is all it may have")
         self._requests += 1
         self._by_key[name] += 1
         try:
@@ -81,21 +73,23 @@ class Admission:
             self._requests -= 1
             self._by_key[name] -= 1
 
-    @contextmanager
-    def connect(self) -> Iterator[None]:
-        """Count a live connection while it is open.
+    def check_place(self, key: Key | None = None) -> None:
+        """Check that there is a place for a request, without holding it.
+
+        Args:
+            key: API key of the request, if any.
 
         Raises:
-            Busy: Too many live connections are open.
+            Busy: All places are taken, or all that the key may have.
         """
-        if self._connections >= _CONNECTIONS_PER_PLACE * self._most_requests:
-            self._observer.request_shed("connections")
-            raise self._busy(f"{self._connections} live connections are open, which is all this server takes at once")
-        self._connections += 1
-        try:
-            yield
-        finally:
-            self._connections -= 1
+        if self._requests >= self._most_requests:
+            self._observer.request_shed("requests")
+            raise self._busy(f"{self._requests} requests are in flight, which is all this server takes at once")
+        if key is not None and key.concurrency is not None and self._by_key[key.name] >= key.concurrency:
+            self._observer.request_shed("key")
+            raise self._busy(
+                f"{key.concurrency} requests of the key {key.name!r} are in flight, which is all it may have"
+            )
 
     @contextmanager
     def hold_pixels(self, pixels: int) -> Iterator[None]:

@@ -69,6 +69,8 @@ def _report(scope: Scope, status: int, received: int, sent: int, seconds: float)
         fields["path"] = scope["path"][:_LONGEST_PATH]
     if record.problem is not None:
         fields["problem"] = record.problem
+    if scope.get("client") is not None:
+        fields["client"] = scope["client"][0]
     fields |= {"bytes_in": received, "bytes_out": sent, "seconds": round(seconds, 4)}
     answer = record.answer
     if answer is not None:

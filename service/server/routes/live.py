@@ -6,7 +6,8 @@ JSON object of options, possibly empty, which hold from the next frame on. The t
 `LiveStatus`: in answer to options, when a frame was refused, and about once a second.
 
 A problem that no later frame can mend closes the connection with code 4000 + the HTTP status of the problem, as in 4404
-for an unknown style; the problem document comes before it, as `{"problem": …}`. A server that stops closes with 1012.
+for an unknown style; the problem document comes before it, as `{"problem": …}`. A connection on which nothing comes is
+closed with 4408, after a while or to make room for another. A server that stops closes with 1012.
 
 A server with API keys asks for one as everywhere, by `Authorization: Bearer`, which pages in browsers cannot send
 with a WebSocket.
@@ -34,10 +35,13 @@ from service.contract.problems import (
     Problem,
     TooLarge,
     Unavailable,
+    UploadTimeout,
 )
 from service.pipeline.answer import Answer
 from service.server.admitted import admitted, make_picture
 from service.server.limits.authorization import key_of
+from service.server.limits.deadline import deadline
+from service.server.limits.live_connections import Silence
 from service.server.state import State
 
 MOST_FRAME_BYTES = 2 * 1024**2
@@ -103,9 +107,10 @@ class NewestFrame:
 class _Session:
     """One live connection."""
 
-    def __init__(self, websocket: WebSocket, state: State) -> None:
+    def __init__(self, websocket: WebSocket, state: State, silence: Silence) -> None:
         self._websocket = websocket
         self._state = state
+        self._silence = silence
         self._key = key_of(websocket, state.keys) if state.keys else None
         self._options = _read_options(dict(websocket.query_params))
         self._status = LiveStatus(style=str(self._options.style))
@@ -126,13 +131,17 @@ class _Session:
         except BaseExceptionGroup as failures:
             raise failures.exceptions[0] from None  # whichever of the two ended first; the other was cancelled
         finally:
-            _log.info("live painting ended: %d frames painted, %d dropped", self._status.painted, self._status.dropped)
+            client = self._websocket.client
+            fields: dict[str, object] = {"client": client.host} if client else {}
+            fields |= {"painted": self._status.painted, "dropped": self._status.dropped}
+            _log.info("live painting ended", extra={"fields": fields})
 
     async def _receive(self) -> None:
         while True:
             message = await self._websocket.receive()
             if message["type"] == "websocket.disconnect":
                 raise WebSocketDisconnect(message["code"])
+            self._silence.end()
             frame = message.get("bytes")
             if frame is None:
                 await self._change_options(message)
@@ -156,7 +165,8 @@ class _Session:
         while True:
             frame = await self._newest.take()
             try:
-                answer = await self._answer(frame)
+                with self._silence.suspended():
+                    answer = await self._answer(frame)
             except DeviceLost:
                 raise
             except (Busy, Unavailable, DeadlineExceeded) as problem:
@@ -173,8 +183,9 @@ class _Session:
 
     async def _answer(self, frame: bytes) -> Answer:
         state, options = self._state, self._options
-        async with admitted(state, self._key):
-            return await make_picture(state, await state.pipeline.inspect(frame, options))
+        async with deadline(state.settings.deadlines, None):
+            with admitted(state, self._key):
+                return await make_picture(state, await state.pipeline.inspect(frame, options))
 
     async def _send_status(self) -> None:
         self._status_sent = time.monotonic()
@@ -190,11 +201,16 @@ async def stylize_live(websocket: WebSocket) -> None:
     await websocket.accept()
     state = State.of(websocket)
     try:
-        session = _Session(websocket, state)
-        with state.admission.connect():
-            await session.run()
+        async with asyncio.timeout(None) as timeout:
+            silence = Silence(state.settings.live_idle_timeout_s, timeout)
+            session = _Session(websocket, state, silence)
+            with state.live.connect(silence):
+                await session.run()
     except WebSocketDisconnect:
         return
+    except TimeoutError:
+        silent = UploadTimeout(f"nothing came for {silence.seconds:.0f} s: connect again when there is a frame")
+        await _close(websocket, silent, connection_id)
     except Problem as problem:
         await _close(websocket, problem, connection_id)
     except Exception:

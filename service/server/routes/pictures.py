@@ -19,6 +19,7 @@ from service.server import archive, etag
 from service.server.admitted import admitted, make_picture
 from service.server.cache_control import OF_ONE_CLIENT
 from service.server.limits.deadline import HEADER as DEADLINE_HEADER
+from service.server.limits.deadline import deadline
 from service.server.limits.disconnect import unless_disconnected
 from service.server.openapi import PICTURE_BODY, TRANSFORM_ANSWERS
 from service.server.state import State, StateDependency
@@ -72,7 +73,10 @@ class _Picture(NamedTuple):
 
 
 async def _serve(request: Request, state: State, deadline_ms: int | None, options: Options) -> Response:
-    """Admit a request, read its pictures, make them and answer.
+    """Read the pictures of a request, admit it, make them and answer.
+
+    The request holds its place only once its pictures are there, so that slow uploads keep nobody else out; but where
+    no place is free before that, it is refused at once.
 
     A request with several pictures has one deadline. The first picture holds the place of the request, and each other
     one a place of its own. A picture that finds no place, or no room for its pixels, is made after the others.
@@ -86,9 +90,14 @@ async def _serve(request: Request, state: State, deadline_ms: int | None, option
         preferred = codec.preferred(request.headers.get("Accept", ""))
         options = options.model_copy(update={"format": preferred})
     try:
-        async with admitted(state, RequestRecord.of(request).key, deadline_ms):
-            uploads = await read_uploads(request, settings.upload_timeout_s, settings.max_pictures_per_request)
-            return await unless_disconnected(request, _answer(request, state, options, uploads))
+        key = RequestRecord.of(request).key
+        state.admission.check_place(key)
+        async with deadline(settings.deadlines, deadline_ms):
+            with state.uploads.hold(request.receive) as receive:
+                counted = Request(request.scope, receive)
+                uploads = await read_uploads(counted, settings.upload_timeout_s, settings.max_pictures_per_request)
+                with admitted(state, key):
+                    return await unless_disconnected(request, _answer(request, state, options, uploads))
     except asyncio.CancelledError:  # the server is stopping, and its grace is over
         raise Unavailable("the server is shutting down: try another", 5) from None
 
@@ -163,7 +172,7 @@ async def _make_all(state: State, pictures: Sequence[_Picture], record: RequestR
 
     async def try_in_a_place_of_its_own(picture: _Picture) -> Answer | Problem:
         try:
-            with state.admission.admit(record.key), state.metrics.in_flight():
+            with admitted(state, record.key):
                 return await try_to_make(picture)
         except Busy as problem:
             return problem

@@ -34,6 +34,8 @@ def configuration(style: Literal["text", "json"], level: Level) -> dict[str, Any
         "root": {"handlers": ["stderr"], "level": "ERROR" if level == "error" else "WARNING"},
         "loggers": {
             **{name: {"level": level.upper(), "handlers": [], "propagate": True} for name in _OURS},
+            # Below INFO, websockets would log the headers of a handshake, with the API key.
+            "uvicorn.error": {"level": max(level.upper(), "INFO", key=logging.getLevelNamesMapping().__getitem__)},
             "uvicorn.access": {"handlers": [], "propagate": False},  # `service.server.middleware.access_log` says more
         },
     }

@@ -27,8 +27,8 @@ _PIXELS = (10e3, 30e3, 100e3, 300e3, 1e6, 2e6, 4e6, 8e6, 16e6, 32e6)
 """Upper bounds of the buckets of pixels in a batch."""
 _CANCELLED = {499: "client-left", 504: "deadline"}
 """Reasons why a request was given up, by the status of its answer."""
-_SHED = ("requests", "pixels", "key", "connections")
-"""Reasons why a request was refused; see `service.server.limits.admission`."""
+_SHED = ("requests", "pixels", "uploads", "key", "connections")
+"""Reasons why a request was refused; see `service.server.limits`, `admission` and `upload_memory`."""
 
 
 class Metrics(Observer):

@@ -72,7 +72,7 @@ def test_a_halo_is_no_larger_than_it_has_to_be(name: str) -> None:
     assert halo_of(net) - 2 <= reach <= halo_of(net)
 
 
-def test_a_lane_computes_large_pictures_in_tiles_with_a_pause_before_each(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lane_computes_large_pictures_in_tiles_with_pauses_before_and_in_each(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("service.inference.tiles.TILE_BYTES", 1)  # the smallest tiles
     net = strong(NETS["x4 folded"]())
     pixels = noise(150, 70)
@@ -80,8 +80,8 @@ def test_a_lane_computes_large_pictures_in_tiles_with_a_pause_before_each(monkey
     made: list[float] = []
     with paused_by(lambda: pauses.append(1)), told_to(made.append):
         (tiled,) = LANE.compute(net, [pixels])
-    assert len(pauses) == 6  # 3 × 2 tiles
-    assert made == pytest.approx([0, 1 / 6, 2 / 6, 3 / 6, 4 / 6, 5 / 6])
+    assert made == pytest.approx([0, 1 / 6, 2 / 6, 3 / 6, 4 / 6, 5 / 6])  # 3 × 2 tiles
+    assert len(pauses) > 2 * len(made)
     assert (tiled.short() - plain(net, pixels).short()).abs().max() <= 1
 
 

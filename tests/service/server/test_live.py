@@ -2,6 +2,7 @@
 
 import io
 import json
+import time
 from contextlib import ExitStack, suppress
 from typing import Any
 
@@ -114,28 +115,33 @@ def test_a_frame_that_is_refused_as_busy_is_dropped_and_the_next_is_painted(gate
         assert status(second)["refused"] is None
 
 
-def test_there_are_four_connections_for_each_place_and_one_is_free_when_a_client_disconnects(photo_png: bytes) -> None:
-    def is_refused(url: str) -> bool:
-        with live(url) as connection:
-            with suppress(ConnectionClosed):
-                if "problem" not in status(connection):
-                    return False
-            return ending(connection)[0] == 4429
+def test_a_connection_on_which_nothing_comes_is_closed() -> None:
+    with serve(Settings(device="cpu", live_idle_timeout_s=0.3), Store(BUNDLED)) as url, live(url) as connection:
+        code, reason, problem = ending(connection)
+    assert (code, problem["status"]) == (4408, 408)
+    assert reason == "nothing came for 0 s: connect again when there is a frame"
 
-    with (
-        serve(Settings(device="cpu", max_in_flight=1), Store(BUNDLED)) as url,
-        live(url) as one,
-        live(url) as two,
-        live(url) as three,
-    ):
-        for connection in (one, two, three):
-            status(connection)
-        with live(url) as four:
-            status(four)
-            assert is_refused(url)
-            one.send(photo_png)
-            next_frame(one)
-        assert until(lambda: not is_refused(url))
+
+def test_a_connection_whose_frame_is_painted_for_long_is_not_closed(gated_store: GatedStore) -> None:
+    with serve(Settings(device="cpu", live_idle_timeout_s=0.3), gated_store) as url, live(url) as connection:
+        connection.send(plain_png(10))
+        assert gated_store.gate.entered.wait(30)
+        time.sleep(0.6)
+        gated_store.gate.opened.set()
+        assert next_frame(connection)[0]
+
+
+def test_there_are_four_connections_for_each_place_and_one_without_frames_gives_way_at_once(photo_png: bytes) -> None:
+    with serve(Settings(device="cpu", max_in_flight=1), Store(BUNDLED)) as url, ExitStack() as opened:
+        silent = [opened.enter_context(live(url)) for _ in range(4)]
+        for each in silent:
+            status(each)
+            time.sleep(0.01)
+        with live(url) as new:
+            new.send(photo_png)
+            assert next_frame(new)[0]
+        assert ending(silent[0])[0] == 4408
+        assert [status(each)["painted"] for each in silent[1:]] == [0, 0, 0]
 
 
 def test_a_frame_that_runs_out_of_time_is_dropped(gated_store: GatedStore) -> None:

@@ -1,8 +1,10 @@
 """Clients that never finish, disconnect, send on after the answer or read slowly, over real sockets."""
 
 import json
+import select
 import socket
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from http.client import HTTPResponse
 from typing import Any
 
@@ -46,6 +48,29 @@ def test_an_upload_that_does_not_end_is_refused_in_time() -> None:
         status, _, document = answer_on(connection)
     assert status == 408
     assert document["type"] == "urn:impasto:problem:upload-timeout"
+
+
+def test_an_upload_that_does_not_end_holds_no_place(photo_png: bytes) -> None:
+    one_place = Settings(device="cpu", max_in_flight=1)
+    with serve(one_place, Store(BUNDLED)) as url, ExitStack() as open_uploads:
+        for _ in range(4):
+            open_uploads.enter_context(post(url, photo_png[:100], len(photo_png)))
+        answer = stylize(url, photo_png)
+    assert answer.status_code == 200
+
+
+def test_unfinished_uploads_give_way_where_their_memory_is_needed(photo_png: bytes) -> None:
+    little_memory = Settings(device="cpu", max_upload_bytes_in_flight=MIB)
+    with serve(little_memory, Store(BUNDLED)) as url, post(url, bytes(MIB), length=2 * MIB) as connection:
+        assert until(lambda: stylize(url, photo_png).status_code == 200 and has_answer(connection))
+        status, headers, document = answer_on(connection)
+    assert (status, headers["retry-after"]) == (429, "1")
+    assert "had the most for the longest" in document["detail"]
+
+
+def has_answer(connection: socket.socket) -> bool:
+    """Tell whether something came on a connection."""
+    return bool(select.select([connection], [], [], 0)[0])
 
 
 # Clients that disconnect

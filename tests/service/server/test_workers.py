@@ -63,9 +63,11 @@ def test_workers_have_one_fresh_folder_for_their_metrics() -> None:
 
 
 def test_workers_share_the_limits_of_the_machine() -> None:
-    together = Settings(max_in_flight=64, max_pixels_in_flight=1000, codec_threads=3, workers=4)
+    given = {"max_in_flight": 64, "max_pixels_in_flight": 1000, "codec_threads": 3, "max_connections": 100}
+    given |= {"max_upload_bytes_in_flight": 4000, "max_answer_bytes_in_flight": 400}
+    together = Settings(**given, workers=4)
     each = together.of_one_worker()
-    divided = {"max_in_flight": 16, "max_pixels_in_flight": 250, "codec_threads": 1}
+    divided = {name: number // 4 for name, number in given.items()} | {"codec_threads": 1}
     assert each.model_dump() == together.model_dump() | divided
 
 

@@ -65,10 +65,9 @@ def logged(style: Literal["text", "json"] = "json", level: logs.Level = "info") 
     A request is logged after it is answered: wait for its line, or read the lines when the server has stopped.
     """
     configuration = logs.configuration(style, level)
-    changed = [logging.getLogger(name) for name in ("", *configuration["loggers"], "uvicorn.error")]
+    changed = [logging.getLogger(name) for name in ("", *configuration["loggers"])]
     before = [(logger.level, logger.handlers[:], logger.propagate) for logger in changed]
     logging.config.dictConfig(configuration)
-    logging.getLogger("uvicorn.error").setLevel(logging.NOTSET)  # the fixture `serve` has silenced it
     lines = Lines()
     (handler,) = logging.getLogger().handlers
     assert isinstance(handler, logging.StreamHandler)
@@ -109,6 +108,7 @@ def test_a_picture_leaves_a_line_with_its_model_size_batch_and_stages(url: str, 
         "method": "POST",
         "route": "/stylize",
         "status": 200,
+        "client": "127.0.0.1",
         "bytes_in": len(photo_png),
         "bytes_out": len(response.content),
         "model": "tiny@1",

@@ -50,6 +50,13 @@ def spans_of(store: Store, publish: Publish, exporter: InMemorySpanExporter) -> 
     exporter.clear()
 
 
+def test_no_span_has_the_api_key_of_its_request(spans_of: Request, photo_png: bytes) -> None:
+    key = "impasto_secret"
+    spans = spans_of("POST", "/stylize?style=tiny", {"Authorization": f"Bearer {key}"}, content=photo_png)
+    assert spans
+    assert not [span for span in spans if key in span.to_json()]
+
+
 def test_a_picture_has_a_span_with_its_stages_below(spans_of: Request, photo_png: bytes) -> None:
     spans = spans_of("POST", "/stylize?style=tiny", {"X-Request-ID": "job-7"}, content=photo_png)
     (request,) = [span for span in spans if span.kind is SpanKind.SERVER]
