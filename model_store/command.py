@@ -11,7 +11,13 @@ from model_store.errors import ImpastoError
 
 _GROUP = "impasto.commands"
 """The group of entry points in pyproject.toml that are commands."""
-_EXTRAS = {"model_store": "serve", "service": "serve", "service.bench": "bench", "trainer": "train"}
+_EXTRAS = {
+    "model_store": "serve",
+    "service": "serve",
+    "service.bench": "bench",
+    "service.video": "video",
+    "trainer": "train",
+}
 """The extra that installs what each package needs."""
 
 

@@ -37,6 +37,7 @@ ROOMS = (
     "service.server.cache_control",
     "service.server.settings",
     "service.batch",
+    "service.video",
     "service.pipeline",
     "service.models",
     "service.engine",

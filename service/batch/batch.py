@@ -1,19 +1,36 @@
-"""The run of a batch: files that exist are left as they are, and a picture that fails does not stop the others."""
+"""The run of a batch: files that exist are left as they are, and what fails does not stop the others."""
 
 import asyncio
 import os
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
+from model_store.errors import ImpastoError
 from service.batch.work_list import PictureJob
 from service.client.answer import Answer
 from service.client.options import Format
 
-Outcome = Answer | Exception
+
+class MadeFilm(NamedTuple):
+    """A film that was made, and how."""
+
+    model: str
+    """The net's name and version; for a blend, each net with its share."""
+    frames: int
+    """The number of its frames, those of an earlier run included."""
+    painted: int
+    """The number of frames that were painted now."""
+    seconds: float
+    """The seconds that it took."""
+    notes: tuple[str, ...]
+    """What the film lacks, each without a full stop."""
+
+
+Outcome = Answer | MadeFilm | Exception
 Painter = Callable[[Sequence[Path], Format], AsyncGenerator[Outcome, None]]
 """A function that makes pictures in one format, and yields for each, in their order, the answer or its error. It raises
 an error that every picture would have."""
@@ -38,7 +55,30 @@ class Summary(NamedTuple):
     """Seconds from the start of the run to its end."""
 
 
-class Reporter(Protocol):
+class FilmObserver(Protocol):
+    """A receiver of the events of a film that is being made."""
+
+    def filmed(self, job: PictureJob, frames: int, total: int | None) -> None:
+        """Report the number of frames that are made, and that of all, if it is known."""
+
+    def unfinished(self, job: PictureJob, path: Path) -> None:
+        """Report that a film is not finished, and the file in which it can be played as far as it goes."""
+
+
+FilmPainter = Callable[[PictureJob, FilmObserver], Awaitable[MadeFilm | Exception]]
+"""A function that makes a film, writes it, and returns how it was made, or its error. It raises an error that every
+film would have."""
+
+
+class Painters(NamedTuple):
+    """What makes the files of a run."""
+
+    pictures: Painter
+    films: FilmPainter | None
+    """None where no films are made."""
+
+
+class Reporter(FilmObserver, Protocol):
     """A receiver of the events of a run, which prints them."""
 
     def skipped(self, job: PictureJob) -> None:
@@ -61,7 +101,7 @@ class BatchRun:
     """One run over a list of jobs, which counts what became of them.
 
     Args:
-        jobs: The pictures to make, all with different outputs.
+        jobs: The pictures and films to make, all with different outputs.
         report: The reporter of what happens.
         overwrite: Whether files that exist already are made again.
     """
@@ -77,22 +117,28 @@ class BatchRun:
         for job in skipped:
             report.skipped(job)
 
-    async def run(self, painter: Painter) -> None:
-        """Make the files that are waiting. The run may be cancelled at any time, and then leaves no partial file.
+    async def run(self, painters: Painters) -> None:
+        """Make the files that are waiting, first the pictures and then one film after the other.
+
+        The run may be cancelled at any time, and then leaves no partial file but that of a film.
 
         Args:
-            painter: The painter that makes the pictures.
+            painters: What makes them.
 
         Raises:
-            Exception: The painter met an error that every picture would have.
+            Exception: There was an error that every picture or film would have.
         """
         self._report.started(len(self.waiting))
-        for format, group in groupby(sorted(self.waiting, key=_format), _format):  # noqa: A001
+        pictures = [job for job in self.waiting if not job.is_film]
+        for format, group in groupby(sorted(pictures, key=_format), _format):  # noqa: A001
             jobs = list(group)
-            async with aclosing(painter([job.picture for job in jobs], format)) as outcomes:
+            async with aclosing(painters.pictures([job.picture for job in jobs], format)) as outcomes:
                 turns = iter(jobs)
                 async for outcome in outcomes:
                     await self._finish(next(turns), outcome)
+        for job in self.waiting:
+            if job.is_film:
+                await self._finish(job, await self._film(job, painters.films))
 
     def end(self) -> Summary:
         """Report and return the summary of the run."""
@@ -101,16 +147,22 @@ class BatchRun:
         self._report.ended(summary)
         return summary
 
+    async def _film(self, job: PictureJob, painter: FilmPainter | None) -> MadeFilm | Exception:
+        if painter is None:
+            return ImpastoError("servers do not make films yet: leave out --server, and this machine makes it")
+        job.output.parent.mkdir(parents=True, exist_ok=True)
+        return await painter(job, self._report)
+
     async def _finish(self, job: PictureJob, outcome: Outcome) -> None:
         if isinstance(outcome, Answer):
             try:
                 await asyncio.to_thread(_write, job.output, outcome.content)
             except OSError as error:
                 outcome = error
-        if isinstance(outcome, Answer):
-            self._made += 1
-        else:
+        if isinstance(outcome, Exception):
             self._failed += 1
+        else:
+            self._made += 1
         self._report.finished(job, outcome)
 
 

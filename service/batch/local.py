@@ -1,4 +1,4 @@
-"""A painter that makes pictures on this machine."""
+"""Painters that make pictures and films on this machine."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
@@ -6,8 +6,10 @@ from contextlib import aclosing, asynccontextmanager
 from functools import partial
 from pathlib import Path
 
+from model_store.errors import ImpastoError
 from model_store.settings import StoreSettings
-from service.batch.batch import OnProgress, Outcome, Painter
+from service.batch.batch import FilmObserver, MadeFilm, OnProgress, Outcome, Painters
+from service.batch.work_list import PictureJob
 from service.client.answer import Answer
 from service.client.mapping import map_in_tasks
 from service.client.options import MapOptions
@@ -17,6 +19,7 @@ from service.device.device import choose_device, share_cores
 from service.inference import pieces
 from service.pipeline.runtime import Runtime
 from service.pipeline.settings import ComputeSettings
+from service.video.encoding import FilmOptions
 
 _MOST_IN_FLIGHT = 64
 """The largest number of pictures in memory at the same time, each decoded."""
@@ -27,11 +30,14 @@ _MOST_PIXELS = 2**31
 
 
 @asynccontextmanager
-async def local_painter(options: MapOptions, on_progress: OnProgress) -> AsyncIterator[Painter]:
-    """Provide a painter that computes on this machine and keeps the device and all cores busy.
+async def local_painter(
+    options: MapOptions, film_options: FilmOptions, on_progress: OnProgress
+) -> AsyncIterator[Painters]:
+    """Provide painters that compute on this machine and keep the device and all cores busy.
 
     Args:
-        options: The options of the pictures, except for the format.
+        options: The options of the pictures and films, except for the format.
+        film_options: The options of films alone.
         on_progress: The function that is told of large pictures.
 
     Raises:
@@ -66,7 +72,19 @@ async def local_painter(options: MapOptions, on_progress: OnProgress) -> AsyncIt
                         raise outcome
                     yield outcome
 
-        yield paint
+        async def film(job: PictureJob, observer: FilmObserver) -> MadeFilm | Exception:
+            try:
+                from service.batch.films import make_film  # noqa: PLC0415  (pictures are made without PyAV)
+            except ModuleNotFoundError as error:
+                return ImpastoError(f"films need {error.name}: install it with: pip install 'impasto[video]'")
+            try:
+                return await make_film(runtime, asked, film_options, job, observer)
+            except DeviceLost:
+                raise
+            except Exception as error:
+                return error
+
+        yield Painters(paint, film)
     except asyncio.CancelledError:
         is_interrupted = True
         raise

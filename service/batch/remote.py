@@ -6,14 +6,14 @@ from pathlib import Path
 
 import httpx
 
-from service.batch.batch import Outcome, Painter
+from service.batch.batch import Outcome, Painters
 from service.client import AsyncClient, BadOption, ConnectionFailed, NotFound, Unauthorized
 from service.client.options import Format, MapOptions
 
 
 @asynccontextmanager
-async def remote_painter(url: str, api_key: str | None, options: MapOptions) -> AsyncIterator[Painter]:
-    """Provide a painter that sends pictures to a server.
+async def remote_painter(url: str, api_key: str | None, options: MapOptions) -> AsyncIterator[Painters]:
+    """Provide a painter that sends pictures to a server; films are not sent.
 
     Args:
         url: The address of the server.
@@ -30,7 +30,7 @@ async def remote_painter(url: str, api_key: str | None, options: MapOptions) -> 
                         raise outcome
                     yield outcome
 
-        yield paint
+        yield Painters(paint, None)
 
 
 def _would_fail_for_all(error: Exception) -> bool:

@@ -24,7 +24,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from service.batch.batch import Outcome, Summary
+from service.batch.batch import MadeFilm, Outcome, Summary
 from service.batch.work_list import PictureJob, WorkList
 from service.client.answer import Answer
 
@@ -39,7 +39,7 @@ _MOST_LISTED = 50
 class TextReporter:
     """A reporter that prints a line per picture, or a progress bar for several pictures if stderr is a terminal.
 
-    There, a large picture has a progress bar of its own, also if it is the only picture.
+    There, a large picture or a film has a progress bar of its own, also if it is the only one.
 
     Args:
         work: The work list that is reported on.
@@ -65,11 +65,11 @@ class TextReporter:
         )
         self._task = self._bar.add_task("", visible=not self._is_single)
         self._large: dict[Path, TaskID] = {}
-        """The bars of the large pictures that are being made."""
+        """The bars of the large pictures and films that are being made."""
         self._is_over = False
         if work.left_out:
             listed = ", ".join(f"{count} {suffix or 'without a suffix'}" for suffix, count in _sorted(work.left_out))
-            typer.echo(f"left out, because they are not pictures: {listed}", err=True)
+            typer.echo(f"left out, because they are neither pictures nor films: {listed}", err=True)
 
     def skipped(self, job: PictureJob) -> None:
         """Report that a file exists already and is not made."""
@@ -91,6 +91,21 @@ class TextReporter:
         self._bar.start()
         self._bar.update(self._large[picture], completed=made, told=time.monotonic())
 
+    def filmed(self, job: PictureJob, frames: int, total: int | None) -> None:
+        """Show how many frames of a film are made, how many a second, and how long it will take."""
+        if self._is_over:
+            return
+        if job.picture not in self._large:
+            self._large[job.picture] = self._bar.add_task(job.picture.name, total=total, completed=frames - 1)
+        self._bar.start()
+        self._bar.update(self._large[job.picture], completed=frames)
+
+    def unfinished(self, job: PictureJob, path: Path) -> None:
+        """Report where a film that is not finished can be played as far as it goes."""
+        if self._is_single:
+            self._bar.stop()
+        self._say(f"{job.picture}: {path} plays up to where it was left; --resume goes on with it", err=True)
+
     def finished(self, job: PictureJob, outcome: Outcome) -> None:
         """Report that a file was made, or why it was not."""
         if job.picture in self._large:
@@ -98,21 +113,30 @@ class TextReporter:
         self._bar.advance(self._task)
         if self._is_single:
             self._bar.stop()
-        is_bar_shown = not (self._bar.disable or self._is_single)
-        if not isinstance(outcome, Answer):
+        if isinstance(outcome, Exception):
             self._unreadable.append(f"{job.picture}: {outcome}")
-            message = f"impasto: {job.picture}: {outcome}"
-            if is_bar_shown:
-                self._bar.console.print(message, markup=False, highlight=False, soft_wrap=True)
-            else:
-                typer.echo(message, err=True)
-        elif not is_bar_shown:
+            self._say(f"impasto: {job.picture}: {outcome}", err=True)
+        elif isinstance(outcome, MadeFilm):
+            rate = f" ({outcome.painted / outcome.seconds:.1f} a second)" if outcome.painted == outcome.frames else ""
+            self._say(f"{job.output}: {outcome.model}, {outcome.frames} frames in {outcome.seconds:.1f} s{rate}")
+            for note in outcome.notes:
+                self._say(f"{job.picture}: {note}", err=True)
+        elif not self._is_bar_shown:
             note = f", {_TRUNCATED}" if outcome.is_truncated else ""
-            typer.echo(
-                f"{job.output}: {outcome.model}, {sum(outcome.timing.values()) / 1000:.1f} s{note}", file=self._stream
-            )
+            self._say(f"{job.output}: {outcome.model}, {sum(outcome.timing.values()) / 1000:.1f} s{note}")
         elif outcome.is_truncated:
-            self._bar.console.print(f"{job.picture}: {_TRUNCATED}", markup=False, highlight=False, soft_wrap=True)
+            self._say(f"{job.picture}: {_TRUNCATED}")
+
+    @property
+    def _is_bar_shown(self) -> bool:
+        return not (self._bar.disable or self._is_single)
+
+    def _say(self, message: str, *, err: bool = False) -> None:
+        """Print a line, above the progress bar of several pictures if that is shown."""
+        if self._is_bar_shown:
+            self._bar.console.print(message, markup=False, highlight=False, soft_wrap=True)
+        else:
+            typer.echo(message, file=sys.stderr if err else self._stream)
 
     def ended(self, summary: Summary) -> None:
         """Report the summary."""
@@ -157,11 +181,20 @@ class JsonReporter:
     def progressed(self, picture: Path, made: float) -> None:
         """Report nothing of a picture that is not made."""
 
+    def filmed(self, job: PictureJob, frames: int, total: int | None) -> None:
+        """Report nothing of a film that is not made."""
+
+    def unfinished(self, job: PictureJob, path: Path) -> None:
+        """Report where a film that is not finished can be played as far as it goes."""
+        self._print(job, status="unfinished", file=str(path))
+
     def finished(self, job: PictureJob, outcome: Outcome) -> None:
         """Report that a file was made, or why it was not."""
         if isinstance(outcome, Answer):
             facts = {"frames": outcome.frames, "truncated": outcome.is_truncated, "timing": outcome.timing}
             self._print(job, status="made", model=outcome.model, **facts)
+        elif isinstance(outcome, MadeFilm):
+            self._print(job, status="made", **outcome._asdict())
         else:
             self._print(job, status="failed", kind=type(outcome).__name__, error=str(outcome))
 

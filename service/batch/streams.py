@@ -11,6 +11,7 @@ from pathlib import Path
 from model_store.errors import ImpastoError
 from service.batch.work_list import SUFFIXES, PictureJob, WorkList, list_work
 from service.client.options import Format
+from service.video import encoding
 
 STREAM = "-"
 """The name that stands for standard input among the pictures, and for standard output as the output."""
@@ -49,6 +50,8 @@ def work_of(pictures: Sequence[str], output: str, format: Format) -> Iterator[Wo
             return
         if not Path(picture).is_file():
             raise FileNotFoundError(f"there is no file {picture}")
+        if Path(picture).suffix.lower() in encoding.SUFFIXES:
+            raise ImpastoError(f"a film cannot be written to '{STREAM}': give a file, as in -o painted.mp4")
         made = Path(folder, f"standard output{SUFFIXES.get(format, '')}")
         yield WorkList([PictureJob(Path(picture), made)], Counter())
         if made.exists():

@@ -1,4 +1,4 @@
-"""The work list of a batch: which pictures become which files."""
+"""The work list of a batch: which pictures and films become which files."""
 
 import glob
 import os
@@ -10,6 +10,7 @@ from typing import NamedTuple
 from model_store.errors import ImpastoError
 from model_store.suggestion import did_you_mean
 from service.client.options import Format
+from service.video import encoding
 
 FORMATS: dict[str, Format] = {".jpg": "jpeg", ".jpeg": "jpeg", ".png": "png", ".webp": "webp", ".avif": "avif"}
 """The formats of the files that can be written, by their suffixes."""
@@ -20,13 +21,20 @@ _ANSWERS: dict[str, Format] = FORMATS | {
 """The formats in which pictures with these suffixes are written if no other format is asked for."""
 SUFFIXES: dict[Format, str] = {"jpeg": ".jpg", "png": ".png", "webp": ".webp", "avif": ".avif"}
 """The suffixes of new files, by their formats."""
+_FILM_SUFFIX = ".mp4"
+"""The suffix of films whose own kind of file is not written."""
 
 
 class PictureJob(NamedTuple):
-    """A picture, and the file that is to be made from it."""
+    """A picture or a film, and the file that is to be made from it."""
 
     picture: Path
     output: Path
+
+    @property
+    def is_film(self) -> bool:
+        """Whether a film is to be made."""
+        return _is_film_file(self.output)
 
     @property
     def format(self) -> Format:
@@ -38,22 +46,23 @@ class WorkList(NamedTuple):
     """The jobs that the arguments of a command stand for."""
 
     jobs: list[PictureJob]
-    """The pictures to make."""
+    """The pictures and films to make."""
     left_out: Counter[str]
-    """The number of files that were left out because they are not pictures, by suffix."""
+    """The number of files that were left out because they are neither pictures nor films, by suffix."""
     unreadable: tuple[str, ...] = ()
     """The folders that could not be read, each with the reason."""
 
 
 def list_work(arguments: Sequence[str], output: str, format: Format = "auto") -> WorkList:  # noqa: A002
-    """Find the pictures that the arguments stand for, and choose an output file for each.
+    """Find the pictures and films that the arguments stand for, and choose an output file for each.
 
     Args:
-        arguments: Pictures, folders and globs. A folder stands for all pictures below it that are not hidden; in a
-            glob, `**` stands for any number of folders.
-        output: A file for one picture, or a folder. Pictures from a folder keep their place relative to it, and those
-            of a glob their place relative to the folder above its first wildcard.
-        format: The format of the output files. `auto` takes it from the suffix of the output, or of the picture.
+        arguments: Pictures, films, folders and globs. A folder stands for all pictures and films below it that are not
+            hidden; in a glob, `**` stands for any number of folders.
+        output: A file for one picture or film, or a folder. What is in a folder keeps its place relative to it, and
+            what is in a glob its place relative to the folder above its first wildcard.
+        format: The format of the pictures. `auto` takes it from the suffix of the output, or of the picture. Films
+            keep their container where that is written, and become MP4 where it is not.
 
     Raises:
         FileNotFoundError: An argument stands for no file; the message is for the user.
@@ -65,13 +74,14 @@ def list_work(arguments: Sequence[str], output: str, format: Format = "auto") ->
     left_out = Counter(path.suffix.lower() for path in search.left_out)
     is_one_file = len(arguments) == 1 and Path(arguments[0]).is_file()
     if is_one_file and folder.suffix and not folder.is_dir() and not output.endswith(os.sep):
-        return WorkList([PictureJob(found[0][0], _checked_file(folder, format))], left_out)
-    if folder.suffix.lower() in FORMATS and not folder.is_dir():
+        return WorkList([PictureJob(found[0][0], _checked_file(found[0][0], folder, format))], left_out)
+    if (folder.suffix.lower() in FORMATS or _is_film_file(folder)) and not folder.is_dir():
         raise ImpastoError(f"several pictures cannot be written to the file {output}: give a folder, as in -o out/")
     if not found:
         reasons = f" ({'; '.join(search.unreadable)})" if search.unreadable else ""
         raise ImpastoError(
-            f"there are no pictures in {', '.join(arguments)}: their names end in {', '.join(_ANSWERS)}{reasons}"
+            f"there are no pictures and no films in {', '.join(arguments)}: their names end in "
+            f"{', '.join([*_ANSWERS, *sorted(encoding.SUFFIXES)])}{reasons}"
         )
     distinct = list(dict.fromkeys(found))
     sharing = Counter(_named(place, format) for _, place in distinct)
@@ -127,7 +137,7 @@ class _Search:
                     yield place / name
 
     def _is_picture(self, path: Path) -> bool:
-        is_picture = path.suffix.lower() in _ANSWERS
+        is_picture = path.suffix.lower() in _ANSWERS or path.suffix.lower() in encoding.SUFFIXES
         if not is_picture:
             self.left_out.add(path.resolve())
         return is_picture
@@ -144,6 +154,8 @@ def _fixed_part(pattern: Path) -> Path:
 def _named(place: Path, format: Format, *, keep_suffix: bool = False) -> Path:  # noqa: A002
     """Return the output's path with the suffix of its format, which is PNG for pictures of an unknown suffix.
 
+    A film keeps its suffix if such a file can be written.
+
     Args:
         place: The picture's path relative to the output folder.
         format: The format of the output files.
@@ -151,18 +163,38 @@ def _named(place: Path, format: Format, *, keep_suffix: bool = False) -> Path:  
             is another picture's.
     """
     suffix = place.suffix.lower()
+    if suffix in encoding.SUFFIXES:
+        is_written = suffix in encoding.CONTAINERS
+        return place if is_written else place.with_name((place.name if keep_suffix else place.stem) + _FILM_SUFFIX)
     written_as = _ANSWERS.get(suffix, "png") if format == "auto" else format
     if FORMATS.get(suffix) == written_as:
         return place
     return place.with_name((place.name if keep_suffix else place.stem) + SUFFIXES[written_as])
 
 
-def _checked_file(file: Path, format: Format) -> Path:  # noqa: A002
-    written_as = FORMATS.get(file.suffix.lower())
+def _is_film_file(file: Path) -> bool:
+    return file.suffix.lower() in encoding.CONTAINERS
+
+
+def _checked_file(picture: Path, file: Path, format: Format) -> Path:  # noqa: A002
+    suffix, written = picture.suffix.lower(), file.suffix.lower()
+    if suffix in encoding.SUFFIXES and not _is_film_file(file):
+        raise ImpastoError(
+            f"{picture.name} is a film, and {file.name} is not: end its name in {', '.join(encoding.CONTAINERS)}"
+        )
+    if _is_film_file(file):
+        if suffix in _ANSWERS:
+            raise ImpastoError(f"{picture.name} is a picture, and {file.name} is a film: end its name in .jpg or .png")
+        return _in_a_folder(file)
+    written_as = FORMATS.get(written)
     if written_as is None:
         raise ImpastoError(f"cannot write {file.name}: end its name in .jpg, .png, .webp or .avif")
     if format not in {"auto", written_as}:
         raise ImpastoError(f"{file.name} would not be {format.upper()}: end its name in {SUFFIXES[format]}")
+    return _in_a_folder(file)
+
+
+def _in_a_folder(file: Path) -> Path:
     if not file.parent.is_dir():
         raise ImpastoError(f"cannot write {file}: there is no folder {file.parent}")
     return file

@@ -11,6 +11,7 @@ from service.cli.large_pages import ask_for_large_pages
 from service.cli.picture_options import with_picture_options
 from service.client.options import Format, MapOptions
 from service.contract.options import PictureOptions, StylizeOptions, SuperResolveOptions
+from service.video.encoding import Codec, FilmOptions
 
 if TYPE_CHECKING:
     from service.batch.batch import BatchRun, Reporter
@@ -36,7 +37,8 @@ PicturesArgument = Annotated[
     list[str],
     typer.Argument(
         metavar="PICTURES...",
-        help="Files, folders with all files below them, or globs as in 'photos/**/*.jpg'; - is standard input.",
+        help="Pictures and films: files, folders with all files below them, or globs as in 'photos/**/*.jpg'; "
+        "- is standard input.",
     ),
 ]
 OutputOption = Annotated[
@@ -50,6 +52,16 @@ OutputOption = Annotated[
 ]
 FormatOption = Annotated[
     Format, typer.Option(help="Format of the pictures in an output folder; auto keeps each one's.")
+]
+CodecOption = Annotated[Codec | None, typer.Option(help="Codec of films: H.264 if not given, in WebM VP9.")]
+CrfOption = Annotated[
+    int | None,
+    typer.Option(
+        min=0, max=63, help="Quality of films: 0 loses least, 6 more halve the file; h264 takes 20 if not given."
+    ),
+]
+ResumeOption = Annotated[
+    bool, typer.Option("--resume", help="Go on with films that an earlier run left unfinished, as NAME.partial.mp4.")
 ]
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Make pictures again whose output exists already.")]
 ServerOption = Annotated[
@@ -75,15 +87,22 @@ def stylize(
     ],
     format: FormatOption = DEFAULT_FORMAT,  # noqa: A002
     *,
+    codec: CodecOption = None,
+    crf: CrfOption = None,
+    resume: ResumeOption = False,
     overwrite: OverwriteOption = False,
     server: ServerOption = None,
     api_key: ApiKeyOption = None,
     json: JsonOption = False,
     options: MapOptions,
 ) -> None:
-    """Paint photos in a style. Paintings that exist are skipped: after an interruption, run the same command again."""
+    """Paint photos and films in a style.
+
+    Paintings that exist are skipped: after an interruption, run the same command again, with --resume for a film.
+    """
     options["style"] = style
-    _transform(pictures, output, format, options, overwrite=overwrite, server=server, api_key=api_key, as_json=json)
+    films = FilmOptions(codec, crf, resume, overwrite)
+    _transform(pictures, output, format, options, films, server=server, api_key=api_key, as_json=json)
 
 
 @with_picture_options(SuperResolveOptions)
@@ -92,14 +111,21 @@ def super_resolve(
     output: OutputOption,
     format: FormatOption = DEFAULT_FORMAT,  # noqa: A002
     *,
+    codec: CodecOption = None,
+    crf: CrfOption = None,
+    resume: ResumeOption = False,
     overwrite: OverwriteOption = False,
     server: ServerOption = None,
     api_key: ApiKeyOption = None,
     json: JsonOption = False,
     options: MapOptions,
 ) -> None:
-    """Enlarge pictures. Enlargements that exist are skipped: after an interruption, run the same command again."""
-    _transform(pictures, output, format, options, overwrite=overwrite, server=server, api_key=api_key, as_json=json)
+    """Enlarge pictures and films.
+
+    Enlargements that exist are skipped: after an interruption, run the same command again, with --resume for a film.
+    """
+    films = FilmOptions(codec, crf, resume, overwrite)
+    _transform(pictures, output, format, options, films, server=server, api_key=api_key, as_json=json)
 
 
 def _transform(
@@ -107,13 +133,13 @@ def _transform(
     output: str,
     format: Format,  # noqa: A002
     options: MapOptions,
+    films: FilmOptions,
     *,
-    overwrite: bool,
     server: str | None,
     api_key: str | None,
     as_json: bool,
 ) -> None:
-    """Make all pictures; end with exit code 1 if any could not be read or made, and with 130 after Ctrl-C."""
+    """Make all pictures and films; end with exit code 1 if any could not be read or made, and with 130 after Ctrl-C."""
     from service.batch.streams import STREAM, work_of
 
     if as_json and output == STREAM:
@@ -121,7 +147,7 @@ def _transform(
     try:
         with work_of(pictures, output, format) as work:
             reports_to = sys.stderr if output == STREAM else sys.stdout
-            _make(work, options, server, api_key, reports_to, overwrite=overwrite, as_json=as_json)
+            _make(work, options, films, server, api_key, reports_to, as_json=as_json)
     except FileNotFoundError as error:
         raise typer.BadParameter(str(error)) from error
     except KeyboardInterrupt:
@@ -134,21 +160,21 @@ def _transform(
 def _make(
     work: "WorkList",
     options: MapOptions,
+    films: FilmOptions,
     server: str | None,
     api_key: str | None,
     reports_to: TextIO,
     *,
-    overwrite: bool,
     as_json: bool,
 ) -> None:
     from service.batch.batch import BatchRun
     from service.batch.reporters import JsonReporter, TextReporter
 
     reporter = JsonReporter(work, reports_to) if as_json else TextReporter(work, reports_to)
-    batch = BatchRun(work.jobs, reporter, overwrite=overwrite)
+    batch = BatchRun(work.jobs, reporter, overwrite=films.overwrite)
     try:
         if batch.waiting:
-            asyncio.run(_run(batch, reporter, server, api_key, options))
+            asyncio.run(_run(batch, reporter, server, api_key, options, films))
     finally:
         summary = batch.end()
     if summary.failed or work.unreadable:
@@ -156,16 +182,21 @@ def _make(
 
 
 async def _run(
-    batch: "BatchRun", reporter: "Reporter", server: str | None, api_key: str | None, options: MapOptions
+    batch: "BatchRun",
+    reporter: "Reporter",
+    server: str | None,
+    api_key: str | None,
+    options: MapOptions,
+    films: FilmOptions,
 ) -> None:
     if server is not None:
         from service.batch.remote import remote_painter
 
-        painter = remote_painter(server, api_key, options)
+        painters = remote_painter(server, api_key, options)
     else:
         ask_for_large_pages()
         from service.batch.local import local_painter
 
-        painter = local_painter(options, reporter.progressed)
-    async with painter as paint:
-        await batch.run(paint)
+        painters = local_painter(options, films, reporter.progressed)
+    async with painters as made_by:
+        await batch.run(made_by)

@@ -9,24 +9,22 @@ from contextlib import contextmanager
 from contextvars import copy_context
 from typing import TypeVar, TypeVarTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from model_store.card import SMALLEST_SIDE
-from model_store.nets import TransformNet
 from service import codec
-from service.codec import alpha, colour
+from service.codec import alpha
 from service.contract.options import Options, StylizeOptions
 from service.contract.problems import Unavailable
 from service.device.failures import is_out_of_memory
 from service.engine.engine import Engine
 from service.engine.queue import Output
 from service.inference import pieces
-from service.models.loaded import Models
+from service.models.loaded import Loaded, Models
 from service.pipeline import retouching
 from service.pipeline.answer import Answer, Stage
-from service.pipeline.plan import Plan, check_memory, check_size, plan_picture
+from service.pipeline.plan import Plan, check_format, check_shape
+from service.pipeline.transformation import Transformation, check_memory, check_size, transformation_of
 
 _Arguments = TypeVarTuple("_Arguments")
 _Result = TypeVar("_Result")
@@ -94,14 +92,53 @@ class Pipeline:
         with _out_of_memory_explained():
             header = await asyncio.to_thread(codec.read_header, upload, self._max_upload_pixels)
         inspect_seconds = time.perf_counter() - started
-        if model is None:
-            options = options.for_picture(header.width, header.height)
-            model = await self._models.resolve(options)
-        plan = plan_picture(header, options, model, inspect_seconds)
-        check_size(plan, self._max_pixels)
-        if plan.needs_net and self._net_bytes is not None:
-            check_memory(plan, self._net_bytes)
-        return plan._replace(net_seconds=await self._net_seconds(plan))
+        check_shape(header)
+        transformation = await self.transformation(header.width, header.height, options, model)
+        plan = Plan(
+            header,
+            transformation,
+            header.format if options.format == "auto" else options.format,
+            inspect_seconds,
+        )
+        check_format(plan)
+        return plan._replace(net_seconds=await self._net_seconds(transformation))
+
+    async def transformation(
+        self, width: int, height: int, options: Options, model: Loaded | None = None
+    ) -> Transformation:
+        """Return what the options make of pixels of a size.
+
+        Args:
+            width: Width in pixels.
+            height: Height in pixels.
+            options: Options of the picture or film.
+            model: The net that the options name, if it is known already.
+
+        Raises:
+            Problem: The net cannot be used, or pixels of this size cannot be made; see `service.contract.problems`.
+        """
+        options = options.for_picture(width, height)
+        transformation = transformation_of(width, height, options, model or await self._models.resolve(options))
+        check_size(transformation, self._max_pixels)
+        if transformation.needs_net and self._net_bytes is not None:
+            check_memory(transformation, self._net_bytes)
+        return transformation
+
+    async def make_pixels(self, transformation: Transformation, pixels: Tensor) -> Tensor:
+        """Compute a frame of a film: pixels in, pixels out.
+
+        Args:
+            transformation: What is made.
+            pixels: Pixels as uint8 sRGB, `(H, W, 3)`, which are resized to the size that is transformed.
+
+        Raises:
+            Problem: The pixels could not be computed; see `service.contract.problems`.
+        """
+        size = transformation.width, transformation.height
+        resized = await self._in_thread(retouching.resize, pixels, size)
+        seen = await self._in_thread(transformation.prepare, resized)
+        output = await self._compute(transformation, seen)
+        return await self._in_thread(transformation.finish, output.pixels, resized)
 
     async def make(self, plan: Plan) -> Answer:
         """Decode, compute and encode one picture.
@@ -116,7 +153,7 @@ class Pipeline:
         photo, seen = await self._in_thread(_decode, plan)
         decoded = time.perf_counter()
 
-        output = await self._compute(plan, seen)
+        output = await self._compute(plan.transformation, seen)
         computed = time.perf_counter()
         content = await self._in_thread(_encode, output.pixels, photo, plan)
         encoded = time.perf_counter()
@@ -130,27 +167,29 @@ class Pipeline:
         return Answer(
             content,
             codec.MEDIA_TYPES[plan.format],
-            plan.model,
+            plan.transformation.model,
             width,
             height,
-            plan.factor,
+            plan.transformation.factor,
             plan.header.frames,
             plan.header.is_truncated,
             output.batch,
             stages,
         )
 
-    async def _compute(self, plan: Plan, seen: Tensor) -> Output:
-        if not plan.needs_net:
+    async def _compute(self, transformation: Transformation, seen: Tensor) -> Output:
+        if not transformation.needs_net:
             return Output(seen, 0.0, 0.0, 0)
-        if plan.enlarger is None:
-            return await asyncio.wrap_future(self._engine.submit(plan.net, seen))
-        painting, enlarging = (self._engine.pace.seconds(net, seen.shape[0] * seen.shape[1]) for net in plan.nets)
+        if transformation.enlarger is None:
+            return await asyncio.wrap_future(self._engine.submit(transformation.net, seen))
+        painting, enlarging = (
+            self._engine.pace.seconds(net, seen.shape[0] * seen.shape[1]) for net in transformation.nets
+        )
         share = 0.0 if painting is None or enlarging is None else painting / (painting + enlarging)
         with pieces.as_part(0, share):
-            output = await asyncio.wrap_future(self._engine.submit(plan.net, seen))
+            output = await asyncio.wrap_future(self._engine.submit(transformation.net, seen))
         with pieces.as_part(share, 1):
-            enlarged = await asyncio.wrap_future(self._engine.submit(plan.enlarger, output.pixels))
+            enlarged = await asyncio.wrap_future(self._engine.submit(transformation.enlarger, output.pixels))
         return Output(
             enlarged.pixels,
             output.queue_seconds + enlarged.queue_seconds,
@@ -158,16 +197,16 @@ class Pipeline:
             output.batch,
         )
 
-    async def _net_seconds(self, plan: Plan) -> float | None:
+    async def _net_seconds(self, transformation: Transformation) -> float | None:
         """Return the least seconds that the nets take, or None for a small picture, which is made without knowing.
 
         A net that has computed nothing yet is tried on small pictures.
         """
-        width, height = plan.seen
-        if not plan.needs_net or width * height < _SMALL:
+        width, height = transformation.seen
+        if not transformation.needs_net or width * height < _SMALL:
             return None
         total = 0.0
-        for net in plan.nets:
+        for net in transformation.nets:
             if self._engine.pace.seconds(net, width * height) is None:
                 for _ in range(_TRIALS):
                     await asyncio.wrap_future(self._engine.submit(net, torch.zeros(*_TRIED, 3, dtype=torch.uint8)))
@@ -202,46 +241,23 @@ def _out_of_memory_explained() -> Iterator[None]:
 
 
 def _decode(plan: Plan) -> tuple[codec.DecodedPicture, Tensor]:
-    """Return the decoded upload, and the pixels that the net sees.
-
-    A photo is painted in sRGB, for which styles are trained. An upload is enlarged in its own colour space, so that no
-    colour is lost.
-    """
+    """Return the decoded upload, and the pixels that the net sees."""
+    made = plan.transformation
     photo = codec.decode(
-        plan.header, (plan.width, plan.height), keep_metadata=plan.options.keep_metadata, enlargement=plan.factor
+        plan.header,
+        (made.width, made.height),
+        keep_metadata=made.options.keep_metadata,
+        enlargement=made.factor,
     )
-    seen = photo.pixels if photo.alpha is None else alpha.as_seen(photo.pixels, photo.alpha)
-    if isinstance(plan.options, StylizeOptions):
-        height, width, _ = seen.shape
-        seen = colour.to_srgb(retouching.resize(seen, plan.options.painted(width, height)), photo.profile)
-    return photo, _padded(seen) if plan.needs_net else seen
-
-
-def _padded(pixels: Tensor) -> Tensor:
-    """Mirror a picture, `(H, W, 3)`, at its right and lower sides until it is as large as the nets need."""
-    height, width, _ = pixels.shape
-    lacking = max(0, SMALLEST_SIDE - height), max(0, SMALLEST_SIDE - width)
-    if not any(lacking):
-        return pixels
-    return torch.from_numpy(np.pad(pixels.numpy(), ((0, lacking[0]), (0, lacking[1]), (0, 0)), mode="symmetric"))
-
-
-def _without_padding(output: Tensor, seen: tuple[int, int], net: TransformNet) -> Tensor:
-    """Return what the last net made of `seen`, a width and a height in pixels, without what `_padded` added."""
-    width, height = seen
-    return output[: height * net.factor, : width * net.factor]
+    visible = photo.pixels if photo.alpha is None else alpha.as_seen(photo.pixels, photo.alpha)
+    return photo, made.prepare(visible, photo.profile)
 
 
 def _encode(output: Tensor, photo: codec.DecodedPicture, plan: Plan) -> bytes:
     """Return the bytes of the answer, made from the output of the net."""
-    options, mask = plan.options, photo.alpha
-    height, width, _ = photo.pixels.shape
-    if isinstance(options, StylizeOptions):
-        output = _without_padding(output, options.painted(width, height), plan.nets[-1])
-        painting = colour.from_srgb(retouching.resize(output, (width, height)), photo.profile)
-        pixels = retouching.mix(painting, photo.pixels, options.strength, preserve_color=options.preserve_color)
-    else:
-        output = _without_padding(output, (width, height), plan.net)
-        pixels = retouching.finish(output, plan.factor, photo.pixels, match_histogram=options.match_histogram)
-        mask = None if mask is None else alpha.enlarge(mask, plan.factor)
-    return codec.encode(photo._replace(pixels=pixels, alpha=mask, format=plan.format), options.quality)
+    made = plan.transformation
+    pixels = made.finish(output, photo.pixels, photo.profile)
+    mask = photo.alpha
+    if mask is not None and not isinstance(made.options, StylizeOptions):
+        mask = alpha.enlarge(mask, made.factor)
+    return codec.encode(photo._replace(pixels=pixels, alpha=mask, format=plan.format), made.options.quality)

@@ -40,5 +40,5 @@ async def make_picture(state: State, plan: Plan) -> Answer:
     check_time(plan)
     with state.admission.hold_pixels(plan.pixels):
         answer = await state.pipeline.make(plan)
-    state.metrics.picture_made(plan.options.task, answer)
+    state.metrics.picture_made(plan.transformation.options.task, answer)
     return answer

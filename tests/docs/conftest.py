@@ -10,6 +10,7 @@ from PIL import Image
 
 from model_store.store import BUNDLED
 
+from ..service.video.films import pictures, write_film
 from .markdown import PROJECT
 
 PHOTOS = ("photo.jpg", "painting.jpg", "preview.jpg", "photos/1.jpg", "photos/2.png", "more/2024/3.jpg")
@@ -27,6 +28,7 @@ def folder(tmp_path: Path) -> Path:
                 path = tmp_path / name
                 path.parent.mkdir(parents=True, exist_ok=True)
                 coffee.resize(size).save(path)
+    write_film(tmp_path / "film.mp4", pictures(3, 96, 64), sound=True)
     muse = BUNDLED / "stylize/muse/1"
     (tmp_path / "model.safetensors").write_bytes((muse / "model.safetensors").read_bytes())
     card = json.loads((muse / "card.json").read_text())

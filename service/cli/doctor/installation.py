@@ -18,6 +18,7 @@ _EXTRAS = {
     "train": "trains nets",
     "remote": "opens stores on buckets and web servers",
     "heic": "reads HEIC pictures",
+    "video": "paints and enlarges films",
     "tracing": "sends OpenTelemetry traces",
     "bench": "loads a server to measure it",
 }

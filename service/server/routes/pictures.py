@@ -115,7 +115,7 @@ async def _answer(request: Request, state: State, options: Options, uploads: Seq
 
 async def _inspect(state: State, options: Options, upload: Upload) -> _Picture:
     plan = await _plan(state, options, upload)
-    inputs = ("", options) if isinstance(plan, Problem) else (plan.digest, plan.options)
+    inputs = ("", options) if isinstance(plan, Problem) else (plan.transformation.digest, plan.transformation.options)
     return _Picture(upload, plan, await asyncio.to_thread(etag.of_picture, upload.data, *inputs))
 
 
@@ -223,7 +223,7 @@ def _not_modified(tag: str, pictures: Iterable[_Picture]) -> Response:
 
 
 def _common_headers(pictures: Iterable[_Picture]) -> dict[str, str]:
-    models = dict.fromkeys(picture.plan.model for picture in pictures if isinstance(picture.plan, Plan))
+    models = dict.fromkeys(picture.plan.transformation.model for picture in pictures if isinstance(picture.plan, Plan))
     named = {"X-Model": ", ".join(models)} if models else {}
     return {**named, "Cache-Control": OF_ONE_CLIENT, "Vary": "Accept"}
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from service.batch.batch import BatchRun, Outcome, Summary
+from service.batch.batch import BatchRun, Outcome, Painters, Summary
 from service.batch.work_list import PictureJob
 from service.client.answer import Answer
 from service.client.options import Format
@@ -55,7 +55,7 @@ def jobs(folder: Path, *names: str) -> list[PictureJob]:
 def test_pictures_are_made_and_so_are_missing_folders(tmp_path: Path) -> None:
     notes = Notes()
     batch = BatchRun(jobs(tmp_path, "a.jpg", "b.png", "2024/c.jpeg"), notes)
-    asyncio.run(batch.run(paint))
+    asyncio.run(batch.run(Painters(paint, None)))
     assert (tmp_path / "out/a.jpg").read_text() == "a.jpg as jpeg"
     assert (tmp_path / "out/b.png").read_text() == "b.png as png"
     assert (tmp_path / "out/2024/c.jpeg").read_text() == "c.jpeg as jpeg"
@@ -67,7 +67,7 @@ def test_pictures_are_made_and_so_are_missing_folders(tmp_path: Path) -> None:
 def test_a_bad_picture_is_reported_and_the_others_are_made(tmp_path: Path) -> None:
     notes = Notes()
     batch = BatchRun(jobs(tmp_path, "a.jpg", "bad.jpg", "c.jpg"), notes)
-    asyncio.run(batch.run(paint))
+    asyncio.run(batch.run(Painters(paint, None)))
     assert batch.end()._replace(seconds=0) == Summary(made=2, skipped=0, failed=1, left=0, seconds=0)
     assert notes.finished_["bad.jpg"] == "it is bad"
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.jpg", "c.jpg"]
@@ -77,7 +77,7 @@ def test_a_picture_that_cannot_be_written_counts_as_failed_and_the_others_are_ma
     (tmp_path / "out").mkdir()
     (tmp_path / "out/2024").touch()
     batch = BatchRun(jobs(tmp_path, "2024/a.jpg", "b.jpg"), Notes())
-    asyncio.run(batch.run(paint))
+    asyncio.run(batch.run(Painters(paint, None)))
     assert batch.end()._replace(seconds=0) == Summary(made=1, skipped=0, failed=1, left=0, seconds=0)
 
 
@@ -87,7 +87,7 @@ def test_an_existing_file_is_made_again_only_with_overwrite(tmp_path: Path, over
     (tmp_path / "out/a.jpg").write_text("old")
     notes = Notes()
     batch = BatchRun(jobs(tmp_path, "a.jpg", "b.jpg"), notes, overwrite=overwrite)
-    asyncio.run(batch.run(paint))
+    asyncio.run(batch.run(Painters(paint, None)))
     assert (tmp_path / "out/a.jpg").read_text() == ("a.jpg as jpeg" if overwrite else "old")
     assert notes.skipped_ == ([] if overwrite else ["a.jpg"])
     made, skipped = (2, 0) if overwrite else (1, 1)
@@ -102,7 +102,7 @@ def test_a_cancelled_run_counts_what_is_left_and_leaves_no_partial_file(tmp_path
 
     async def run() -> None:
         nonlocal running
-        running = asyncio.create_task(batch.run(paint))
+        running = asyncio.create_task(batch.run(Painters(paint, None)))
         await running
 
     running: asyncio.Task[None]
@@ -120,5 +120,5 @@ def test_an_error_of_all_pictures_ends_the_run(tmp_path: Path) -> None:
 
     batch = BatchRun(jobs(tmp_path, "a.jpg", "b.jpg"), Notes())
     with pytest.raises(RuntimeError, match="no such style"):
-        asyncio.run(batch.run(refuse))
+        asyncio.run(batch.run(Painters(refuse, None)))
     assert batch.end().left == 2

@@ -8,13 +8,14 @@ from types import SimpleNamespace
 
 import pytest
 
-from service.batch.batch import Summary
+from service.batch.batch import MadeFilm, Summary
 from service.batch.reporters import TextReporter
 from service.batch.work_list import PictureJob, WorkList
 from service.client.answer import Answer
 
 LARGE = PictureJob(Path("photos/large.jpg"), Path("out/large.jpg"))
 SMALL = PictureJob(Path("photos/small.jpg"), Path("out/small.jpg"))
+FILM = PictureJob(Path("films/ducks.mp4"), Path("out/ducks.mp4"))
 ANSWER = Answer(b"", "image/jpeg", "muse@1", "", {"net": 1000.0})
 
 
@@ -98,3 +99,27 @@ def test_without_a_terminal_no_progress_is_shown(monkeypatch: pytest.MonkeyPatch
     reporter.progressed(LARGE.picture, 0.5)
     reporter.finished(LARGE, ANSWER)
     assert errors.getvalue() == ""
+
+
+def test_the_bar_of_a_film_shows_its_frames_how_many_a_second_and_the_time_left(
+    monkeypatch: pytest.MonkeyPatch, clock: SimpleNamespace
+) -> None:
+    terminal = open_terminal(monkeypatch)
+    reporter = TextReporter(WorkList([FILM], Counter()), io.StringIO())
+    reporter.started(1)
+    for frame in range(101, 121):  # an earlier run made 100
+        clock.now += 0.5
+        reporter.filmed(FILM, frame, 250)
+    reporter.ended(Summary(0, 0, 0, 1, 10))
+    last = terminal.getvalue().rpartition("ducks.mp4")[2]
+    assert "120/250" in last
+    assert "2.0/s" in last
+    assert "0:01:05" in last
+
+
+def test_a_made_film_is_told_with_what_it_lacks(capsys: pytest.CaptureFixture[str]) -> None:
+    out = io.StringIO()
+    reporter = TextReporter(WorkList([FILM], Counter()), out)
+    reporter.finished(FILM, MadeFilm("muse@1", 250, 250, 125.0, ("2 broken frames were skipped",)))
+    assert out.getvalue() == "out/ducks.mp4: muse@1, 250 frames in 125.0 s (2.0 a second)\n"
+    assert capsys.readouterr().err == "films/ducks.mp4: 2 broken frames were skipped\n"

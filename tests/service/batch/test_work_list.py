@@ -151,7 +151,7 @@ def test_a_picture_that_is_given_twice_is_made_once(make: Make) -> None:
         (["a.jpg"], "out.gif", "auto", "end its name in .jpg, .png"),
         (["a.jpg"], "out.png", "jpeg", "would not be JPEG: end its name in .jpg"),
         (["a.jpg"], "nowhere/out.png", "auto", "there is no folder nowhere"),
-        (["empty"], "out", "auto", "there are no pictures in empty"),
+        (["empty"], "out", "auto", "there are no pictures and no films in empty"),
     ],
 )
 def test_an_output_that_cannot_be_written_is_refused_beforehand(
@@ -178,3 +178,26 @@ def test_an_argument_that_matches_no_file_is_refused(make: Make, argument: str, 
     make("coffee.jpg")
     with pytest.raises(FileNotFoundError, match=words):
         list_work([argument], "out")
+
+
+@pytest.mark.parametrize(
+    ("name", "made"),
+    [("a.mp4", "a.mp4"), ("a.MOV", "a.MOV"), ("a.mkv", "a.mkv"), ("a.webm", "a.webm"), ("a.avi", "a.mp4")],
+)
+def test_films_are_found_beside_pictures_and_keep_their_kind_of_file_where_it_is_written(
+    make: Make, name: str, made: str
+) -> None:
+    make(f"media/{name}", "media/b.jpg", "media/program.ts")
+    assert places(["media"], "out", format="webp") == {"media/b.jpg": "out/b.webp", f"media/{name}": f"out/{made}"}
+    assert places([f"media/{name}"], "painted.mp4") == {f"media/{name}": "painted.mp4"}
+
+
+def test_films_that_would_collide_keep_their_suffix(make: Make) -> None:
+    make("media/a.avi", "media/a.mp4")
+    assert places(["media"], "out") == {"media/a.avi": "out/a.avi.mp4", "media/a.mp4": "out/a.mp4"}
+
+
+def test_any_file_may_be_a_film_if_its_output_is_one(make: Make) -> None:
+    make("recording.ts")
+    (job,) = list_work(["recording.ts"], "painted.mp4").jobs
+    assert job.is_film

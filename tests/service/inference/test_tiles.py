@@ -72,7 +72,9 @@ def test_a_halo_is_no_larger_than_it_has_to_be(name: str) -> None:
     assert halo_of(net) - 2 <= reach <= halo_of(net)
 
 
-def test_a_lane_computes_large_pictures_in_tiles_with_pauses_before_and_in_each(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lane_computes_large_pictures_in_tiles_with_pauses_before_and_in_each(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr("service.inference.tiles.TILE_BYTES", 1)  # the smallest tiles
     net = strong(NETS["x4 folded"]())
     pixels = noise(150, 70)
