@@ -53,6 +53,11 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+def pytest_unconfigure() -> None:
+    """Have modules freed at the end of the process: libraries complain of what is left over."""
+    gc.unfreeze()
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skip what is marked `cuda` where there is no such device."""
     marked = [item for item in items if item.get_closest_marker("cuda")]
