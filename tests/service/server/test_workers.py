@@ -3,6 +3,8 @@
 import os
 import re
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -60,6 +62,17 @@ def test_workers_have_one_fresh_folder_for_their_metrics() -> None:
         assert folder.is_dir()
         assert server.stop() == 0
     assert not folder.exists()
+
+
+@pytest.mark.process
+def test_the_garbage_collector_passes_by_all_modules_of_a_worker() -> None:
+    program = (
+        "import gc; from service.server.processes import create_worker_app; app = create_worker_app(); "
+        "print(gc.get_freeze_count(), len(gc.get_objects()))"
+    )
+    printed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    spared, left = map(int, printed.split())
+    assert spared > 100 * left
 
 
 def test_workers_share_the_limits_of_the_machine() -> None:
