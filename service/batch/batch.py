@@ -27,7 +27,7 @@ class MadeFilm(NamedTuple):
     seconds: float
     """The seconds that it took."""
     notes: tuple[str, ...]
-    """What the film lacks, each without a full stop."""
+    """Sentences about what the film lacks, each without a full stop."""
 
 
 Outcome = Answer | MadeFilm | Exception
@@ -71,7 +71,7 @@ film would have."""
 
 
 class Painters(NamedTuple):
-    """What makes the files of a run."""
+    """The painters that make the files of a run."""
 
     pictures: Painter
     films: FilmPainter | None

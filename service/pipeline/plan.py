@@ -17,7 +17,7 @@ class Plan(NamedTuple):
 
     header: codec.Header
     transformation: Transformation
-    """What is made of the upload's pixels, which are decoded to the size that is transformed."""
+    """The transformation of the upload's pixels, which are decoded to the size that is transformed."""
     format: Format
     """Format of the answer."""
     inspect_seconds: float

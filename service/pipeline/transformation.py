@@ -22,7 +22,7 @@ _MEGABYTE = 1_000_000
 
 
 class Transformation(NamedTuple):
-    """What is made of pixels of one size."""
+    """The transformation of pixels of one size."""
 
     options: Options
     """Options for this size; a `size` of an enlargement has become a `scale`."""

@@ -89,7 +89,7 @@ class FrameReader:
         self._tone_mapping: av.filter.Graph | None = None
         bits = max(component.bits for component in first.format.components)
         self.note: str | None = None
-        """What the film loses in its colours; None if it loses nothing."""
+        """Sentence about what the film loses in its colours; None if it loses nothing."""
         if colours.transfer in _HIGH_DYNAMIC_RANGE:
             self._tone_mapping = _tone_mapping(first)
             name = _HIGH_DYNAMIC_RANGE[colours.transfer]

@@ -1,4 +1,4 @@
-"""What all styles of a gallery are trained with, and the events that are reported meanwhile."""
+"""The workshop, with which all styles of a gallery are trained, and the events that are reported meanwhile."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

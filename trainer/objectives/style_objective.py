@@ -20,7 +20,7 @@ _MIRRORED = 4
 
 
 class Content(NamedTuple):
-    """What pictures are to keep of content photos."""
+    """The features of content photos that pictures are to keep."""
 
     photos: Tensor
     """The photos, float RGB in [0, 1], `(N, 3, H, W)`."""
