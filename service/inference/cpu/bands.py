@@ -6,8 +6,9 @@ The threads that compute bands meet only twice for each layer.
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TypeVar
 
 import torch
@@ -22,6 +23,28 @@ def split(rows: int, parts: int) -> list[slice]:
     """Split rows into at most `parts` slices of nearly the same length, none of them empty."""
     bounds = [math.ceil(rows * part / parts) for part in range(parts + 1)]
     return [slice(*each) for each in itertools.pairwise(bounds) if each[0] < each[1]]
+
+
+def rows_of(tiles: Sequence[slice], size: int, height: int) -> list[slice]:
+    """Return the rows of a picture that bands of whole tiles have.
+
+    Args:
+        tiles: Bands as slices of the tiles.
+        size: Number of rows of a tile.
+        height: Number of rows of the picture, at which the last tile may be cut.
+    """
+    return [slice(size * each.start, min(size * each.stop, height)) for each in tiles]
+
+
+@contextmanager
+def threads_of_one_core() -> Iterator[int]:
+    """Have torch compute on one core for each thread, and yield the number of cores that it may use, for `compute`."""
+    cores = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield cores
+    finally:
+        torch.set_num_threads(cores)
 
 
 def compute(work: Callable[[_Band], _Result], bands: Sequence[_Band], cores: int) -> list[_Result]:

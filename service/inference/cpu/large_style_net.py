@@ -63,12 +63,10 @@ class LargeStyleNet(CpuStyleNet):
     def compute_in_pieces(self, pixels: Tensor) -> Tensor:
         """Paint one picture; see `TransformNet.compute_in_pieces`."""
         height, width, _ = pixels.shape
-        cores = torch.get_num_threads()
-        torch.set_num_threads(1)
         try:
-            return _Painting(self, _pad(pixels), cores).paint()[:height, :width].contiguous()
+            with bands.threads_of_one_core() as cores:
+                return _Painting(self, _pad(pixels), cores).paint()[:height, :width].contiguous()
         finally:
-            torch.set_num_threads(cores)
             give_back_freed_memory()
 
 
@@ -268,8 +266,7 @@ class _Painting:
 
         The time of the whole pass, relative to others, counts for the progress that is told in the pauses.
         """
-        tile = winograd.TILE * scale
-        rows = [slice(tile * each.start, min(tile * each.stop, self.height * scale // 4)) for each in self.tiles]
+        rows = bands.rows_of(self.tiles, winograd.TILE * scale, self.height * scale // 4)
         for number, start in enumerate(range(0, len(rows), self.cores)):
             pieces.pause(self.made)
             if number % _GROUPS_BETWEEN_TRIMS == 0:

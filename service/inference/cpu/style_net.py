@@ -62,12 +62,8 @@ class CpuStyleNet(TransformNet):
 
     def transform(self, pictures: Tensor) -> Tensor:
         """Map `(N, 3, H, W)`, with H and W multiples of 4, to the same shape, laid out channels-last."""
-        cores = torch.get_num_threads()
-        torch.set_num_threads(1)
-        try:
+        with bands.threads_of_one_core() as cores:
             return torch.stack([self._paint(picture, cores) for picture in pictures]).permute(0, 3, 1, 2)
-        finally:
-            torch.set_num_threads(cores)
 
     def _paint(self, picture: Tensor, cores: int) -> Tensor:
         """Map one picture `(3, H, W)` to `(H, W, 3)`."""
@@ -77,8 +73,7 @@ class CpuStyleNet(TransformNet):
         tiles = bands.split(math.ceil(height / (4 * winograd.TILE)), number)
 
         def rows(scale: int) -> list[slice]:
-            size = winograd.TILE * scale
-            return [slice(size * each.start, min(size * each.stop, height * scale // 4)) for each in tiles]
+            return bands.rows_of(tiles, winograd.TILE * scale, height * scale // 4)
 
         shifted = (picture - picture[:, :1, :1]) * 2
         frame = F.pad(shifted[None], (4, 4, 4, 4), mode="reflect")[0].permute(1, 2, 0).contiguous()

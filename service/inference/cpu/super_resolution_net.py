@@ -51,12 +51,8 @@ class CpuSuperResolutionNet(FoldedSuperResolutionNet):
 
     def features(self, pictures: Tensor) -> Tensor:
         """Map pictures, `(N, 3, H, W)`, to features, `(N, C, H, W)`, laid out channels-last."""
-        cores = torch.get_num_threads()
-        torch.set_num_threads(1)
-        try:
+        with bands.threads_of_one_core() as cores:
             return torch.stack([self._features_of(picture, cores) for picture in pictures]).permute(0, 3, 1, 2)
-        finally:
-            torch.set_num_threads(cores)
 
     def _features_of(self, picture: Tensor, cores: int) -> Tensor:
         """Map one picture `(3, H, W)` to features `(H, W, C)`."""
@@ -64,10 +60,8 @@ class CpuSuperResolutionNet(FoldedSuperResolutionNet):
         padded = F.pad(picture - MEAN_LEVEL, (1, 1, 1, 1)).permute(1, 2, 0).contiguous()
         tiles = math.ceil(height / winograd.TILE)
         most = max(1, _BAND_PIXELS // (winograd.TILE * width))
-        rows = [
-            slice(winograd.TILE * each.start, min(winograd.TILE * each.stop, height))
-            for each in bands.split(tiles, cores * math.ceil(tiles / (most * cores)))
-        ]
+        split = bands.split(tiles, cores * math.ceil(tiles / (most * cores)))
+        rows = bands.rows_of(split, winograd.TILE, height)
 
         def for_each_band(work: Callable[[slice], object]) -> None:
             pieces.pause()

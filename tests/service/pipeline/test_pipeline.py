@@ -22,16 +22,6 @@ from ..stores import Publish
 from .making import inspect, make
 
 
-@pytest.fixture
-def runtime(store: Store, publish: Publish) -> Iterator[Runtime]:
-    """Yield a runtime with a style `tiny` and a net for ×4, which takes up to 25,600 pixels."""
-    publish("stylize", "tiny")
-    publish("super-resolve", "x4-pixel", factor=4)
-    runtime = Runtime(store, torch.device("cpu"), ComputeSettings(max_pixels=25_600))
-    yield runtime
-    runtime.close()
-
-
 def stylize(runtime: Runtime, data: bytes, **asked: object) -> Answer:
     return asyncio.run(make(runtime, StylizeOptions(style="tiny", **asked), data))
 

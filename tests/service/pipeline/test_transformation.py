@@ -2,31 +2,18 @@
 
 import asyncio
 import io
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from model_store.store import Store
 from service.contract.options import Options, StylizeOptions, SuperResolveOptions
 from service.contract.problems import BadPicture, TooLarge, UnknownModel
 from service.pipeline.runtime import Runtime
-from service.pipeline.settings import ComputeSettings
 
 from ...picture_files import encoded
-from ..stores import Publish
 from .making import make
-
-
-@pytest.fixture
-def runtime(store: Store, publish: Publish) -> Iterator[Runtime]:
-    publish("stylize", "tiny")
-    publish("super-resolve", "x4-pixel", factor=4)
-    runtime = Runtime(store, torch.device("cpu"), ComputeSettings(max_pixels=25_600))
-    yield runtime
-    runtime.close()
 
 
 def made_of_pixels(runtime: Runtime, options: Options, pixels: np.ndarray) -> np.ndarray:
