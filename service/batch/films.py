@@ -16,7 +16,7 @@ from service.video.conversion import Conversion, in_thread
 from service.video.encoding import FilmOptions, choose_encoding
 from service.video.partial import Partial, go_on_with, made_with, publish
 from service.video.source import FilmSource
-from service.video.target import FilmTarget
+from service.video.target import MADE_WITH, FilmTarget
 
 _MOST_IN_FLIGHT = 64
 """Largest number of frames that are painted at the same time."""
@@ -67,7 +67,7 @@ async def make_film(
         painter = f"{asked.model_dump_json(exclude=_NOT_OF_THE_PIXELS)} {made.digest}"
         identity = await asyncio.to_thread(made_with, job.picture, encoding, painter)
         earlier = await asyncio.to_thread(go_on_with, partial, identity)
-        target = FilmTarget(partial.path, source, encoding, identity, partial.earlier if earlier.frames else None)
+        target = FilmTarget(partial.path, source, encoding, {MADE_WITH: identity}, partial.earlier if earlier.frames else None)
         frames = earlier.frames
 
         def count(_time: Fraction) -> None:

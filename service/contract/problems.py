@@ -5,6 +5,7 @@ Problem
 ├── BadForm                 400   a body that says it is multipart and cannot be read as that
 ├── BadOption               422   an option or a form field that is unknown or out of range
 ├── BadPicture              422   no picture, a broken one, or one that the options do not fit
+├── BadFilm                 422   a film that is broken, cut, encrypted or without pictures
 ├── UnknownModel            404   no such style or factor; the detail lists the known ones
 ├── TooLarge                413   too many bytes or pixels
 ├── UnsupportedFormat       415   not an image format that the service reads
@@ -98,6 +99,13 @@ class BadPicture(Problem):
 
     status, name, title = 422, "bad-picture", "Bad picture"
     example = "the picture is broken or cut short: send the whole file"
+
+
+class BadFilm(Problem):
+    """The upload is a film that is broken, cut short, encrypted or without pictures."""
+
+    status, name, title = 422, "bad-film", "Bad film"
+    example = "the film is encrypted: send one without copy protection"
 
 
 class UnknownModel(Problem):

@@ -31,12 +31,16 @@ class Encoder(NamedTuple):
     """Options of the encoder, besides the constant rate factor."""
     tag: str | None = None
     """Tag of the codec in MP4 and QuickTime files, where FFmpeg's own choice does not play everywhere."""
+    at_once: dict[str, str] | None = None
+    """Further options by which each frame's packet comes at once, where the encoder has such."""
     to_stream: str | None = None
     """Bitstream filters that turn packets of a file into those that the encoder makes; None if both are the same."""
 
 
 ENCODERS: dict[Codec, Encoder] = {
-    "h264": Encoder("libx264", 20, 51, {}, to_stream="h264_mp4toannexb,filter_units=remove_types=7-8"),
+    "h264": Encoder(
+        "libx264", 20, 51, {}, at_once={"tune": "zerolatency"}, to_stream="h264_mp4toannexb,filter_units=remove_types=7-8"
+    ),
     "hevc": Encoder(
         "libx265",
         24,
@@ -72,6 +76,8 @@ class Encoding(NamedTuple):
     codec: Codec
     crf: int
     """Constant rate factor: 0 loses least, and 6 more make a file of about half the size."""
+    is_streamed: bool = False
+    """Whether the file is read while it is written, so that each frame is written as soon as the next one comes."""
 
     @property
     def encoder(self) -> Encoder:
@@ -108,3 +114,7 @@ def choose_encoding(output: Path, codec: Codec | None = None, crf: int | None = 
     if not 0 <= crf <= encoder.most_crf:
         raise BadOption(f"crf={crf} is out of range: {codec} takes 0 to {encoder.most_crf}")
     return Encoding(container, codec, crf)
+
+
+STREAMED = Encoding("mp4", "h264", ENCODERS["h264"].crf, is_streamed=True)
+"""How films are encoded that are played while they are made."""

@@ -11,6 +11,7 @@ import av.error
 
 from service.contract.problems import BadOption
 from service.video.encoding import Encoding
+from service.video.metadata import kept
 from service.video.source import ROUNDING, FilmSource, Packet, Span
 from service.video.target import MADE_WITH, container_options, describe, video_packets
 
@@ -20,10 +21,6 @@ _ALL_METADATA = "+use_metadata_tags"
 """Flag by which it keeps metadata that MP4 has no place for."""
 _COMPARED = 1_000_000
 """Number of bytes at the beginning of a film by which it is told from others."""
-_PLACE = "location"
-"""Part of the keys of metadata that tell where a film was made."""
-_OF_THE_FILE = ("major_brand", "minor_version", "compatible_brands", "encoder")
-"""Keys of metadata that describe the source's file, and not the film."""
 
 
 class Partial(NamedTuple):
@@ -134,7 +131,7 @@ def publish(partial: Partial, source: FilmSource, encoding: Encoding, keep_metad
                 describe(copies[stream.index], stream)
                 if stream.type == "video" and encoding.is_quicktime and encoding.encoder.tag is not None:
                     copies[stream.index].codec_context.codec_tag = encoding.encoder.tag
-            whole.metadata.update(_kept(source.metadata, keep_place=keep_metadata))
+            whole.metadata.update(kept(source.metadata, keep_place=keep_metadata))
             whole.set_chapters(source.chapters)
             for packet in unfinished.demux():
                 if packet.size:
@@ -152,11 +149,3 @@ def _end_with(last: Span, packet: Packet) -> None:
     """Give the packet of the last frame its duration, which is not that until the next packet."""
     if packet.pts is not None and abs(packet.pts * packet.time_base - last.start) <= ROUNDING:
         packet.duration = max(packet.duration or 0, round(last.duration / packet.time_base))
-
-
-def _kept(metadata: dict[str, str], *, keep_place: bool) -> dict[str, str]:
-    return {
-        key: value
-        for key, value in metadata.items()
-        if key.lower() not in _OF_THE_FILE and (keep_place or _PLACE not in key.lower())
-    }

@@ -10,10 +10,9 @@ import av.error
 from av.stream import Stream
 from av.video.frame import VideoFrame
 
-from service.contract.problems import TooLarge
+from service.contract.problems import BadFilm, TooLarge
 from service.video.colours import Colours, FrameReader, Pixels
-from service.video.opening import NOUNS, is_cover, open_film, video_of
-from service.video.problems import BadFilm
+from service.video.opening import NOUNS, is_cover, open_film, video_of, whitelist
 
 if TYPE_CHECKING:
     Packet = av.Packet[Stream]
@@ -54,6 +53,8 @@ class FilmSource:
     Args:
         path: File of the film.
         max_pixels: Largest number of pixels of a frame.
+        known_as: FFmpeg's name of the format of a film that a stranger sent: it is read as nothing else, and by
+            well-known decoders alone. None for any film that FFmpeg reads.
 
     Raises:
         UnsupportedFormat: The file is no film in a format that FFmpeg reads.
@@ -61,14 +62,14 @@ class FilmSource:
         TooLarge: A frame has too many pixels.
     """
 
-    def __init__(self, path: Path, max_pixels: int = MOST_PIXELS) -> None:
-        self._container = open_film(path)
+    def __init__(self, path: Path, max_pixels: int = MOST_PIXELS, known_as: str | None = None) -> None:
+        self._container = open_film(path, known_as)
         try:
-            self._video = video_of(self._container)
+            self._video = video_of(self._container, known_as)
             codec = self._video.codec_context
             self._check_size(codec.width, codec.height, max_pixels)
             codec.thread_type = "AUTO"
-            codec.options = {"max_pixels": str(max_pixels)}
+            codec.options = {"max_pixels": str(max_pixels), **whitelist(known_as)}
             self.copied: list[Stream] = [each for each in self._container.streams if each.type in NOUNS]
             """Streams of sound and subtitles."""
             self.broken = 0
@@ -94,7 +95,7 @@ class FilmSource:
         self._first_pts = self._pts(first, None)
         self.last = Span(self._first_pts * self.time_base, Fraction(0))
         """Time and duration of the last frame, once the film was read."""
-        self.frames = self._video.frames or round(self._seconds * self.rate) or None
+        self.frames = self._video.frames or round(self.seconds * self.rate) or None
         """Number of frames, as far as the file tells it."""
 
     def __enter__(self) -> "FilmSource":
@@ -192,7 +193,7 @@ class FilmSource:
         self._container.close()
 
     @property
-    def _seconds(self) -> Fraction:
+    def seconds(self) -> Fraction:
         """Return the length of the film that the file tells, or 0."""
         if self._video.duration is not None:
             return self._video.duration * self.time_base
@@ -201,7 +202,7 @@ class FilmSource:
     @property
     def _end(self) -> Fraction:
         """Return the time at which the film ends, as far as the file tells it, in seconds."""
-        return self._first_pts * self.time_base + self._seconds
+        return self._first_pts * self.time_base + self.seconds
 
     def _until_first_frame(self) -> tuple[list[Packet], VideoFrame]:
         """Return the packets before the first frame, and the frame.

@@ -5,9 +5,9 @@ even if the process is killed. `publish` makes the usual kind of file of it, wit
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple, cast
+from typing import BinaryIO, NamedTuple, cast
 
 import av
 import av.error
@@ -27,6 +27,11 @@ _KEY_FRAMES = 48
 """Largest number of frames from a key frame to the next: what a killed process loses, about."""
 _FRAGMENTS = "frag_keyframe+delay_moov+default_base_moof"
 """Flags by which an MP4 file is written in fragments, with exact times."""
+_STREAMED_FRAGMENTS = "frag_every_frame+empty_moov+default_base_moof"
+"""Flags by which it begins before the first fragment, and has one of each frame; they keep no sound before time 0."""
+_STREAMED = {"flush_packets": "1", "avoid_negative_ts": "make_zero", "max_interleave_delta": "500000"}
+"""Options of a film that is streamed: all of it begins later if its sound begins before 0, and no frame waits for more
+than half a second of sound or subtitles."""
 _AS_IT_IS_MADE = {"flush_packets": "1", "avoid_negative_ts": "disabled"}
 """Options of an unfinished film: packets go to the disk at once, and sound that begins before 0 shifts nothing."""
 _REFUSALS = (av.error.ArgumentError, av.error.InvalidDataError, av.error.PermissionError)
@@ -43,20 +48,25 @@ class FilmTarget:
     """An unfinished film, which can be played as far as it is written.
 
     Args:
-        path: File to write; the first frame creates it.
+        output: File to write, which the first frame creates, or what is written to.
         source: Film that the frames, sound and subtitles come from.
         encoding: How the film is encoded.
-        identity: Text that tells apart films that are made differently; see `service.video.partial.made_with`.
+        metadata: What the film tells about itself.
         earlier: Unfinished film of an earlier run, whose frames come first; it is removed once they are copied.
     """
 
     def __init__(
-        self, path: Path, source: FilmSource, encoding: Encoding, identity: str, earlier: Path | None = None
+        self,
+        output: Path | BinaryIO,
+        source: FilmSource,
+        encoding: Encoding,
+        metadata: Mapping[str, str],
+        earlier: Path | None = None,
     ) -> None:
-        self._path = path
+        self._output = output
         self._source = source
         self._encoding = encoding
-        self._identity = identity
+        self._metadata = metadata
         self._earlier = earlier
         self._waiting: list[Packet] = []
         self._container: OutputContainer | None = None
@@ -117,18 +127,20 @@ class FilmTarget:
             self._notes.append(f"a film's sides are even numbers: {width}×{height} became {size[0]}×{size[1]}")
         self._writer = FrameWriter(source.colours, (source.width, source.height), size)
         self._order = PacketOrder(source.time_base, ends_by_last_packet=encoding.is_quicktime)
-        options = {**_AS_IT_IS_MADE, **container_options(source, encoding, _FRAGMENTS)}
-        container = av.open(str(self._path), "w", format=encoding.container, container_options=options)
+        output, options = self._output, _options(source, encoding)
+        file = str(output) if isinstance(output, Path) else output
+        container = av.open(file, "w", format=encoding.container, container_options=options)
         self._video = _add_video(container, source, encoding, size, self._writer.colours)
         self._copies = self._add_copies(container)
-        container.metadata[MADE_WITH] = self._identity
+        container.metadata.update(self._metadata)
         try:
             container.start_encoding()
         except av.error.FFmpegError as error:
-            self._path.unlink(missing_ok=True)
+            if isinstance(output, Path):
+                output.unlink(missing_ok=True)
             raise BadOption(
-                f"FFmpeg cannot write {encoding.codec} of {size[0]}×{size[1]} to {self._path.name} ({error.strerror}): "
-                "choose another codec or size"
+                f"FFmpeg cannot write {encoding.codec} of {size[0]}×{size[1]} as {encoding.container} "
+                f"({error.strerror}): choose another codec or size"
             ) from error
         self._container = container
         if self._earlier is not None:
@@ -206,6 +218,13 @@ def video_packets(path: Path, to_stream: str | None = None) -> Iterator[Packet]:
                 yield from bitstream.filter(packet)
 
 
+def _options(source: FilmSource, encoding: Encoding) -> dict[str, str]:
+    """Return the options of the container of a film that is read before it is whole."""
+    if encoding.is_streamed:
+        return {**_STREAMED, **container_options(source, encoding, _STREAMED_FRAGMENTS)}
+    return {**_AS_IT_IS_MADE, **container_options(source, encoding, _FRAGMENTS)}
+
+
 def container_options(source: FilmSource, encoding: Encoding, flags: str) -> dict[str, str]:
     """Return the options of the container.
 
@@ -242,7 +261,8 @@ def _add_video(
         BadOption: This FFmpeg has no such encoder.
     """
     encoder = encoding.encoder
-    options = {"crf": str(encoding.crf), **encoder.options}
+    at_once = encoder.at_once or {} if encoding.is_streamed else {}
+    options = {"crf": str(encoding.crf), **encoder.options, **at_once}
     try:
         stream = cast("VideoStream", container.add_stream(encoder.name, rate=source.rate, options=options))
     except av.error.LookupError as error:

@@ -15,7 +15,7 @@ from service.video.conversion import Conversion, Painter
 from service.video.encoding import choose_encoding
 from service.video.partial import Partial, go_on_with, publish
 from service.video.source import FilmSource
-from service.video.target import FilmTarget
+from service.video.target import MADE_WITH, FilmTarget
 
 Pixels = NDArray[np.uint8]
 TIME_BASE = Fraction(1, 12800)
@@ -180,7 +180,7 @@ def convert(
             encoded_as = choose_encoding(output, **encoding)
             earlier = go_on_with(partial, made_with)
             target = FilmTarget(
-                partial.path, source, encoded_as, made_with, partial.earlier if earlier.frames else None
+                partial.path, source, encoded_as, {MADE_WITH: made_with}, partial.earlier if earlier.frames else None
             )
             await Conversion(source, target, paint, window, on_frame).run(earlier.until)
             publish(partial, source, encoded_as, keep_metadata)

@@ -8,8 +8,7 @@ import pytest
 from PIL import Image
 
 from model_store.errors import ImpastoError
-from service.contract.problems import TooLarge, UnsupportedFormat
-from service.video.problems import BadFilm
+from service.contract.problems import BadFilm, TooLarge, UnsupportedFormat
 from service.video.source import FilmSource, Frame
 
 from .films import pictures, write_film
