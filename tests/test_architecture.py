@@ -25,6 +25,7 @@ ROOMS = (
     "service.server.routes",
     "service.server.error_handlers",
     "service.server.middleware",
+    "service.server.films",
     "service.server.admitted",
     "service.server.limits.authorization",
     "service.server.state",

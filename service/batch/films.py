@@ -67,7 +67,9 @@ async def make_film(
         painter = f"{asked.model_dump_json(exclude=_NOT_OF_THE_PIXELS)} {made.digest}"
         identity = await asyncio.to_thread(made_with, job.picture, encoding, painter)
         earlier = await asyncio.to_thread(go_on_with, partial, identity)
-        target = FilmTarget(partial.path, source, encoding, {MADE_WITH: identity}, partial.earlier if earlier.frames else None)
+        target = FilmTarget(
+            partial.path, source, encoding, {MADE_WITH: identity}, partial.earlier if earlier.frames else None
+        )
         frames = earlier.frames
 
         def count(_time: Fraction) -> None:

@@ -16,10 +16,12 @@ from service.models.upkeep import Upkeep, parse_preload
 from service.pipeline.answer import Answer
 from service.pipeline.runtime import Runtime
 from service.server import error_handlers, openapi
+from service.server.films.answer import IS_AVAILABLE as MAKES_FILMS
 from service.server.limits import api_keys
 from service.server.limits.admission import Admission
 from service.server.limits.authorization import authorize
 from service.server.limits.coalescing import Coalescing
+from service.server.limits.films import Films
 from service.server.limits.live_connections import LiveConnections
 from service.server.limits.upload_memory import UploadMemory
 from service.server.middleware.access_log import QUIET_ROUTES, AccessLogMiddleware
@@ -33,9 +35,11 @@ from service.server.telemetry.metrics import Metrics
 
 _LIVE_PER_PLACE = 4
 """Largest number of live connections for each place of a request; they hold one only while a frame is painted."""
+_FRAMES_AHEAD = 4
+"""Largest number of frames of films that wait for the lanes of the device, so that pictures can go in between."""
 _HEADERS_IN = ("Authorization", "If-None-Match", "X-Deadline-Ms", "X-Request-ID")
 """Headers that a page of another origin may send, beyond those that CORS always allows."""
-_HEADERS_OUT = ("ETag", "Retry-After", "Server-Timing", "X-Frames", "X-Model", "X-Request-ID", "X-Truncated")
+_HEADERS_OUT = ("ETag", "Retry-After", "Server-Timing", "X-Frames", "X-Model", "X-Notes", "X-Request-ID", "X-Truncated")
 """Headers that a page of another origin may read, beyond those that CORS always allows."""
 
 
@@ -69,6 +73,7 @@ def create_app(
         runtime = Runtime(store, device, settings, settings.workers, metrics)
         runtime.engine.lost.add_done_callback(lambda _: on_device_lost())
         upkeep = Upkeep(runtime.models, preload, settings.store_refresh_s)
+        frames = runtime.capacity.lanes + min(runtime.capacity.batch, _FRAMES_AHEAD)
         max_pixels = settings.max_pixels_in_flight or runtime.capacity.pixels_in_flight
         app.state.server = State(
             settings=settings,
@@ -81,6 +86,7 @@ def create_app(
             admission=Admission(settings.max_in_flight, max_pixels, metrics),
             live=LiveConnections(_LIVE_PER_PLACE * settings.max_in_flight, metrics),
             uploads=UploadMemory(settings.max_upload_bytes_in_flight, metrics),
+            films=Films(settings.max_videos_in_flight, settings.max_video_bytes, frames, metrics),
             in_flight=Coalescing[Answer](metrics.request_coalesced),
             metrics=metrics,
         )
@@ -111,7 +117,8 @@ def create_app(
         app.include_router(router)
     for router in for_known_keys:
         app.include_router(router, **guard)
-    app.add_middleware(BodyLimitMiddleware, limit=settings.max_upload_bytes)
+    film_limit = settings.max_video_bytes if MAKES_FILMS else 0
+    app.add_middleware(BodyLimitMiddleware, limit=settings.max_upload_bytes, film_limit=film_limit)
     app.add_middleware(ConditionalGetMiddleware)
     if settings.cors_origins:
         app.add_middleware(

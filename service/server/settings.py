@@ -85,6 +85,19 @@ class Settings(ComputeSettings):
         description="Largest number of pixels in flight, of uploads and answers together; more are answered 429. If "
         "not given, 100,000,000, or fewer where a CPU has little memory.",
     )
+    max_video_bytes: int = Field(
+        default=256 * 1024**2, ge=1, description="Largest number of bytes of a request with a film."
+    )
+    max_video_seconds: float = Field(default=300.0, gt=0, description="Length of the longest film in seconds.")
+    max_video_pixels: int = Field(
+        default=3840 * 2160, ge=1, description="Largest number of pixels of a frame, of an upload and of an answer."
+    )
+    max_videos_in_flight: int = Field(
+        default=2, ge=1, description="Largest number of films that are made at the same time; more are answered 429."
+    )
+    video_deadline_s: float = Field(
+        default=3600.0, gt=0, description="Seconds in which a film must be made and taken by its client."
+    )
     preload: str = Field(
         default="", description="Models to load before the server is ready, separated by commas, or `all`."
     )
@@ -108,6 +121,11 @@ class Settings(ComputeSettings):
         return Deadlines(self.deadline_s, max(self.deadline_s, self.max_deadline_s))
 
     @property
+    def video_upload_timeout_s(self) -> float:
+        """Return the seconds that the upload of a film may take: it need not come faster than a picture."""
+        return self.upload_timeout_s * max(1.0, self.max_video_bytes / self.max_upload_bytes)
+
+    @property
     def connections(self) -> ConnectionLimits:
         """Return the limits of connections."""
         return ConnectionLimits(
@@ -128,6 +146,7 @@ class Settings(ComputeSettings):
             "max_upload_bytes_in_flight",
             "max_answer_bytes_in_flight",
             "max_connections",
+            "max_videos_in_flight",
             "codec_threads",
         )
         given = {name: number for name in names if (number := getattr(self, name)) is not None}

@@ -14,6 +14,7 @@ from service.pipeline.pipeline import Pipeline
 from service.server.limits.admission import Admission
 from service.server.limits.api_keys import Key
 from service.server.limits.coalescing import Coalescing
+from service.server.limits.films import Films
 from service.server.limits.live_connections import LiveConnections
 from service.server.limits.upload_memory import UploadMemory
 from service.server.settings import Settings
@@ -34,6 +35,7 @@ class State(NamedTuple):
     admission: Admission
     live: LiveConnections
     uploads: UploadMemory
+    films: Films
     in_flight: Coalescing[Answer]
     """Pictures that are being made, by the ETags of their answers."""
     metrics: Metrics

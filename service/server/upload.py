@@ -64,7 +64,7 @@ async def _read_body(request: Request, most: int) -> list[Upload]:
 async def _read_form(request: Request, most: int) -> list[Upload]:
     try:
         async with request.form(max_files=most, max_fields=8) as form:
-            parts = [_picture_part(name, value) for name, value in form.multi_items()]
+            parts = [picture_part(name, value) for name, value in form.multi_items()]
             if not parts:
                 raise BadPicture(f"the form is empty: send a picture as its field '{FIELD}'")
             return [Upload(await part.read(), part.filename) for part in parts]
@@ -77,7 +77,13 @@ async def _read_form(request: Request, most: int) -> list[Upload]:
         ) from None
 
 
-def _picture_part(name: str, value: UploadFile | str) -> UploadFile:
+def picture_part(name: str, value: UploadFile | str) -> UploadFile:
+    """Return the file of a form's field.
+
+    Raises:
+        BadOption: The field has another name than that of a picture.
+        BadPicture: The field has no file.
+    """
     if name == "url":
         raise BadOption(NO_FETCHING)
     if name != FIELD:

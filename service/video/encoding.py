@@ -31,15 +31,20 @@ class Encoder(NamedTuple):
     """Options of the encoder, besides the constant rate factor."""
     tag: str | None = None
     """Tag of the codec in MP4 and QuickTime files, where FFmpeg's own choice does not play everywhere."""
-    at_once: dict[str, str] | None = None
-    """Further options by which each frame's packet comes at once, where the encoder has such."""
     to_stream: str | None = None
     """Bitstream filters that turn packets of a file into those that the encoder makes; None if both are the same."""
+    at_once: dict[str, str] | None = None
+    """Further options by which each frame's packet comes at once, where the encoder has such."""
 
 
 ENCODERS: dict[Codec, Encoder] = {
     "h264": Encoder(
-        "libx264", 20, 51, {}, at_once={"tune": "zerolatency"}, to_stream="h264_mp4toannexb,filter_units=remove_types=7-8"
+        "libx264",
+        20,
+        51,
+        {},
+        at_once={"tune": "zerolatency"},
+        to_stream="h264_mp4toannexb,filter_units=remove_types=7-8",
     ),
     "hevc": Encoder(
         "libx265",

@@ -22,7 +22,20 @@ _VIDEO_DECODERS = frozenset(
     {"h263", "h264", "hevc", "libdav1d", "mjpeg", "mpeg1video", "mpeg2video", "mpeg4", "prores", "theora", "vp8", "vp9"}
 )
 """FFmpeg's decoders of films that strangers send."""
-_OTHER_DECODERS = ("aac", "ac3", "alac", "eac3", "flac", "mov_text", "mp3", "mp3float", "opus", "srt", "vorbis", "webvtt")
+_OTHER_DECODERS = (
+    "aac",
+    "ac3",
+    "alac",
+    "eac3",
+    "flac",
+    "mov_text",
+    "mp3",
+    "mp3float",
+    "opus",
+    "srt",
+    "vorbis",
+    "webvtt",
+)
 """Decoders by which FFmpeg finds out what it copies of such films."""
 
 

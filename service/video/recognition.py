@@ -5,7 +5,21 @@ BYTES_LOOKED_AT = 512
 NAMES = "MP4, MOV, MKV, WebM, AVI, MPEG, Ogg"
 """The names of the formats that are told, as a list for people."""
 _PICTURE_BRANDS = frozenset(
-    {b"avif", b"avis", b"crx ", b"heic", b"heim", b"heis", b"heix", b"hevc", b"hevx", b"jp2 ", b"jxl ", b"mif1", b"msf1"}
+    {
+        b"avif",
+        b"avis",
+        b"crx ",
+        b"heic",
+        b"heim",
+        b"heis",
+        b"heix",
+        b"hevc",
+        b"hevx",
+        b"jp2 ",
+        b"jxl ",
+        b"mif1",
+        b"msf1",
+    }
 )
 """Brands of the ISO base media file format whose files are pictures."""
 _MOST_BRANDS = 64

@@ -26,6 +26,16 @@ class _Deadline(NamedTuple):
 _current: ContextVar[_Deadline] = ContextVar("deadline")
 
 
+def seconds_allowed(limits: Deadlines, asked_ms: int | None) -> float:
+    """Return the seconds that a request may take.
+
+    Args:
+        limits: Seconds that the server allows.
+        asked_ms: Milliseconds that the client waits, if it says so.
+    """
+    return limits.usual_s if asked_ms is None else min(asked_ms, limits.longest_s * 1000) / 1000
+
+
 @asynccontextmanager
 async def deadline(limits: Deadlines, asked_ms: int | None) -> AsyncIterator[None]:
     """Cancel the block of the `with` statement when its time is over.
@@ -37,8 +47,7 @@ async def deadline(limits: Deadlines, asked_ms: int | None) -> AsyncIterator[Non
     Raises:
         DeadlineExceeded: The block did not end in time.
     """
-    longest_ms = limits.longest_s * 1000
-    limit_s = (limits.usual_s * 1000 if asked_ms is None else min(asked_ms, longest_ms)) / 1000
+    limit_s = seconds_allowed(limits, asked_ms)
     advice = f"allow more by {HEADER}, " if limit_s < limits.longest_s else ""
     try:
         async with asyncio.timeout(limit_s) as timeout:

@@ -72,6 +72,7 @@ def _report(scope: Scope, status: int, received: int, sent: int, seconds: float)
     if scope.get("client") is not None:
         fields["client"] = scope["client"][0]
     fields |= {"bytes_in": received, "bytes_out": sent, "seconds": round(seconds, 4)}
+    fields |= record.fields
     answer = record.answer
     if answer is not None:
         fields |= {"model": answer.model, "size": f"{answer.width}x{answer.height}", "batch": answer.batch}

@@ -18,9 +18,13 @@ from service.pipeline.plan import Plan
 from service.server import archive, etag
 from service.server.admitted import admitted, make_picture
 from service.server.cache_control import OF_ONE_CLIENT
+from service.server.films.answer import IS_AVAILABLE as MAKES_FILMS
+from service.server.films.answer import FilmAnswer
+from service.server.films.beginning import read_beginning
 from service.server.limits.deadline import HEADER as DEADLINE_HEADER
 from service.server.limits.deadline import deadline
 from service.server.limits.disconnect import unless_disconnected
+from service.server.middleware.body_limit import BodyLimit
 from service.server.openapi import PICTURE_BODY, TRANSFORM_ANSWERS
 from service.server.state import State, StateDependency
 from service.server.telemetry import tracing
@@ -73,7 +77,7 @@ class _Picture(NamedTuple):
 
 
 async def _serve(request: Request, state: State, deadline_ms: int | None, options: Options) -> Response:
-    """Read the pictures of a request, admit it, make them and answer.
+    """Read the pictures of a request, admit it, make them and answer; a film is made while it is answered.
 
     The request holds its place only once its pictures are there, so that slow uploads keep nobody else out; but where
     no place is free before that, it is refused at once.
@@ -86,14 +90,19 @@ async def _serve(request: Request, state: State, deadline_ms: int | None, option
             several is part of the answer instead.
     """
     settings = state.settings
-    if options.format == "auto":
-        preferred = codec.preferred(request.headers.get("Accept", ""))
-        options = options.model_copy(update={"format": preferred})
     try:
         key = RequestRecord.of(request).key
         state.admission.check_place(key)
         async with deadline(settings.deadlines, deadline_ms):
-            with state.uploads.hold(request.receive) as receive:
+            content_type = request.headers.get("content-type", "")
+            beginning = await read_beginning(request.receive, content_type, settings.upload_timeout_s)
+            BodyLimit.of(request).decide(is_film=MAKES_FILMS and beginning.film_format is not None)
+            if beginning.film_format is not None:
+                return FilmAnswer(request, beginning, options, deadline_ms)
+            if options.format == "auto":
+                preferred = codec.preferred(request.headers.get("Accept", ""))
+                options = options.model_copy(update={"format": preferred})
+            with state.uploads.hold(beginning.receive) as receive:
                 counted = Request(request.scope, receive)
                 uploads = await read_uploads(counted, settings.upload_timeout_s, settings.max_pictures_per_request)
                 with admitted(state, key):

@@ -27,8 +27,8 @@ _PIXELS = (10e3, 30e3, 100e3, 300e3, 1e6, 2e6, 4e6, 8e6, 16e6, 32e6)
 """Upper bounds of the buckets of pixels in a batch."""
 _CANCELLED = {499: "client-left", 504: "deadline"}
 """Reasons why a request was given up, by the status of its answer."""
-_SHED = ("requests", "pixels", "uploads", "key", "connections")
-"""Reasons why a request was refused; see `service.server.limits`, `admission` and `upload_memory`."""
+_SHED = ("requests", "pixels", "uploads", "key", "connections", "films")
+"""Reasons why a request was refused; see `service.server.limits`, `admission`, `films` and `upload_memory`."""
 
 
 class Metrics(Observer):
@@ -89,6 +89,9 @@ class Metrics(Observer):
             "stage_duration_seconds", "Seconds of each stage of the pictures made.", "stage"
         )
 
+        self._frames = counter("film_frames_total", "Frames of films that were painted or enlarged.", "task")
+        self._films = counter("films_total", "Requests with a film, by what became of them.", "task", "outcome")
+
         self._queued = gauge("queued_pictures", "Pictures that wait for the device.")
         self._queue_seconds = histogram("queue_wait_seconds", "Seconds in the queue of pictures computed or given up.")
         self._batch_pictures = histogram("batch_pictures", "Pictures computed together.", buckets=_PICTURES)
@@ -139,6 +142,14 @@ class Metrics(Observer):
         self._output_pixels.labels(task).inc(pixels * answer.factor**2)
         for stage in answer.stages:
             self._stage_seconds.labels(stage.name).observe(stage.seconds)
+
+    def frame_made(self, task: Task) -> None:
+        """Count a frame of a film."""
+        self._frames.labels(task).inc()
+
+    def film_ended(self, task: Task, outcome: str) -> None:
+        """Count a request with a film by what became of it, one of a few fixed words."""
+        self._films.labels(task, outcome).inc()
 
     def request_shed(self, reason: str) -> None:
         """Count a refused request by its reason."""

@@ -1,7 +1,7 @@
 """The record of a request, filled in while it is served, for the log and the metrics."""
 
-from dataclasses import dataclass
-from typing import cast
+from dataclasses import dataclass, field
+from typing import Any, cast
 
 from starlette.requests import HTTPConnection
 from starlette.types import Scope
@@ -24,6 +24,9 @@ class RequestRecord:
     """Name of the problem that was answered, if any."""
     answer: Answer | None = None
     """Picture that was answered, if the request had one alone."""
+
+    fields: dict[str, Any] = field(default_factory=dict)
+    """Further fields of its line in the log."""
 
     @classmethod
     def begin(cls, scope: Scope, request_id: str) -> "RequestRecord":

@@ -1,6 +1,6 @@
 """The process of a film: it decodes and encodes, and has its frames painted by whoever started it.
 
-    python -m service.video.isolated.child '{"path": "/dev/fd/5", "format": "mov", "max_pixels": …, "max_seconds": …}'
+python -m service.video.isolated.child '{"path": "/dev/fd/5", "format": "mov", "max_pixels": …, "max_seconds": …}'
 """
 
 import asyncio
@@ -86,7 +86,8 @@ class _Painter:
         """Have a frame painted."""
         number = self._sent
         self._sent += 1
-        future = self._painted[number] = self._loop.create_future()
+        future: asyncio.Future[Pixels] = self._loop.create_future()
+        self._painted[number] = future
         await in_thread(self._pipe.send, messages.FRAME, pixels, number)
         return await future
 

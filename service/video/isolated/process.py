@@ -10,7 +10,7 @@ import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import BinaryIO, Self, TypeVar, TypeVarTuple, cast
+from typing import IO, BinaryIO, Self, TypeVar, TypeVarTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,7 +60,7 @@ class FilmProcess:
 
     def __init__(
         self,
-        film: BinaryIO,
+        film: IO[bytes],
         format: str,  # noqa: A002
         max_pixels: int,
         max_seconds: float,
@@ -156,7 +156,7 @@ class FilmProcess:
         order = json.dumps({"path": f"/dev/fd/{descriptor}", **self._order})
         environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
         environment["PYTHONPATH"] = os.pathsep.join(folder or os.getcwd() for folder in sys.path)
-        return subprocess.Popen(
+        return subprocess.Popen(  # noqa: S603
             [sys.executable, "-P", "-m", "service.video.isolated.child", order],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
