@@ -16,7 +16,6 @@ from service.models.upkeep import Upkeep, parse_preload
 from service.pipeline.answer import Answer
 from service.pipeline.runtime import Runtime
 from service.server import error_handlers, openapi
-from service.server.films.answer import IS_AVAILABLE as MAKES_FILMS
 from service.server.limits import api_keys
 from service.server.limits.admission import Admission
 from service.server.limits.authorization import authorize
@@ -32,6 +31,7 @@ from service.server.routes import health, live, models, pictures, playground
 from service.server.settings import Settings
 from service.server.state import State
 from service.server.telemetry.metrics import Metrics
+from service.video.recognition import films_can_be_made
 
 _LIVE_PER_PLACE = 4
 """Largest number of live connections for each place of a request; they hold one only while a frame is painted."""
@@ -117,7 +117,7 @@ def create_app(
         app.include_router(router)
     for router in for_known_keys:
         app.include_router(router, **guard)
-    film_limit = settings.max_video_bytes if MAKES_FILMS else 0
+    film_limit = settings.max_video_bytes if films_can_be_made() else 0
     app.add_middleware(BodyLimitMiddleware, limit=settings.max_upload_bytes, film_limit=film_limit)
     app.add_middleware(ConditionalGetMiddleware)
     if settings.cors_origins:

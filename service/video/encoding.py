@@ -82,7 +82,7 @@ class Encoding(NamedTuple):
     crf: int
     """Constant rate factor: 0 loses least, and 6 more make a file of about half the size."""
     is_streamed: bool = False
-    """Whether the file is read while it is written, so that each frame is written as soon as the next one comes."""
+    """Whether the file is read while it is written, so that frames are written a few at a time."""
 
     @property
     def encoder(self) -> Encoder:

@@ -1,9 +1,9 @@
 """Telling by its first bytes whether a file is a film, and of which format. This needs no FFmpeg."""
 
+import importlib.util
+
 BYTES_LOOKED_AT = 512
 """Number of bytes at the beginning of a file that are looked at."""
-NAMES = "MP4, MOV, MKV, WebM, AVI, MPEG, Ogg"
-"""The names of the formats that are told, as a list for people."""
 _PICTURE_BRANDS = frozenset(
     {
         b"avif",
@@ -37,6 +37,11 @@ _PACKETS = (188, 192)
 """Bytes of a packet of an MPEG transport stream, of a broadcast and of a Blu-ray disc."""
 _SYNC = 0x47
 """First byte of a packet of an MPEG transport stream; on a Blu-ray disc, four bytes of time precede it."""
+
+
+def films_can_be_made() -> bool:
+    """Tell whether FFmpeg's libraries are installed, which come with the extra `video`."""
+    return importlib.util.find_spec("av") is not None
 
 
 def film_format(start: bytes) -> str | None:

@@ -27,11 +27,17 @@ _KEY_FRAMES = 48
 """Largest number of frames from a key frame to the next: what a killed process loses, about."""
 _FRAGMENTS = "frag_keyframe+delay_moov+default_base_moof"
 """Flags by which an MP4 file is written in fragments, with exact times."""
-_STREAMED_FRAGMENTS = "frag_every_frame+empty_moov+default_base_moof"
-"""Flags by which it begins before the first fragment, and has one of each frame; they keep no sound before time 0."""
-_STREAMED = {"flush_packets": "1", "avoid_negative_ts": "make_zero", "max_interleave_delta": "500000"}
-"""Options of a film that is streamed: all of it begins later if its sound begins before 0, and no frame waits for more
-than half a second of sound or subtitles."""
+_STREAMED_FRAGMENTS = "frag_discont+empty_moov+default_base_moof"
+"""Flags by which it begins before its first fragment, and each fragment has its exact time."""
+_STREAMED = {
+    "flush_packets": "1",
+    "avoid_negative_ts": "disabled",
+    "frag_duration": "100000",
+    "max_interleave_delta": "500000",
+    "use_editlist": "0",
+}
+"""Options of a film that is streamed: fragments of a tenth of a second, and no frame waits for more than half a second
+of sound or subtitles. (With a fragment for each frame, FFmpeg 8.1 writes wrong times of sound.)"""
 _AS_IT_IS_MADE = {"flush_packets": "1", "avoid_negative_ts": "disabled"}
 """Options of an unfinished film: packets go to the disk at once, and sound that begins before 0 shifts nothing."""
 _REFUSALS = (av.error.ArgumentError, av.error.InvalidDataError, av.error.PermissionError)
@@ -102,7 +108,8 @@ class FilmTarget:
             try:
                 for each in copy.filtered(packet):
                     each.stream = copy.stream
-                    self._container.mux(each)
+                    if not self._encoding.is_streamed or _from_0(each):
+                        self._container.mux(each)
             except _REFUSALS:
                 self._refused += 1
 
@@ -191,6 +198,18 @@ class _Copy(NamedTuple):
         for each in packets:
             each.time_base = time_base
         return packets
+
+
+def _from_0(packet: Packet) -> bool:
+    """Have a packet begin at time 0 if it begins before, and tell whether anything of it is played at all.
+
+    What sound has before 0 is there for its decoder to begin with. Only an index at the end can tell players so.
+    """
+    if packet.pts is None or packet.dts is None or packet.dts >= 0:
+        return True
+    duration = (packet.duration or 0) + packet.dts
+    packet.pts, packet.dts, packet.duration = max(0, packet.pts), 0, duration
+    return duration > 0
 
 
 def _unframed(stream: Stream) -> BitStreamFilterContext | None:

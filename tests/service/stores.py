@@ -90,3 +90,31 @@ class EndlessStore(Store):
 
     def open(self, task: Task, name: str, version: int | None = None) -> Model:
         return Model(super().open(task, name, version).card, self.net)
+
+
+class Turnstile(TransformNet):
+    """A net that computes as many pictures as `permits` has been released for, and fails at those above `most`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.permits = threading.Semaphore(0)
+        self.most = 1_000_000
+        self.passed = 0
+
+    def transform(self, pictures: Tensor) -> Tensor:
+        assert self.permits.acquire(timeout=30)
+        self.passed += 1
+        if self.passed > self.most:
+            raise ValueError("one picture too many")
+        return 1 - pictures
+
+
+class TurnstileStore(Store):
+    """A store of the bundled models, all with the same turnstile as their net."""
+
+    def __init__(self) -> None:
+        super().__init__(BUNDLED)
+        self.net = Turnstile()
+
+    def open(self, task: Task, name: str, version: int | None = None) -> Model:
+        return Model(super().open(task, name, version).card, self.net)

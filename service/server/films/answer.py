@@ -1,9 +1,7 @@
 """The answer to a film: the painted film, sent while it is made."""
 
 import asyncio
-import importlib.util
 import logging
-import time
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import IO
@@ -13,7 +11,7 @@ from fastapi import Request, Response
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from service.contract.options import Options
 from service.contract.problems import BadOption, DeadlineExceeded, Problem, TooLarge, Unavailable, UnsupportedFormat
@@ -21,6 +19,7 @@ from service.pipeline.transformation import Transformation
 from service.server.admitted import admitted
 from service.server.cache_control import NO_STORE
 from service.server.films.beginning import Beginning
+from service.server.films.outlet import FilmOutlet
 from service.server.films.upload import film_upload
 from service.server.limits.deadline import deadline, seconds_allowed
 from service.server.limits.disconnect import unless_disconnected
@@ -28,10 +27,9 @@ from service.server.state import State
 from service.server.telemetry.record import RequestRecord
 from service.video.isolated.messages import Begin, Opened
 from service.video.isolated.process import FilmProcess, Painter, Pixels
+from service.video.recognition import films_can_be_made
 
 MEDIA_TYPE = "video/mp4"
-IS_AVAILABLE = importlib.util.find_spec("av") is not None
-"""Whether FFmpeg's libraries are installed, without which no films are made."""
 _log = logging.getLogger(__name__)
 
 
@@ -66,9 +64,10 @@ class FilmAnswer(Response):
             Problem: The film cannot be made, and no piece of it was sent.
             ClientDisconnect: The client disconnected before a piece of it was sent.
         """
-        outcome = "whole"
+        outcome = "refused"
         try:
             await self._serve(scope, send)
+            outcome = "whole"
         except ClientDisconnect:
             outcome = "client left"
             if not self._has_begun:
@@ -78,15 +77,15 @@ class FilmAnswer(Response):
             if not self._has_begun:
                 raise Unavailable("the server is shutting down: try another", 5) from None
         except Problem as problem:
-            outcome = "broken off"
             if not self._has_begun:
                 raise
+            outcome = "broken off"
             self._record.problem = problem.name
             _log.warning("a film was broken off: %s", problem.detail)
         except Exception:
-            outcome = "broken off"
             if not self._has_begun:
                 raise
+            outcome = "broken off"
             _log.exception("a film was broken off")
         finally:
             self._record.fields |= {"film": outcome, "frames": self._frames}
@@ -100,13 +99,14 @@ class FilmAnswer(Response):
             ClientDisconnect: The client disconnected.
         """
         state, settings = self._state, self._state.settings
-        if not IS_AVAILABLE:
+        if not films_can_be_made():
             raise UnsupportedFormat("this is a film, and this server makes none: have impasto[video] installed on it")
         if scope.get("http_version") == "1.0":
             raise HTTPException(505, "a film is answered in pieces, whose end HTTP/1.0 cannot tell: send HTTP/1.1")
         if self._options.format != "auto":
             raise BadOption("a film is answered as MP4: leave out the option 'format'")
         state.films.check_place()
+        await state.pipeline.check(self._options)
         with state.films.uploads.hold(self._beginning.receive) as receive:
             request = Request(scope, receive)
             async with film_upload(request, settings.video_upload_timeout_s) as file:
@@ -131,7 +131,7 @@ class FilmAnswer(Response):
                     pieces = process.convert(film, self._begin(film, made), self._painter(made))
                     first = await anext(pieces)
                 async with aclosing(pieces):
-                    outlet = _Outlet(send, film.seconds + settings.send_timeout_s)
+                    outlet = FilmOutlet(send, film.seconds + settings.send_timeout_s)
                     await self._send(outlet, made, process.notes, first, pieces)
         except TimeoutError:
             if not total.expired():
@@ -175,7 +175,7 @@ class FilmAnswer(Response):
         return paint
 
     async def _send(
-        self, outlet: "_Outlet", made: Transformation, notes: list[str], first: bytes, pieces: AsyncIterator[bytes]
+        self, outlet: FilmOutlet, made: Transformation, notes: list[str], first: bytes, pieces: AsyncIterator[bytes]
     ) -> None:
         headers = MutableHeaders({"Content-Type": MEDIA_TYPE, "X-Model": made.model, "Cache-Control": NO_STORE})
         if notes:
@@ -186,30 +186,3 @@ class FilmAnswer(Response):
         async for piece in pieces:
             await outlet.send({"type": "http.response.body", "body": piece, "more_body": True})
         await outlet.send({"type": "http.response.body", "body": b"", "more_body": False})
-
-
-class _Outlet:
-    """The way to a client, which may take the film as slowly as it is played, and not slower.
-
-    Args:
-        send: ASGI callable.
-        patience_s: Seconds that the server waits for the client, in all.
-    """
-
-    def __init__(self, send: Send, patience_s: float) -> None:
-        self._send = send
-        self._patience_s = patience_s
-
-    async def send(self, message: Message) -> None:
-        """Send a message once the client has taken what came before.
-
-        Raises:
-            DeadlineExceeded: The client has kept the server waiting for too long.
-        """
-        started = time.monotonic()
-        try:
-            async with asyncio.timeout(self._patience_s):
-                await self._send(message)
-        except TimeoutError:
-            raise DeadlineExceeded("the client takes the film more slowly than it is played") from None
-        self._patience_s -= time.monotonic() - started

@@ -18,7 +18,6 @@ from service.pipeline.plan import Plan
 from service.server import archive, etag
 from service.server.admitted import admitted, make_picture
 from service.server.cache_control import OF_ONE_CLIENT
-from service.server.films.answer import IS_AVAILABLE as MAKES_FILMS
 from service.server.films.answer import FilmAnswer
 from service.server.films.beginning import read_beginning
 from service.server.limits.deadline import HEADER as DEADLINE_HEADER
@@ -30,6 +29,7 @@ from service.server.state import State, StateDependency
 from service.server.telemetry import tracing
 from service.server.telemetry.record import RequestRecord
 from service.server.upload import FIELD, Upload, read_uploads
+from service.video.recognition import films_can_be_made
 
 router = APIRouter(tags=["pictures"])
 
@@ -96,7 +96,7 @@ async def _serve(request: Request, state: State, deadline_ms: int | None, option
         async with deadline(settings.deadlines, deadline_ms):
             content_type = request.headers.get("content-type", "")
             beginning = await read_beginning(request.receive, content_type, settings.upload_timeout_s)
-            BodyLimit.of(request).decide(is_film=MAKES_FILMS and beginning.film_format is not None)
+            BodyLimit.of(request).decide(is_film=beginning.film_format is not None and films_can_be_made())
             if beginning.film_format is not None:
                 return FilmAnswer(request, beginning, options, deadline_ms)
             if options.format == "auto":

@@ -15,7 +15,7 @@ from typing import Any, BinaryIO, NamedTuple, cast
 
 import numpy as np
 
-from service.contract.problems import Problem, TooLarge
+from service.contract.problems import BadFilm, Problem, TooLarge
 from service.video.colours import Pixels
 from service.video.conversion import Conversion, in_thread
 from service.video.encoding import STREAMED
@@ -58,8 +58,9 @@ class _Pipe:
 class _Content:
     """The file that the painted film is written to: each piece is sent."""
 
-    def __init__(self, pipe: _Pipe) -> None:
+    def __init__(self, pipe: _Pipe, source: FilmSource) -> None:
         self._pipe = pipe
+        self._source = source
         self.target: FilmTarget
         self._has_begun = False
 
@@ -67,7 +68,7 @@ class _Content:
         """Send a piece of the film, and before the first one what the film lacks."""
         if not self._has_begun:
             self._has_begun = True
-            self._pipe.send(messages.NOTES, self.target.notes)
+            self._pipe.send(messages.NOTES, [*self._source.notes, *self.target.notes])
         self._pipe.send(messages.CONTENT, data)
         return len(data)
 
@@ -131,7 +132,7 @@ def _convert(source: FilmSource, pipe: _Pipe, order: Order) -> None:
 
 
 async def _paint(source: FilmSource, pipe: _Pipe, order: Order, begin: Begin) -> None:
-    content = _Content(pipe)
+    content = _Content(pipe, source)
     metadata = kept(source.metadata, keep_place=begin.keep_metadata)
     content.target = target = FilmTarget(cast("BinaryIO", content), source, STREAMED, metadata)
     painter = _Painter(pipe, begin)
@@ -144,7 +145,8 @@ async def _paint(source: FilmSource, pipe: _Pipe, order: Order, begin: Begin) ->
         _check_length(time - start, frames, order)
 
     await Conversion(source, target, painter.paint, begin.window, check).run()
-    pipe.send(messages.NOTES, [*source.notes, *target.notes])
+    if source.is_cut:
+        raise BadFilm("the film is cut short, and its end is missing: send the whole film")
     pipe.send(messages.END)
 
 
