@@ -12,6 +12,7 @@ Example:
 from service.client.answer import Answer
 from service.client.async_client import AsyncClient
 from service.client.errors import (
+    BadFilm,
     BadOption,
     BadPicture,
     BadRequest,
@@ -34,6 +35,7 @@ from service.client.errors import (
     UnsupportedFormat,
     UploadTimeout,
 )
+from service.client.film import AsyncFilm, Film, FilmSource
 from service.client.mapping import Progress
 from service.client.options import Format, MapOptions, PictureOptions, Style, StylizeOptions, SuperResolveOptions
 from service.client.picture import PictureSource
@@ -42,6 +44,8 @@ from service.client.sync_client import Client
 __all__ = [
     "Answer",
     "AsyncClient",
+    "AsyncFilm",
+    "BadFilm",
     "BadOption",
     "BadPicture",
     "BadRequest",
@@ -52,6 +56,8 @@ __all__ = [
     "DamagedWeights",
     "DeadlineExceeded",
     "DeviceLost",
+    "Film",
+    "FilmSource",
     "Format",
     "MapOptions",
     "NotFound",

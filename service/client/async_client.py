@@ -9,6 +9,7 @@ import httpx
 from model_store.card import Card, Task
 from service.client import calls
 from service.client.answer import Answer
+from service.client.film import AsyncFilm, FilmSource, opened
 from service.client.mapping import OnProgress, Tally, map_in_tasks
 from service.client.options import MapOptions, Style, StylizeOptions, SuperResolveOptions
 from service.client.picture import PictureSource
@@ -91,6 +92,45 @@ class AsyncClient:
             ValueError: The array does not have the shape or type of a picture.
         """
         return await self._transform("super-resolve", picture, options)
+
+    async def stylize_video(self, film: FilmSource, *, style: Style, **options: Unpack[StylizeOptions]) -> AsyncFilm:
+        """Paint a film in a style, frame by frame.
+
+        Example:
+            film = await client.stylize_video("in.mp4", style="muse")
+            await film.save("out.mp4")
+
+        Args:
+            film: The film: a path, or a file opened in binary mode.
+            style: The name of a style, or a blend of styles; see `stylize`.
+            **options: The other options, which hold for the frames; see `StylizeOptions`. Films have no `format`.
+
+        Returns:
+            The painted film, an MP4 with the film's own sound, which is read while the server makes it.
+
+        Raises:
+            ClientError: The call failed; `service.client.errors` lists the classes.
+            OSError: The film cannot be read.
+            TypeError: There is no such option, or `film` is not a film.
+        """
+        return await self._film("stylize", film, {"style": style, **options})
+
+    async def super_resolve_video(self, film: FilmSource, **options: Unpack[SuperResolveOptions]) -> AsyncFilm:
+        """Enlarge a film, frame by frame, by default 4 times.
+
+        Args:
+            film: The film: a path, or a file opened in binary mode.
+            **options: The options, which hold for the frames; see `SuperResolveOptions`. Films have no `format`.
+
+        Returns:
+            The enlarged film, an MP4 with the film's own sound, which is read while the server makes it.
+
+        Raises:
+            ClientError: The call failed; `service.client.errors` lists the classes.
+            OSError: The film cannot be read.
+            TypeError: There is no such option, or `film` is not a film.
+        """
+        return await self._film("super-resolve", film, options)
 
     @overload
     def map(
@@ -195,13 +235,21 @@ class AsyncClient:
         call = await asyncio.to_thread(calls.transform, task, picture, options)
         return Answer.from_response(await self._send(call, waits_while_busy=waits_while_busy))
 
-    async def _send(self, call: calls.Call, *, waits_while_busy: bool = False) -> httpx.Response:
+    async def _film(self, task: Task, film: FilmSource, options: Mapping[str, object]) -> AsyncFilm:
+        with opened(film) as upload:
+            return AsyncFilm(await self._send(calls.film(task, upload, options, is_async=True), is_streamed=True))
+
+    async def _send(
+        self, call: calls.Call, *, waits_while_busy: bool = False, is_streamed: bool = False
+    ) -> httpx.Response:
         request = call.request(self._http)
         retries = Retries(self._retries, waits_while_busy=waits_while_busy)
         while True:
             outcome: Outcome
             try:
-                outcome = await self._http.send(request)
+                outcome = await self._http.send(request, stream=is_streamed)
+                if not outcome.is_success:
+                    await outcome.aread()
             except httpx.RequestError as error:
                 outcome = error
             seconds = retries.seconds_after(outcome)

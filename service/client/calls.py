@@ -10,6 +10,7 @@ from pydantic import JsonValue, TypeAdapter, ValidationError
 
 from model_store.card import TASKS, Card, Task
 from service.client.errors import ConnectionFailed, TimedOut, UnexpectedAnswer, error_of
+from service.client.film import AsyncUpload, Upload
 from service.client.options import query_of
 from service.client.picture import PictureSource, read
 from service.client.retrying import DEADLINE_HEADER, Outcome
@@ -31,13 +32,17 @@ class Call(NamedTuple):
     method: str
     path: str
     query: Mapping[str, str]
-    content: bytes | None
+    content: bytes | Upload | AsyncUpload | None
+    size: int | None = None
+    """Number of bytes of the content, where it does not tell that itself."""
 
     def request(self, http: httpx.Client | httpx.AsyncClient) -> httpx.Request:
         """Build the HTTP request, with a new request id."""
         headers = {_REQUEST_ID: uuid.uuid4().hex}
         if self.content is not None:
             headers["Content-Type"] = "application/octet-stream"
+        if self.size is not None:
+            headers["Content-Length"] = str(self.size)
         return http.build_request(self.method, self.path, params=self.query, content=self.content, headers=headers)
 
 
@@ -55,6 +60,22 @@ def transform(task: Task, picture: PictureSource, options: Mapping[str, object])
         ValueError: The array does not have the shape or type of a picture.
     """
     return Call("POST", f"/{task}", query_of(task, options), read(picture))
+
+
+def film(task: Task, upload: Upload, options: Mapping[str, object], *, is_async: bool = False) -> Call:
+    """Return the call that sends a film to be painted or enlarged.
+
+    Args:
+        task: The task, which is also the path of the route.
+        upload: The film.
+        options: The options of the task by name.
+        is_async: Whether it is sent by asynchronous code.
+
+    Raises:
+        TypeError: The task has no such option.
+    """
+    content = AsyncUpload(upload) if is_async else upload
+    return Call("POST", f"/{task}", query_of(task, options), content, upload.size)
 
 
 def models() -> Call:

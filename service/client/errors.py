@@ -14,7 +14,8 @@ ClientError
     ├── UnsupportedFormat      415
     ├── Unprocessable          422
     │   ├── BadOption          an option that is unknown or out of range
-    │   └── BadPicture         no picture, a broken one, or one that is too narrow
+    │   ├── BadPicture         no picture, a broken one, or one that is too narrow
+    │   └── BadFilm            a film that is broken, cut, encrypted or without pictures
     ├── Busy                   429
     └── ServerFailed           500 and any other 5xx
         ├── DamagedWeights     the model's files are not those that were published
@@ -112,6 +113,10 @@ class BadPicture(Unprocessable):
     """The server answered 422: the picture is missing, broken, extremely narrow, or too large for the options."""
 
 
+class BadFilm(Unprocessable):
+    """The server answered 422: the film is broken, cut short, encrypted or without pictures."""
+
+
 class Busy(ProblemError):
     """The server answered 429: it has too many requests at once, also after retrying."""
 
@@ -138,6 +143,7 @@ class DeadlineExceeded(ServerFailed):
 
 _URN = "urn:impasto:problem:"
 _BY_TYPE: dict[str, type[ProblemError]] = {
+    f"{_URN}bad-film": BadFilm,
     f"{_URN}bad-option": BadOption,
     f"{_URN}bad-picture": BadPicture,
     f"{_URN}damaged-weights": DamagedWeights,

@@ -10,6 +10,7 @@ import httpx
 from model_store.card import Card, Task
 from service.client import calls
 from service.client.answer import Answer
+from service.client.film import Film, FilmSource, opened
 from service.client.mapping import OnProgress, Tally, map_in_threads
 from service.client.options import MapOptions, Style, StylizeOptions, SuperResolveOptions
 from service.client.picture import PictureSource
@@ -102,6 +103,44 @@ class Client:
             ValueError: The array does not have the shape or type of a picture.
         """
         return self._transform("super-resolve", picture, options)
+
+    def stylize_video(self, film: FilmSource, *, style: Style, **options: Unpack[StylizeOptions]) -> Film:
+        """Paint a film in a style, frame by frame.
+
+        Example:
+            client.stylize_video("in.mp4", style="muse").save("out.mp4")
+
+        Args:
+            film: The film: a path, or a file opened in binary mode.
+            style: The name of a style, or a blend of styles; see `stylize`.
+            **options: The other options, which hold for the frames; see `StylizeOptions`. Films have no `format`.
+
+        Returns:
+            The painted film, an MP4 with the film's own sound, which is read while the server makes it.
+
+        Raises:
+            ClientError: The call failed; `service.client.errors` lists the classes.
+            OSError: The film cannot be read.
+            TypeError: There is no such option, or `film` is not a film.
+        """
+        return self._film("stylize", film, {"style": style, **options})
+
+    def super_resolve_video(self, film: FilmSource, **options: Unpack[SuperResolveOptions]) -> Film:
+        """Enlarge a film, frame by frame, by default 4 times.
+
+        Args:
+            film: The film: a path, or a file opened in binary mode.
+            **options: The options, which hold for the frames; see `SuperResolveOptions`. Films have no `format`.
+
+        Returns:
+            The enlarged film, an MP4 with the film's own sound, which is read while the server makes it.
+
+        Raises:
+            ClientError: The call failed; `service.client.errors` lists the classes.
+            OSError: The film cannot be read.
+            TypeError: There is no such option, or `film` is not a film.
+        """
+        return self._film("super-resolve", film, options)
 
     @overload
     def map(
@@ -217,20 +256,29 @@ class Client:
     ) -> Answer:
         return Answer.from_response(self._send(calls.transform(task, picture, options), stopped))
 
-    def _send(self, call: calls.Call, stopped: threading.Event | None = None) -> httpx.Response:
+    def _film(self, task: Task, film: FilmSource, options: Mapping[str, object]) -> Film:
+        with opened(film) as upload:
+            return Film(self._send(calls.film(task, upload, options), is_streamed=True))
+
+    def _send(
+        self, call: calls.Call, stopped: threading.Event | None = None, *, is_streamed: bool = False
+    ) -> httpx.Response:
         """Send a call, and send it again as often as it may be repeated.
 
         Args:
             call: The call to make.
             stopped: The event that ends the waiting between attempts, for one of many calls. Such a call waits for as
                 long as the server is busy.
+            is_streamed: Whether the content of a successful response is left to be read.
         """
         request = call.request(self._http)
         retries = Retries(self._retries, waits_while_busy=stopped is not None)
         while True:
             outcome: Outcome
             try:
-                outcome = self._http.send(request)
+                outcome = self._http.send(request, stream=is_streamed)
+                if not outcome.is_success:
+                    outcome.read()
             except httpx.RequestError as error:
                 outcome = error
             seconds = retries.seconds_after(outcome)
