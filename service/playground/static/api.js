@@ -88,7 +88,8 @@ export function urlOf({ path, parameters }) {
   return url.href;
 }
 
-function problemOf(status, text, retryAfter) {
+/** Returns the problem that the server's answer tells. */
+export function problemOf(status, text, retryAfter) {
   const seconds = Number.parseInt(retryAfter, 10);
   try {
     return Problem.of(JSON.parse(text), Number.isNaN(seconds) ? null : seconds);

@@ -6,6 +6,7 @@ const STAGES = {
   net: "net",
   encode: "encode",
   transfer: "transfer",
+  film: "made in",
 };
 
 /**
@@ -13,8 +14,8 @@ const STAGES = {
  *
  * @param {{model: string, timing: [string, number][], seconds: number, blob: Blob}} answer the answer
  * @param {Blob} file the picture that was sent
- * @param {HTMLImageElement} before the picture that was sent, decoded
- * @param {HTMLImageElement} after the answer's picture, decoded
+ * @param {HTMLImageElement|HTMLVideoElement} before the picture or film that was sent
+ * @param {HTMLImageElement|HTMLVideoElement} after the answer's picture or film
  */
 export function showFacts(answer, file, before, after) {
   document.getElementById("fact-model").textContent = answer.model.replaceAll(",", ", ");
@@ -22,13 +23,15 @@ export function showFacts(answer, file, before, after) {
   document.getElementById("fact-after").textContent = sizeOf(after, answer.blob);
 
   const onServer = answer.timing.reduce((sum, [, duration]) => sum + duration, 0);
-  const stages = [...answer.timing, ["transfer", Math.max(0, answer.seconds * 1000 - onServer)]];
+  const rest = Math.max(0, answer.seconds * 1000 - onServer);
+  const stages = [...answer.timing, [answer.timing.length ? "transfer" : "film", rest]]; // a film has no stages
   document.getElementById("timing-bar").replaceChildren(...stages.map(barOf));
   document.getElementById("timing-list").replaceChildren(...stages.map(itemOf));
 }
 
 export function sizeOf(image, blob) {
-  const pixels = image.naturalWidth ? `${image.naturalWidth} × ${image.naturalHeight}, ` : "";
+  const [width, height] = image.videoWidth === undefined ? [image.naturalWidth, image.naturalHeight] : [image.videoWidth, image.videoHeight];
+  const pixels = width ? `${width} × ${height}, ` : "";
   return pixels + bytes(blob.size);
 }
 

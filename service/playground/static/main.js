@@ -2,6 +2,7 @@
 
 import { BASE, models, previewUrl, Problem, send, urlOf } from "./api.js";
 import { showFacts } from "./facts.js";
+import { isFilm, Reel, sendFilm } from "./film.js";
 import { describe, fillSecondStyles, fillStyles } from "./gallery.js";
 import { Live } from "./live.js";
 import { Notice } from "./notice.js";
@@ -22,11 +23,12 @@ const mode = () => desk().get("mode");
 setDefaults(form);
 const notice = new Notice();
 const viewer = new Viewer();
+const reel = new Reel();
 const progress = new Progress(() => cancel());
 const live = new Live(desk, notice, (message) => progress.say(message));
 
 let styles = [];
-let picture = null; // the visitor's picture, as {file, url}
+let picture = null; // the visitor's picture, or film, as {file, url, isFilm}
 let answers = new Map(); // the answers to the picture, as {answer, url}, by the URL of their request
 let running = new AbortController();
 let pause = null;
@@ -35,8 +37,9 @@ function open(file) {
   cancel();
   forgetAnswers();
   if (picture) URL.revokeObjectURL(picture.url);
-  picture = { file, url: URL.createObjectURL(file) };
-  viewer.open(picture.url);
+  picture = { file, url: URL.createObjectURL(file), isFilm: isFilm(file) };
+  viewer.open(picture.url, picture.isFilm);
+  reel.show(false);
   if (mode() === "live") chooseMode("paint");
   arrange();
   run();
@@ -51,7 +54,7 @@ async function run() {
   notice.hide();
   if (!picture || mode() === "live" || (mode() === "paint" && !styles.length)) return;
   const { file } = picture;
-  const request = requestOf(mode(), desk());
+  const request = requestOf(mode(), desk(), picture.isFilm);
   const url = urlOf(request);
   const known = answers.get(url);
   if (known) {
@@ -61,7 +64,7 @@ async function run() {
   }
   progress.start();
   try {
-    const answer = await send(request, file, signal, (phase, part) => signal.aborted || progress.to(phase, part));
+    const answer = await (picture.isFilm ? playing(request, file, signal) : sending(request, file, signal));
     const made = { answer, url: URL.createObjectURL(answer.blob) };
     remember(url, made);
     await show(file, request, made);
@@ -74,6 +77,29 @@ async function run() {
   }
 }
 
+function sending(request, file, signal) {
+  return send(request, file, signal, (phase, part) => signal.aborted || progress.to(phase, part));
+}
+
+/** Sends a film, which is played while it is made. */
+async function playing(request, file, signal) {
+  progress.to("wait", null);
+  const watch = setInterval(() => signal.aborted || progress.to("wait", reel.share), 500);
+  try {
+    return await sendFilm(request, file, signal, (url, model) => {
+      reel.begin(url);
+      reel.show(true);
+      viewer.compare(null, describeAnswer(request, model));
+    });
+  } finally {
+    clearInterval(watch);
+  }
+}
+
+function describeAnswer({ path }, model) {
+  return path === "stylize" ? `Painted by ${model}` : `Enlarged by ${model}`;
+}
+
 function cancel() {
   clearTimeout(pause);
   running.abort();
@@ -81,16 +107,24 @@ function cancel() {
 }
 
 async function show(file, request, { answer, url }) {
-  const description = request.path === "stylize" ? `Painted by ${answer.model}` : `Enlarged by ${answer.model}`;
-  viewer.compare(url, description);
-  await Promise.allSettled([$("before").decode(), $("after").decode()]);
-  showFacts(answer, file, $("before"), $("after"));
+  const [before, after] = request.isFilm ? [$("before-film"), $("after-film")] : [$("before"), $("after")];
+  if (request.isFilm) {
+    reel.settle(url);
+    reel.show(true);
+  }
+  viewer.compare(request.isFilm ? null : url, describeAnswer(request, answer.model));
+  await (request.isFilm ? ready(after) : Promise.allSettled([before.decode(), after.decode()]));
+  showFacts(answer, file, before, after);
   const name = nameOf(file.name, request, answer.blob.type);
   $("download").href = url;
   $("download").download = name;
   $("curl").textContent = asCurl(urlOf(request), file.name, name);
   $("python").textContent = asPython(BASE.href.replace(/\/$/, ""), request, file.name, name);
   $("facts").hidden = $("code").hidden = false;
+}
+
+function ready(film) {
+  return new Promise((resolve) => film.readyState ? resolve() : film.addEventListener("loadedmetadata", resolve, { once: true }));
 }
 
 function remember(url, made) {
@@ -141,6 +175,7 @@ document.addEventListener("input", ({ target }) => {
     notice.hide();
     live.stop();
     viewer.forget();
+    reel.show(false);
   }
   arrange();
   live.change();

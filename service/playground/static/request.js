@@ -38,14 +38,15 @@ export function brushOf(desk) {
  *
  * @param {"paint"|"enlarge"} mode what to do with the picture
  * @param {FormData} desk the values of the form
+ * @param {boolean} isFilm whether it is a film, which has one format
  */
-export function requestOf(mode, desk) {
+export function requestOf(mode, desk, isFilm) {
   const options = mode === "paint" ? { style: styleOf(desk), ...brushOf(desk) } : enlargingOf(desk);
   if (mode === "paint" && desk.get("size")) options.size = Number(desk.get("size"));
   if (mode === "paint" && Number(desk.get("stroke")) !== DEFAULTS.stroke) options.stroke = Number(desk.get("stroke"));
-  if (desk.get("format") !== DEFAULTS.format) options.format = desk.get("format");
+  if (!isFilm && desk.get("format") !== DEFAULTS.format) options.format = desk.get("format");
   const parameters = Object.entries(options).map(([name, value]) => [name, String(value)]);
-  return { path: mode === "paint" ? "stylize" : "super-resolve", options, parameters };
+  return { path: mode === "paint" ? "stylize" : "super-resolve", options, parameters, isFilm };
 }
 
 function enlargingOf(desk) {
@@ -61,7 +62,7 @@ function enlargingOf(desk) {
 export function nameOf(fileName, { path, options }, mediaType) {
   const stem = fileName.replace(/\.[^.]*$/, "") || "picture";
   const what = path === "stylize" ? options.style.replace(/[^\w.-]+/g, "-") : `x${options.scale}`;
-  const suffix = { "image/jpeg": "jpg", "image/png": "png", "image/webp": "webp", "image/avif": "avif" }[mediaType];
+  const suffix = { "image/jpeg": "jpg", "image/png": "png", "image/webp": "webp", "image/avif": "avif", "video/mp4": "mp4" }[mediaType];
   return `${stem}-${what}.${suffix ?? "jpg"}`;
 }
 
@@ -69,8 +70,8 @@ export function asCurl(url, fileName, outputName) {
   return `curl -fsS -F ${quoted(`image=@${fileName}`)} \\\n  ${quoted(url)} \\\n  -o ${quoted(outputName)}`;
 }
 
-export function asPython(base, { path, options }, fileName, outputName) {
-  const call = path === "stylize" ? "stylize" : "super_resolve";
+export function asPython(base, { path, options, isFilm }, fileName, outputName) {
+  const call = path.replace("-", "_") + (isFilm ? "_video" : "");
   const given = Object.entries(options).map(([name, value]) => `${name}=${literal(value)}`);
   return [
     "from impasto import Client",

@@ -1,4 +1,4 @@
-// The viewer: the pictures before and after, on top of each other with a divider between them, which zooms and pans.
+// The viewer: the pictures, or films, before and after, on top of each other with a divider between them, which zooms and pans.
 
 const LARGEST_ZOOM = 16;
 const LARGEST_FIT = 4; // the most that a small picture is enlarged to fill the view
@@ -7,8 +7,10 @@ const PAN_STEP = 60; // pixels
 
 export class Viewer {
   #view = document.getElementById("view");
-  #before = document.getElementById("before");
-  #after = document.getElementById("after");
+  #pictures = [document.getElementById("before"), document.getElementById("after")];
+  #films = [document.getElementById("before-film"), document.getElementById("after-film")];
+  #before = this.#pictures[0];
+  #after = this.#pictures[1];
   #afterLayer = document.getElementById("after-layer");
   #divider = document.getElementById("divider");
   #fitButton = document.getElementById("zoom-fit");
@@ -34,11 +36,14 @@ export class Viewer {
     document.getElementById("zoom-out").addEventListener("click", () => this.zoomBy(1 / 1.5));
     this.#fitButton.addEventListener("click", () => this.reset());
     new ResizeObserver(() => this.#fit()).observe(view);
-    for (const image of [this.#before, this.#after]) image.addEventListener("load", () => this.#fit());
+    for (const image of this.#pictures) image.addEventListener("load", () => this.#fit());
+    for (const film of this.#films) film.addEventListener("resize", () => this.#fit());
   }
 
-  /** Shows a picture for which there is no answer yet. */
-  open(url) {
+  /** Shows a picture or a film for which there is no answer yet. */
+  open(url, isFilm) {
+    for (const element of [...this.#pictures, ...this.#films]) element.removeAttribute("src");
+    [this.#before, this.#after] = isFilm ? this.#films : this.#pictures;
     this.#before.src = url;
     this.#after.removeAttribute("src");
     this.#view.classList.remove("both");
@@ -46,11 +51,16 @@ export class Viewer {
     this.reset();
   }
 
-  /** Shows the answer to the picture; the divider stays where it is, unless this is the first answer. */
+  /**
+   * Shows the answer to the picture; the divider stays where it is, unless this is the first answer.
+   *
+   * @param {string|null} url the address of the answer, or null if the element after has it already
+   * @param {string} description what the answer is
+   */
   compare(url, description) {
     const isFirst = !this.#view.classList.contains("both");
-    this.#after.src = url;
-    this.#after.alt = description;
+    if (url) this.#after.src = url;
+    this.#after.alt = this.#after.ariaLabel = description;
     this.#view.classList.add("both");
     if (isFirst) this.#splitAt(40);
   }
@@ -79,15 +89,16 @@ export class Viewer {
   }
 
   #fit() {
-    const shown = this.#after.naturalWidth ? this.#after : this.#before;
+    const [before, after] = [this.#before, this.#after].map(sizeOf);
+    const shown = after.width ? after : before;
     const { clientWidth, clientHeight } = this.#view;
-    if (!shown.naturalWidth || !clientWidth) return;
+    if (!shown.width || !clientWidth) return;
     // The picture before gives the size, because the one after has the same shape but may have more pixels.
-    const source = this.#before.naturalWidth ? this.#before : shown;
-    const most = Math.max(LARGEST_FIT, shown.naturalWidth / source.naturalWidth);
-    const scale = Math.min(clientWidth / source.naturalWidth, clientHeight / source.naturalHeight, most);
-    this.#width = source.naturalWidth * scale;
-    this.#height = source.naturalHeight * scale;
+    const source = before.width ? before : shown;
+    const most = Math.max(LARGEST_FIT, shown.width / source.width);
+    const scale = Math.min(clientWidth / source.width, clientHeight / source.height, most);
+    this.#width = source.width * scale;
+    this.#height = source.height * scale;
     for (const { style } of [this.#before, this.#after]) {
       style.width = `${this.#width}px`;
       style.height = `${this.#height}px`;
@@ -203,6 +214,11 @@ export class Viewer {
     event.preventDefault();
     action();
   }
+}
+
+function sizeOf(element) {
+  if (element instanceof HTMLVideoElement) return { width: element.videoWidth, height: element.videoHeight };
+  return { width: element.naturalWidth, height: element.naturalHeight };
 }
 
 function distance(a, b) {

@@ -16,8 +16,9 @@ _PAGE = "index.html"
 _HEADERS = {
     "Accept-Ranges": "none",
     "Cache-Control": "no-cache",  # browsers ask each time whether a file changed: names carry no version
-    # blob: pictures are those of the visitor, and the answers.
+    # blob: pictures and films are those of the visitor, and the answers.
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; "
+    "media-src blob:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     "Permissions-Policy": "camera=(self)",
     "Referrer-Policy": "no-referrer",
