@@ -60,7 +60,7 @@ LOCK_WITHOUT_TORCH = $(LOCK) --config-file docker/requirements/uv.toml --no-emit
 TORCH = $(shell sed -n 's/^ARG TORCH_VERSION=/torch==/p' docker/Dockerfile)
 
 lock: $(VENV)/dev.stamp
-	$(LOCK_WITHOUT_TORCH) --extra serve --extra remote --extra heic --extra tracing -o docker/requirements/server.txt pyproject.toml
+	$(LOCK_WITHOUT_TORCH) --extra serve --extra remote --extra heic --extra tracing --extra video -o docker/requirements/server.txt pyproject.toml
 	$(LOCK_WITHOUT_TORCH) --extra train --extra remote -o docker/requirements/trainer.txt pyproject.toml
 	echo $(TORCH) | $(LOCK) -c docker/requirements/server.txt -o docker/requirements/torch-cuda.txt -
 	echo 'hatchling>=1.27' | $(LOCK) -o docker/requirements/build.txt -

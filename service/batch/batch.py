@@ -149,7 +149,7 @@ class BatchRun:
 
     async def _film(self, job: PictureJob, painter: FilmPainter | None) -> MadeFilm | Exception:
         if painter is None:
-            return ImpastoError("servers do not make films yet: leave out --server, and this machine makes it")
+            return ImpastoError("--server is for pictures: leave it out, and this machine makes the film")
         job.output.parent.mkdir(parents=True, exist_ok=True)
         return await painter(job, self._report)
 

@@ -31,7 +31,7 @@ def argument(name: str) -> Version:
 
 
 @pytest.mark.parametrize(
-    ("lock", "extras"), [("server", ("serve", "remote", "heic", "tracing")), ("trainer", ("train", "remote"))]
+    ("lock", "extras"), [("server", ("serve", "remote", "heic", "tracing", "video")), ("trainer", ("train", "remote"))]
 )
 def test_a_lock_has_the_packages_and_versions_that_the_project_asks_for(lock: str, extras: tuple[str, ...]) -> None:
     locked = versions(LOCKS[lock])

@@ -153,6 +153,7 @@ function arrange() {
   $("code").hidden ||= !hasAnswer;
   $("invitation").textContent = INVITATIONS[now] ?? "";
   $("share-dial").hidden = !options.get("second") || options.get("second") === options.get("style");
+  $("format").disabled = picture?.isFilm ?? false; // films are answered as MP4
   $("fidelity").disabled = options.has("blurred"); // the net for blurred pictures cannot be blended
   for (const name of ["share", "strength", "fidelity"]) {
     $(`${name}-output`).value = `${Math.round(Number($(name).value) * 100)} %`;
