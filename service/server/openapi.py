@@ -25,6 +25,7 @@ TAGS = [
 ]
 
 _BINARY = {"type": "string", "format": "binary"}
+_FILM_TYPE = "video/mp4"
 _PICTURE_TYPES = (*codec.MEDIA_TYPES.values(), "application/octet-stream")
 PICTURE_BODY: dict[str, Any] = {
     "requestBody": {
@@ -33,7 +34,8 @@ PICTURE_BODY: dict[str, Any] = {
         f"several frames or pages, the first is used. Several fields `{FIELD}` are answered with a ZIP, or with "
         f"`{MULTIPART}` where `Accept` asks for that: one file for each picture, in their order and named as the "
         "upload. A picture that cannot be made is represented by its problem, `NAME.problem.json`; the status is 200 "
-        "all the same. The server never fetches pictures from elsewhere.",
+        "all the same. A film, alone, is answered with a film, by chunks, while it is made: only an answer with its last "
+        "chunk is whole. The server never fetches pictures from elsewhere.",
         "content": {
             "multipart/form-data": {
                 "schema": {
@@ -43,7 +45,7 @@ PICTURE_BODY: dict[str, Any] = {
                     "additionalProperties": False,
                 },
             },
-            **{media_type: {"schema": _BINARY} for media_type in _PICTURE_TYPES},
+            **{media_type: {"schema": _BINARY} for media_type in (*_PICTURE_TYPES, _FILM_TYPE)},
         },
     }
 }
@@ -72,6 +74,7 @@ _MADE = {
 _TIMED = {
     "X-Frames": _header("Number of frames or pages of the upload, if more than one; the first was used.", "12"),
     "X-Truncated": _header("`true` where the upload lacks its end, but none of its pixels.", "true"),
+    "X-Notes": _header("What a film lost, in sentences.", "its 10 bits a channel became 8"),
     "Server-Timing": _header(
         "Milliseconds of each stage, added up over several pictures.",
         "decode;dur=4.1, queue;dur=0.2, net;dur=88.0, encode;dur=6.3",
@@ -122,12 +125,15 @@ NOT_MODIFIED: Responses = {304: {"description": "The client has the answer alrea
 AUTHORIZATION_ANSWERS: Responses = problem_answers(problems.Unauthorized)
 
 TRANSFORM_ANSWERS: Responses = {
-    **content_answers({media_type: {} for media_type in (*codec.MEDIA_TYPES.values(), ZIP, MULTIPART)}, _MADE | _TIMED),
+    **content_answers(
+        {media_type: {} for media_type in (*codec.MEDIA_TYPES.values(), _FILM_TYPE, ZIP, MULTIPART)}, _MADE | _TIMED
+    ),
     304: {"description": "The client has the answer already.", "headers": _REQUEST_ID | _MADE},
     **problem_answers(
         problems.BadForm,
         problems.BadOption,
         problems.BadPicture,
+        problems.BadFilm,
         problems.UnknownModel,
         problems.TooLarge,
         problems.UnsupportedFormat,

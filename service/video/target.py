@@ -40,7 +40,12 @@ _STREAMED = {
 of sound or subtitles. (With a fragment for each frame, FFmpeg 8.1 writes wrong times of sound.)"""
 _AS_IT_IS_MADE = {"flush_packets": "1", "avoid_negative_ts": "disabled"}
 """Options of an unfinished film: packets go to the disk at once, and sound that begins before 0 shifts nothing."""
-_REFUSALS = (av.error.ArgumentError, av.error.InvalidDataError, av.error.PermissionError)
+_REFUSALS = (
+    av.error.ArgumentError,
+    av.error.InvalidDataError,
+    av.error.PatchWelcomeError,
+    av.error.PermissionError,
+)
 """Errors of FFmpeg about packets that are broken or come in a wrong order."""
 MADE_WITH = "comment"
 """Key of the metadata under which an unfinished film tells what it is made with."""

@@ -1,9 +1,10 @@
 """The fuzzer: it gives the codec mutated pictures in a process that may die, and keeps each input that it cannot take.
 
     python -m tests.hostile.fuzz --hours 1 --out runs/fuzz
+    python -m tests.hostile.fuzz --hours 1 --out runs/fuzz-films --films
 
 Where Atheris is installed, it chooses what to mutate next by the lines that inputs reach; without it, the small
-pictures are mutated at random. A finding is a file in the folder of `--out`, with what was said about it beside it; the
+pictures are mutated at random, and so are films in any case. A finding is a file in the folder of `--out`, with what was said about it beside it; the
 exit code is 1 if there is one.
 """
 
@@ -70,13 +71,16 @@ class Campaign(NamedTuple):
     findings: list[Path]
 
 
-def run(seconds: float, out: Path, *, is_guided: bool, seed: int = 0, most_findings: int = 100) -> Campaign:
+def run(
+    seconds: float, out: Path, *, is_guided: bool, of_films: bool = False, seed: int = 0, most_findings: int = 100
+) -> Campaign:
     """Fuzz for some time, in one process after the other: each finding ends one.
 
     Args:
         seconds: Seconds that are fuzzed.
         out: Folder for the findings, and for the corpus that Atheris gathers.
         is_guided: Whether Atheris chooses the inputs.
+        of_films: Whether films are mutated, and not pictures.
         seed: Number that the random choices of the first process begin with.
         most_findings: Largest number of findings, after which the campaign ends.
     """
@@ -90,7 +94,8 @@ def run(seconds: float, out: Path, *, is_guided: bool, seed: int = 0, most_findi
             if left < 1 or len(findings) == most_findings:
                 break
             log.truncate(0)
-            words = ("--child", "guided" if is_guided else "random", "--hours", f"{left / 3600:.5f}")
+            kind = "films" if of_films else "guided" if is_guided else "random"
+            words = ("--child", kind, "--hours", f"{left / 3600:.5f}")
             command = [sys.executable, "-m", "tests.hostile.fuzz", *words, "--out", str(out), "--seed", str(number)]
             with subprocess.Popen(command, cwd=_PROJECT, stdout=log, stderr=log, env=_environment()) as process:
                 try:
@@ -126,6 +131,21 @@ def _fuzz_at_random(seconds: float, out: Path, seed: int) -> None:
     random, end = Random(seed), time.monotonic() + seconds  # noqa: S311
     while time.monotonic() < end:
         trial(mutated(random.choice(pictures), random.choice(pictures), random))
+
+
+def _fuzz_films(seconds: float, out: Path, seed: int) -> None:
+    from .film_trial import try_film
+    from .small_films import small_films
+
+    record = Record(out / "record")
+    films = list(small_films().values())
+    random, end = Random(seed), time.monotonic() + seconds  # noqa: S311
+    while time.monotonic() < end:
+        film = mutated(random.choice(films), random.choice(films), random)
+        record.begin(film)
+        signal.alarm(_LONGEST_S)
+        try_film(film)
+        signal.alarm(0)
 
 
 def _fuzz_with_atheris(seconds: float, out: Path, seed: int) -> None:
@@ -174,16 +194,19 @@ def main() -> None:
     parser.add_argument("--hours", type=float, default=1.0, help="hours that are fuzzed")
     parser.add_argument("--out", type=Path, default=Path("runs/fuzz"), help="folder of the findings")
     parser.add_argument("--seed", type=int, default=int(time.time()), help="number that the choices begin with")
-    parser.add_argument("--child", choices=("guided", "random"), help=argparse.SUPPRESS)
+    parser.add_argument("--films", action="store_true", help="mutate films, and not pictures")
+    parser.add_argument("--child", choices=("films", "guided", "random"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     seconds = options.hours * 3600
     if options.child == "guided":
         _fuzz_with_atheris(seconds, options.out, options.seed)
+    elif options.child == "films":
+        _fuzz_films(seconds, options.out, options.seed)
     elif options.child == "random":
         _fuzz_at_random(seconds, options.out, options.seed)
     else:
         is_guided = importlib.util.find_spec("atheris") is not None
-        campaign = run(seconds, options.out.absolute(), is_guided=is_guided, seed=options.seed)
+        campaign = run(seconds, options.out.absolute(), is_guided=is_guided, of_films=options.films, seed=options.seed)
         findings = [str(path) for path in campaign.findings]
         hours = round(campaign.seconds / 3600, 3)
         print(json.dumps({"guided": is_guided, "inputs": campaign.inputs, "hours": hours, "findings": findings}))

@@ -193,7 +193,7 @@ def _riff(file: bytes, random: Random) -> bytes:
         chunks.append(file[place : place + 8 + length + length % 2])
         place += 8 + length + length % 2
     body = b"".join(_rearranged(chunks, random, _riff_chunk))
-    return b"RIFF" + struct.pack("<I", len(body) + 4) + b"WEBP" + body
+    return b"RIFF" + struct.pack("<I", len(body) + 4) + file[8:12] + body
 
 
 def _riff_chunk(chunk: bytes, random: Random) -> bytes:
@@ -202,7 +202,10 @@ def _riff_chunk(chunk: bytes, random: Random) -> bytes:
     return chunk[:4] + struct.pack("<I", len(content)) + content + bytes(len(content) % 2)
 
 
-_NESTED = (b"meta", b"iprp", b"ipco", b"moov", b"trak", b"mdia", b"minf", b"stbl", b"iinf", b"iref")
+_NESTED = (
+    *(b"meta", b"iprp", b"ipco", b"iinf", b"iref"),
+    *(b"moov", b"trak", b"mdia", b"minf", b"stbl", b"mvex", b"moof", b"traf"),
+)
 
 
 def _boxes(file: bytes, random: Random) -> bytes:

@@ -13,6 +13,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, cast
 
+import av.error
 import numpy as np
 
 from service.contract.problems import BadFilm, Problem, TooLarge
@@ -113,9 +114,12 @@ def main() -> None:
             _convert(source, pipe, order)
     except Problem as problem:
         pipe.send(messages.PROBLEM, {"name": type(problem).__name__, "detail": problem.detail})
-    except MemoryError:
+    except MemoryError:  # of Python, or of FFmpeg
         detail = "the film needs more memory to be decoded and encoded than one film may have: make it smaller"
         pipe.send(messages.PROBLEM, {"name": TooLarge.__name__, "detail": detail})
+    except av.error.FFmpegError as error:
+        detail = f"FFmpeg cannot decode the film and encode it again ({error.strerror}): repair it, or convert it"
+        pipe.send(messages.PROBLEM, {"name": BadFilm.__name__, "detail": detail})
     except Exception:
         pipe.send(messages.PROBLEM, {"name": None, "detail": traceback.format_exc()})
     os._exit(0)  # at once: a thread still waits for paintings

@@ -92,7 +92,7 @@ def test_what_a_film_loses_is_told(impasto: Impasto, tmp_path: Path) -> None:
         (["film.mp4", "photo.png", "-o", "both.mp4"], "several pictures cannot be written to the file both.mp4"),
         (["film.mp4", "-o", "painted.webm", "--codec", "h264"], "a WebM file holds no h264: take --codec vp9 or av1"),
         (["film.mp4", "-o", "painted.mp4", "--crf", "60"], "crf=60 is out of range: h264 takes 0 to 51"),
-        (["film.mp4", "-o", "painted.mp4", "--server", "http://localhost:9"], "servers do not make films yet"),
+        (["film.mp4", "-o", "painted.mp4", "--server", "http://localhost:9"], "--server is for pictures"),
     ],
 )
 def test_what_cannot_be_made_is_refused_in_a_sentence(
