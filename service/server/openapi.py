@@ -34,8 +34,8 @@ PICTURE_BODY: dict[str, Any] = {
         f"several frames or pages, the first is used. Several fields `{FIELD}` are answered with a ZIP, or with "
         f"`{MULTIPART}` where `Accept` asks for that: one file for each picture, in their order and named as the "
         "upload. A picture that cannot be made is represented by its problem, `NAME.problem.json`; the status is 200 "
-        "all the same. A film, alone, is answered with a film, by chunks, while it is made: only an answer with its last "
-        "chunk is whole. The server never fetches pictures from elsewhere.",
+        "all the same. A film, alone, is answered with a film while it is made: only an answer with its "
+        "last chunk is whole. The server never fetches pictures from elsewhere.",
         "content": {
             "multipart/form-data": {
                 "schema": {
