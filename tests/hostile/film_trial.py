@@ -6,7 +6,9 @@ import time
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from service.contract.problems import Problem
+import av.error
+
+from service.contract.problems import BadFilm, Problem
 from service.video.colours import Pixels
 from service.video.conversion import Conversion
 from service.video.encoding import STREAMED
@@ -60,6 +62,8 @@ def _status_of(file: bytes) -> int:
             assert all(source.notes)
     except Problem as problem:
         return problem.status
+    except av.error.FFmpegError:  # of times, say, that no file can hold: the process calls it a bad film
+        return BadFilm.status
     finally:
         os.close(descriptor)
     return 200

@@ -4,8 +4,8 @@
     python -m tests.hostile.fuzz --hours 1 --out runs/fuzz-films --films
 
 Where Atheris is installed, it chooses what to mutate next by the lines that inputs reach; without it, the small
-pictures are mutated at random, and so are films in any case. A finding is a file in the folder of `--out`, with what was
-said about it beside it; the exit code is 1 if there is one.
+pictures are mutated at random, and so are films in any case. A finding is a file in the folder of `--out`, and the text
+beside it said about it; the exit code is 1 if there is one.
 """
 
 import argparse
