@@ -95,11 +95,13 @@ class _Painter:
 
     def receive(self, pipe: BinaryIO) -> None:
         """Receive paintings until the server closes the pipe, and end the process then."""
-        while (message := messages.receive(pipe)) is not None:
-            shape = self._begin.height, self._begin.width, 3
-            pixels = np.frombuffer(message.content, np.uint8).reshape(shape)
-            self._loop.call_soon_threadsafe(self._painted.pop(message.number).set_result, pixels)
-        os._exit(1)
+        try:
+            while (message := messages.receive(pipe)) is not None:
+                shape = self._begin.height, self._begin.width, 3
+                pixels = np.frombuffer(message.content, np.uint8).reshape(shape)
+                self._loop.call_soon_threadsafe(self._painted.pop(message.number).set_result, pixels)
+        finally:
+            os._exit(1)
 
 
 def main() -> None:
