@@ -3,6 +3,8 @@
 Shapes: features are `(H, W, C)`, cells of 2×2 pixels are `(H/2, W/2, 2, 2, C)`, and frames have a margin around them.
 """
 
+import copy
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import reduce
 from typing import NamedTuple, cast
@@ -197,6 +199,9 @@ _Kind = Callable[[nn.Conv2d, nn.InstanceNorm2d], Layer]
 class StyleLayers(nn.Module):
     """The layers of a style net: enlargements are folded into them, and the last convolution makes cells.
 
+    Kernels are scaled so that no value of their output is larger than the largest of their input, and half precision
+    can hold it. The normalisations undo the scales, which are powers of 2, so that nothing else changes.
+
     Args:
         net: Style net on the CPU, in float32; its weights are copied.
         inner: Kind of the layers of the residual blocks.
@@ -205,12 +210,12 @@ class StyleLayers(nn.Module):
 
     def __init__(self, net: StyleNet, inner: _Kind, enlarging: _Kind) -> None:
         super().__init__()
-        self.encoder = nn.ModuleList(Plain(*each) for each in convs_with_norms(net.encoder))
+        self.encoder = nn.ModuleList(Plain(*each) for each in _scaled(net.encoder))
         self.residuals = nn.ModuleList(
-            nn.ModuleList(inner(*each) for each in convs_with_norms(cast("nn.Sequential", block.branch)))
+            nn.ModuleList(inner(*each) for each in _scaled(cast("nn.Sequential", block.branch)))
             for block in net.residuals
         )
-        self.enlarging = nn.ModuleList(enlarging(*each) for each in convs_with_norms(net.decoder))
+        self.enlarging = nn.ModuleList(enlarging(*each) for each in _scaled(net.decoder))
         last = cast("nn.Conv2d", net.decoder[-1])
         self.width = last.in_channels
         self.last = nn.Conv2d(4 * last.in_channels, 4 * last.out_channels, 5)
@@ -229,6 +234,15 @@ def convs_with_norms(layers: nn.Sequential) -> Iterator[tuple[nn.Conv2d, nn.Inst
     convs = [layer for layer in layers if isinstance(layer, nn.Conv2d)]
     norms = [layer for layer in layers if isinstance(layer, nn.InstanceNorm2d)]
     return zip(convs, norms, strict=False)  # the last convolution has no normalisation
+
+
+def _scaled(layers: nn.Sequential) -> Iterator[tuple[nn.Conv2d, nn.InstanceNorm2d]]:
+    """Return copies of what `convs_with_norms` returns, with kernels whose scale the normalisations undo."""
+    for conv, norm in copy.deepcopy(list(convs_with_norms(layers))):
+        exponent = math.frexp(conv.weight.abs().sum((1, 2, 3)).max().item())[1]
+        conv.weight.data = torch.ldexp(conv.weight.detach(), torch.tensor(-exponent))
+        norm.eps = math.ldexp(norm.eps, -2 * exponent)
+        yield conv, norm
 
 
 def channels_last(tensor: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ picture: only differences from it are rounded. The error of the result is then a
 Needs triton, which comes with torch's builds for CUDA: import this only where it is needed.
 """
 
-from functools import partial
+import copy
 from typing import cast
 
 import torch
@@ -45,7 +45,7 @@ class CudaStyleNet(TransformNet):
     convolutions in float32.
 
     Args:
-        net: Style net on the CPU, in float32, which must stay as it is.
+        net: Style net on any device, in float32, which must stay as it is, on this device or another.
         dtype: Data type of features and kernels.
     """
 
@@ -78,7 +78,7 @@ class CudaStyleNet(TransformNet):
             if isinstance(convolution, _Convolution):
                 convolution.kernel = convolution.kernel.to(dtype)
         self.bytes_per_large_pixel = _FRAMES_AT_ONCE * last.in_channels * dtype.itemsize
-        self.make_layers = partial(StyleLayers, net, Plain, PlainEnlarging)
+        self.net = net
         self.requires_grad_(requires_grad=False).eval()
 
     def is_large(self, height: int, width: int) -> bool:
@@ -89,7 +89,8 @@ class CudaStyleNet(TransformNet):
     def compute_in_pieces(self, pixels: Tensor) -> Tensor:
         """Paint one picture; see `TransformNet.compute_in_pieces`."""
         device = self.bias.device
-        layers = self.make_layers().to(device)
+        # Folded on the CPU, because CUDA may round the factors of what it folds.
+        layers = StyleLayers(copy.deepcopy(self.net).cpu(), Plain, PlainEnlarging).to(device)
         return Painting(layers, pixels.to(device), _BAND_PIXELS).paint().cpu()
 
     def transform(self, pictures: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from model_store.nets import StyleNet
 from service.inference import large_painting, pieces
@@ -54,6 +54,22 @@ def test_a_painting_is_the_same_whatever_the_size_of_its_bands(band_pixels: int)
     made = painted(net, photo, band_pixels)
 
     assert float((made - exactly(net, photo)).abs().max()) < 0.7
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1e6])
+def test_kernels_may_be_of_any_scale(scale: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(large_painting, "_MOST_PIXELS_IN_FLOAT32", 0)
+    net, photo = a_net(), noise(40, 64)
+    for module in net.modules():
+        if isinstance(module, nn.Conv2d) and module is not net.decoder[-1]:
+            module.weight *= scale
+            module.bias *= scale  # type: ignore[operator]
+        elif isinstance(module, nn.InstanceNorm2d):
+            module.eps *= scale**2
+
+    made = painted(net, photo)
+
+    assert float((made - exactly(net, photo)).abs().max()) < 0.9
 
 
 def test_a_flat_photo_comes_out_flat() -> None:

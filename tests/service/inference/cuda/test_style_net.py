@@ -144,9 +144,9 @@ def test_a_large_picture_is_painted_in_pieces_as_the_net_makes_it(device: torch.
 def test_a_picture_is_large_if_its_features_take_a_quarter_of_the_memory(
     device: torch.device, gibibytes: int, most_megapixels: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    form = CudaStyleNet(a_net(device, width=32, residual_blocks=0))
     properties = SimpleNamespace(total_memory=gibibytes * 2**30)
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _device: properties)
-    form = CudaStyleNet(a_net(device, width=32, residual_blocks=0))
 
     assert not form.is_large(1000, most_megapixels * 1000)
     assert form.is_large(1000, (most_megapixels + 1) * 1000)
@@ -155,7 +155,7 @@ def test_a_picture_is_large_if_its_features_take_a_quarter_of_the_memory(
 @pytest.mark.cuda
 def test_on_cuda_a_picture_in_pieces_takes_a_fraction_of_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     device = torch.device("cuda")
-    form, lane = GraphedNet(CudaStyleNet(a_net(device, width=32))), Lane(device)
+    form, lane = GraphedNet(CudaStyleNet(a_net(torch.device("cpu"), width=32)).to(device)), Lane(device)
     pixels = torch.randint(0, 256, (2000, 3000, 3), dtype=torch.uint8)
 
     def painted() -> tuple[Tensor, int]:
@@ -167,7 +167,7 @@ def test_on_cuda_a_picture_in_pieces_takes_a_fraction_of_the_memory(monkeypatch:
 
     whole, bytes_of_whole = painted()
     monkeypatch.setattr("service.inference.cuda.style_net._MEMORY_SHARE", 0)
-    monkeypatch.setattr("service.inference.cuda.style_net._BAND_PIXELS", 2**18)
+    monkeypatch.setattr("service.inference.cuda.style_net._BAND_PIXELS", 2**17)
     in_pieces, bytes_in_pieces = painted()
 
     assert (in_pieces.float() - whole.float()).abs().mean() < 0.5
