@@ -261,7 +261,7 @@ def test_the_client_needs_neither_torch_nor_a_server() -> None:
 def test_the_public_names_are_the_clients_their_options_and_all_errors() -> None:
     options = {"Format", "MapOptions", "PictureOptions", "Style", "StylizeOptions", "SuperResolveOptions"}
     kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, ClientError)]
-    others = {"Answer", "AsyncClient", "Client", "PictureSource", "Progress"}
+    others = {"Answer", "AsyncClient", "AsyncFilm", "Client", "Film", "FilmSource", "PictureSource", "Progress"}
     assert set(sdk.__all__) == others | options | {kind.__name__ for kind in kinds}
     assert all(hasattr(sdk, name) for name in sdk.__all__)
 

@@ -103,7 +103,7 @@ def test_the_options_of_painting_are_documented(http: httpx.Client) -> None:
 def test_the_documentation_offers_both_ways_to_send_a_picture(http: httpx.Client) -> None:
     body = http.get("/openapi.json").json()["paths"]["/stylize"]["post"]["requestBody"]["content"]
     pictures = {"image/jpeg", "image/png", "image/webp", "image/avif", "application/octet-stream"}
-    assert set(body) == {"multipart/form-data"} | pictures
+    assert set(body) == {"multipart/form-data", "video/mp4"} | pictures
 
 
 # Every route and every problem
@@ -165,7 +165,9 @@ def test_every_option_and_every_header_of_a_picture_is_described(schema: dict[st
     assert all(parameter["description"] for parameter in operation["parameters"])
     assert set(operation["responses"]["200"]["headers"]) >= {"ETag", "X-Model", "Server-Timing", "Cache-Control"}
     pictures = {"image/jpeg", "image/png", "image/webp", "image/avif"}
-    assert set(operation["responses"]["200"]["content"]) == pictures | {"application/zip", "multipart/mixed"}
+    assert set(operation["responses"]["200"]["content"]) == (
+        pictures | {"video/mp4", "application/zip", "multipart/mixed"}
+    )
     assert "304" in operation["responses"]
 
 
