@@ -46,7 +46,7 @@ class Films:
         if self._made >= self._most:
             self._observer.request_shed("films")
             raise Busy(
-                f"{self._made} films are being made, which is all this server makes at once: try again in "
+                f"as many films are being made as this server makes at once ({self._made}): try again in "
                 f"{_RETRY_AFTER_S} s",
                 _RETRY_AFTER_S,
             )

@@ -84,6 +84,7 @@ class FilmProcess:
         for task in self._painting:
             task.cancel()
         self._process.kill()  # whereupon threads that read from it or write to it go on
+        await asyncio.gather(*self._painting, return_exceptions=True)
         self._threads.submit(self._bury)
         self._threads.shutdown(wait=False)
 

@@ -142,7 +142,7 @@ def test_more_films_than_are_made_at_once_are_refused_before_they_are_uploaded(f
         accepted = post(url, film.read_bytes())
         shed = metric(url, 'impasto_requests_shed_total{reason="films"}')
     assert (refused.status_code, refused.headers["Retry-After"]) == (429, "30")
-    assert "1 films are being made" in refused.json()["detail"]
+    assert "as many films are being made as this server makes at once (1)" in refused.json()["detail"]
     assert accepted.status_code == 200
     assert shed == 1
 
