@@ -1,0 +1,89 @@
+"""Calm films: each painting is mixed with the one before it, moved along with what the film shows.
+
+A net paints each frame by itself, and the least noise gives it other strokes, so that walls boil. What is mixed keeps
+the strokes where the film keeps showing the same. Mixing blurs; so what it takes from the strength of fine detail is
+given back, and the painting stays as sharp as the net painted it.
+"""
+
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from service.video.colours import Pixels
+from service.video.motion import Floats, MotionEstimator, is_cut
+
+_DETAIL = 1.0
+"""Standard deviation in pixels of the Gaussian that takes fine detail away."""
+_NEIGHBOURHOOD = (25, 25)
+"""Width and height in pixels of the windows in which the strength of detail is measured."""
+_FAINT = 0.5
+"""Squared levels of 255 that are added to the strength of detail, so that nothing is made of none."""
+_MOST_GAIN = 1.5
+"""Largest factor by which detail is strengthened."""
+
+
+class _Shown(NamedTuple):
+    """What a film shows at one moment."""
+
+    frame: Pixels
+    painting: Floats
+
+
+class Calm:
+    """A mixer of the paintings of one film, which are given in their order.
+
+    Args:
+        share: Share that the painting before has where nothing changed, above 0 and below 1.
+        frame: Last frame of an earlier run, which the first one here goes on from; None if there is none.
+        painting: Painting of that frame, as the film has it.
+    """
+
+    def __init__(self, share: float) -> None:
+        self._share = share
+        self._before: _Shown | None = None
+        self._motion: MotionEstimator | None = None
+
+    def go_on_from(self, frame: Pixels, painting: Pixels) -> None:
+        """Take a frame and its painting for those before the first ones."""
+        self._before = _Shown(frame, painting.astype(np.float32))
+
+    def settle(self, frame: Pixels, painting: Pixels) -> Pixels:
+        """Return the painting of the next frame, mixed with those before; the first of a shot is returned as it is.
+
+        Args:
+            frame: The film's frame, upright RGB.
+            painting: Its painting, upright RGB, of any size, which all paintings have.
+        """
+        height, width, _ = painting.shape
+        if frame.shape != painting.shape:
+            frame = np.asarray(cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+        current = painting.astype(np.float32)
+        before = self._before
+        if before is not None and not is_cut(before.frame, frame):
+            current = self._mixed(before, _Shown(frame, current))
+            painting = np.asarray(np.rint(current), np.uint8)
+        self._before = _Shown(frame, current)
+        return painting
+
+    def _mixed(self, before: _Shown, now: _Shown) -> Floats:
+        if self._motion is None:
+            self._motion = MotionEstimator(*now.frame.shape[:2])
+        motion = self._motion.estimate(before.frame, now.frame)
+        moved = motion.move(before.painting)
+        mixed = now.painting + self._share * motion.reliance[..., None] * (moved - now.painting)
+        return np.clip(_as_sharp_as(now.painting, mixed), 0, 255)
+
+
+def _as_sharp_as(sharp: Floats, blurred: Floats) -> Floats:
+    """Return the second picture with its fine detail as strong as it is in the first one."""
+    smooth = cv2.GaussianBlur(blurred, (0, 0), _DETAIL)
+    detail = blurred - smooth
+    wanted, found = _strength(sharp - cv2.GaussianBlur(sharp, (0, 0), _DETAIL)), _strength(detail)
+    gain = np.clip(np.sqrt(wanted / found), 1, _MOST_GAIN)
+    return np.asarray(smooth + gain[..., None] * detail, np.float32)
+
+
+def _strength(detail: Floats) -> Floats:
+    """Return the mean square of detail around each pixel."""
+    return np.asarray(cv2.blur(cv2.transform(detail**2, np.full((1, 3), 1 / 3)), _NEIGHBOURHOOD) + _FAINT, np.float32)
