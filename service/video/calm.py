@@ -21,6 +21,8 @@ _FAINT = 0.5
 """Squared levels of 255 that are added to the strength of detail, so that nothing is made of none."""
 _MOST_GAIN = 1.5
 """Largest factor by which detail is strengthened."""
+_SMALLER = cv2.INTER_AREA
+"""Interpolation by which a frame gets the size of its painting."""
 
 
 class _Shown(NamedTuple):
@@ -29,14 +31,20 @@ class _Shown(NamedTuple):
     frame: Pixels
     painting: Floats
 
+    def of_size(self, width: int, height: int) -> "_Shown":
+        """Return both in a size; a film's painting may lack a row or a column, which would make its sides uneven."""
+        frame, painting = (
+            each if each.shape[:2] == (height, width) else cv2.resize(each, (width, height), interpolation=_SMALLER)
+            for each in (self.frame, self.painting)
+        )
+        return _Shown(np.asarray(frame, np.uint8), np.asarray(painting, np.float32))
+
 
 class Calm:
     """A mixer of the paintings of one film, which are given in their order.
 
     Args:
-        share: Share that the painting before has where nothing changed, above 0 and below 1.
-        frame: Last frame of an earlier run, which the first one here goes on from; None if there is none.
-        painting: Painting of that frame, as the film has it.
+        share: Share that the painting before has where nothing changed, from 0 to 1.
     """
 
     def __init__(self, share: float) -> None:
@@ -45,7 +53,7 @@ class Calm:
         self._motion: MotionEstimator | None = None
 
     def go_on_from(self, frame: Pixels, painting: Pixels) -> None:
-        """Take a frame and its painting for those before the first ones."""
+        """Take a frame and its painting, of an earlier run, for those before the first ones."""
         self._before = _Shown(frame, painting.astype(np.float32))
 
     def settle(self, frame: Pixels, painting: Pixels) -> Pixels:
@@ -56,14 +64,12 @@ class Calm:
             painting: Its painting, upright RGB, of any size, which all paintings have.
         """
         height, width, _ = painting.shape
-        if frame.shape != painting.shape:
-            frame = np.asarray(cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
-        current = painting.astype(np.float32)
-        before = self._before
-        if before is not None and not is_cut(before.frame, frame):
-            current = self._mixed(before, _Shown(frame, current))
-            painting = np.asarray(np.rint(current), np.uint8)
-        self._before = _Shown(frame, current)
+        now = _Shown(frame, painting.astype(np.float32)).of_size(width, height)
+        before = None if self._before is None else self._before.of_size(width, height)
+        if before is not None and not is_cut(before.frame, now.frame):
+            now = now._replace(painting=self._mixed(before, now))
+            painting = np.asarray(np.rint(now.painting), np.uint8)
+        self._before = now
         return painting
 
     def _mixed(self, before: _Shown, now: _Shown) -> Floats:

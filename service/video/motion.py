@@ -64,7 +64,7 @@ class MotionEstimator:
 
     def _flow(self, start: NDArray[np.uint8], end: NDArray[np.uint8]) -> Floats:
         """Return how many columns and rows each pixel moves from one grey frame to another."""
-        flow = self._search.calc(start, end, None)  # type: ignore[call-overload]  (as OpenCV's own examples)
+        flow = self._search.calc(start, end, None)  # type: ignore[call-overload]
         return np.asarray(flow, np.float32)
 
     def _was_seen(self, back: Floats, forth: Floats, places: Floats) -> Floats:
