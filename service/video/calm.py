@@ -21,8 +21,6 @@ _FAINT = 0.5
 """Squared levels of 255 that are added to the strength of detail, so that nothing is made of none."""
 _MOST_GAIN = 1.5
 """Largest factor by which detail is strengthened."""
-_SMALLER = cv2.INTER_AREA
-"""Interpolation by which a frame gets the size of its painting."""
 
 
 class _Shown(NamedTuple):
@@ -32,12 +30,14 @@ class _Shown(NamedTuple):
     painting: Floats
 
     def of_size(self, width: int, height: int) -> "_Shown":
-        """Return both in a size; a film's painting may lack a row or a column, which would make its sides uneven."""
-        frame, painting = (
-            each if each.shape[:2] == (height, width) else cv2.resize(each, (width, height), interpolation=_SMALLER)
-            for each in (self.frame, self.painting)
-        )
-        return _Shown(np.asarray(frame, np.uint8), np.asarray(painting, np.float32))
+        """Return both in the size of a painting; that of an earlier run may lack a row or a column."""
+        frame, painting = self
+        if frame.shape[:2] != (height, width):
+            frame = np.asarray(cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+        lacking = height - painting.shape[0], width - painting.shape[1]
+        if any(lacking):
+            painting = np.pad(painting, ((0, lacking[0]), (0, lacking[1]), (0, 0)), mode="edge")
+        return _Shown(frame, painting)
 
 
 class Calm:
@@ -53,7 +53,10 @@ class Calm:
         self._motion: MotionEstimator | None = None
 
     def go_on_from(self, frame: Pixels, painting: Pixels) -> None:
-        """Take a frame and its painting, of an earlier run, for those before the first ones."""
+        """Take a frame and its painting of an earlier run for those before the first ones.
+
+        A film's sides are even numbers, so that the painting may lack a last row or column.
+        """
         self._before = _Shown(frame, painting.astype(np.float32))
 
     def settle(self, frame: Pixels, painting: Pixels) -> Pixels:
