@@ -35,6 +35,7 @@ SECTIONS = {
             "evaluate super-resolution",
             "evaluate style",
             "evaluate gallery",
+            "evaluate video",
         )
     },
 }

@@ -19,18 +19,12 @@ _PAINTED, _COMPARED = "painted", "frame by frame"
 
 
 def evaluate_video(
-    source: Annotated[
-        Path | None, typer.Option(exists=True, dir_okay=False, help="Film that was painted, which has the motion.")
-    ] = None,
-    painted: Annotated[
-        Path | None, typer.Option(exists=True, dir_okay=False, help="Painted film that is measured.")
-    ] = None,
+    source: Annotated[Path | None, typer.Option(help="Film that was painted, which has the motion.")] = None,
+    painted: Annotated[Path | None, typer.Option(help="Painted film that is measured.")] = None,
     *,
     frame_by_frame: Annotated[
         Path | None,
-        typer.Option(
-            exists=True, dir_okay=False, help="The same film painted with --temporal 0, to compare the measures with."
-        ),
+        typer.Option(help="The same film painted with --temporal 0, to compare the measures with."),
     ] = None,
     photo: Annotated[
         Path | None,

@@ -107,4 +107,5 @@ def _frames(path: Path) -> Iterator[Pixels]:
             for frame in container.decode(video=0):
                 yield np.ascontiguousarray(np.rot90(frame.to_ndarray(format="rgb24"), round(frame.rotation / 90) % 4))
     except (av.error.FFmpegError, IndexError) as error:
-        raise BadPhotos(f"{path} is not a film in a format that FFmpeg reads") from error
+        reason = error.strerror if isinstance(error, av.error.FFmpegError) else "it has no pictures"
+        raise BadPhotos(f"cannot read the film {path}: {reason}") from error

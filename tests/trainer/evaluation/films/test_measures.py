@@ -134,8 +134,10 @@ def test_films_that_do_not_belong_together_are_refused(tmp_path: Path) -> None:
         list(moments_of_films(source, {"painted": source, "frame by frame": smaller}))
     text = tmp_path / "notes.mkv"
     text.write_text("no film")
-    with pytest.raises(BadPhotos, match=r"notes\.mkv is not a film"):
+    with pytest.raises(BadPhotos, match=r"cannot read the film .*notes\.mkv: Invalid data"):
         list(moments_of_films(source, {"painted": text}))
+    with pytest.raises(BadPhotos, match=r"cannot read the film .*none\.mkv: No such file"):
+        list(moments_of_films(source, {"painted": tmp_path / "none.mkv"}))
 
 
 def test_a_painting_of_another_size_is_compared_with_the_film_in_its_size(tmp_path: Path) -> None:
