@@ -43,6 +43,8 @@ _MOST_GROWTH = 2.0
 """Largest growth of memory in percent."""
 _MODEL_BYTES = 90_000_000
 """Bytes of the nets that are kept: those of the load and one version more, so that each new version drops one."""
+_MOST_PIXELS = 20_000
+"""Largest number of pixels of a picture: a damaged header may name any size, and memory would follow the largest."""
 _WITHIN_LIMITS = frozenset({"503", "504"})
 """Statuses from 500 that an overloaded server may answer."""
 
@@ -165,8 +167,8 @@ def main() -> None:
         versions = Versions(Path(folder))
         own = {
             "IMPASTO_STORE": folder,
-            "IMPASTO_STORE_REFRESH_S": "1",
             "IMPASTO_UPLOAD_TIMEOUT_S": "3",
+            "IMPASTO_MAX_UPLOAD_PIXELS": str(_MOST_PIXELS),
             "IMPASTO_MODEL_MEMORY_BYTES": str(_MODEL_BYTES),
         }
         with running(OURS, own | environment_of(options)) as server:

@@ -1,6 +1,7 @@
 """The steadiness of a server under load: whether its memory and its threads grow, and a plot of its memory."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from statistics import mean, median
 from typing import NamedTuple
 
@@ -36,7 +37,7 @@ def plot(memory: Sequence[float], columns: int = 60) -> str:
     """Return a line with a bar for each part of the time, as high as the memory on average then, above the lowest."""
     columns = min(columns, len(memory))
     edges = [len(memory) * column // columns for column in range(columns + 1)]
-    heights = [mean(memory[start:stop]) for start, stop in zip(edges, edges[1:], strict=False)]
+    heights = [mean(memory[start:stop]) for start, stop in pairwise(edges)]
     low, span = min(memory), (max(memory) - min(memory)) or 1
     bars = "".join(_STEPS[round((len(_STEPS) - 1) * (height - low) / span)] for height in heights)
     return f"{low:,.0f} MiB {bars} {max(memory):,.0f} MiB"

@@ -5,7 +5,7 @@ from .steadiness import Sample, growth_percent, more_threads, plot
 
 def samples(growth: float, *, threads: int = 20) -> list[Sample]:
     """Return an hour of samples, whose memory goes up and down by 80 MiB, and grows by a part in all."""
-    noise = random.Random(0)
+    noise = random.Random(0)  # noqa: S311
     return [Sample(800 * (1 + growth * n / 1800) + noise.uniform(-80, 80), threads) for n in range(1800)]
 
 

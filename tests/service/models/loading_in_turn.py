@@ -29,7 +29,7 @@ def main() -> None:
     before = resident_mib()
 
     def load(seed: int) -> None:
-        styles = random.Random(seed)
+        styles = random.Random(seed)  # noqa: S311
         for _ in range(12):
             models.get("stylize", Blend.of(styles.choice(STYLES)))
 
