@@ -42,7 +42,11 @@ class Settings(ComputeSettings):
     """Settings of the server, from environment variables with the prefix `IMPASTO_`; the defaults suit a laptop."""
 
     max_upload_bytes: int = Field(default=64 * 1024**2, ge=1, description="Largest number of bytes of one request.")
-    upload_timeout_s: float = Field(default=30.0, gt=0, description="Seconds that an upload may take.")
+    upload_timeout_s: float = Field(
+        default=30.0,
+        gt=0,
+        description="Seconds that an upload may take; in each third of them it must bring 8 KiB a second.",
+    )
     max_upload_bytes_in_flight: int = Field(
         default=256 * 1024**2,
         ge=1,
