@@ -32,6 +32,8 @@ class ConnectionLimits(NamedTuple):
     """Seconds of a period in which a client must take some of its answer."""
     answer_bytes: int
     """Largest number of bytes of answers that clients have not taken yet."""
+    message_bytes: int
+    """Largest number of bytes of live frames that have begun and have not ended."""
     discard_bytes: int
     """Largest number of bytes that are thrown away after an early answer."""
     discard_s: float
@@ -120,6 +122,7 @@ class Settings(ComputeSettings):
             head_timeout_s=self.header_timeout_s,
             send_timeout_s=self.send_timeout_s,
             answer_bytes=self.max_answer_bytes_in_flight,
+            message_bytes=self.max_upload_bytes_in_flight,
             discard_bytes=_DISCARDED_UPLOADS * self.max_upload_bytes,
             discard_s=self.upload_timeout_s,
         )
