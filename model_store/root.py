@@ -4,13 +4,10 @@ A version exists as soon as its `card.json` does. On a local root it is written 
 object store, which cannot rename, the card is written last. Either way no reader sees half a model.
 """
 
-import contextlib
 import errno
 import os
 import re
-import shutil
-import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import fsspec
@@ -19,6 +16,7 @@ from pydantic import ValidationError
 
 from model_store.card import NAME_PATTERN, Card, Task
 from model_store.errors import DamagedModel, StoreError
+from model_store.staging import staging_folder
 
 BUNDLED = Path(__file__).parent / "bundled"
 """The folder of the models that come with the package."""
@@ -148,12 +146,12 @@ class Root:
             OSError: The root cannot be written to.
         """
         if isinstance(self._filesystem, LocalFileSystem):
-            with self._staging_folder():
+            with staging_folder(Path(self._path)):
                 pass
 
     def _write_locally(self, card: Card, files: dict[str, bytes]) -> None:
         destination = Path(self._path, card.task, card.name, str(card.version))
-        with self._staging_folder() as staging:
+        with staging_folder(Path(self._path)) as staging:
             for name, content in files.items():
                 (staging / name).write_bytes(content)
             destination.parent.mkdir(parents=True, exist_ok=True)
@@ -163,15 +161,6 @@ class Root:
                 if error.errno in {errno.ENOTEMPTY, errno.EEXIST}:
                     raise FileExistsError(destination) from error
                 raise
-
-    @contextlib.contextmanager
-    def _staging_folder(self) -> Iterator[Path]:
-        folder = Path(self._path) / f".publishing-{uuid.uuid4().hex}"
-        folder.mkdir(parents=True)
-        try:
-            yield folder
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
 
     def _join(self, *parts: str) -> str:
         return "/".join((self._path, *parts))
