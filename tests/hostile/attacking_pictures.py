@@ -1,4 +1,4 @@
-"""Pictures of a few kilobytes or megabytes by which attackers had libraries work for seconds before anything was known."""
+"""Pictures of kilobytes or a few megabytes for which libraries worked for seconds before anything was known."""
 
 import io
 import struct
