@@ -19,9 +19,8 @@ from model_store.card import TASKS, Draft
 from model_store.errors import CannotPublish, DamagedModel, ModelNotFound, StoreError, UnknownArchitecture
 from model_store.nets import StyleNet, SuperResolutionNet
 from model_store.nets.interpolation import interpolate
-from model_store.root import Root
+from model_store.root import Root, staging_folder
 from model_store.settings import StoreSettings
-from model_store.staging import staging_folder
 from model_store.store import BUNDLED, Store
 
 MEGABYTE = 1_000_000
