@@ -27,8 +27,7 @@ _HANDSHAKE = (
     "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
 )
 _MANY = 4_000_000 * b"x"
-_FRAME = 2 * 1024**2
-_FRAME_HEAD = bytes((0x82, 0xFF)) + _FRAME.to_bytes(8) + bytes(4)
+_FRAME_HEAD = bytes((0x82, 0xFF)) + (2 * 1024**2).to_bytes(8) + bytes(4)
 """Beginning of a binary frame of two megabytes, masked by zeros."""
 _PONG = bytes((0x8A, 0x80, 0, 0, 0, 0))
 """A pong without content, masked by zeros."""
@@ -95,7 +94,7 @@ ATTACKS = {
     "pipelined-requests": Attack(8, lambda: 5_000 * b"GET /livez HTTP/1.1\r\nHost: impasto\r\n\r\n"),
     "unread-answers": Attack(32, _same_large_picture, waits_for_answer=True),
     "silent-websockets": Attack(256, _HANDSHAKE.encode, pulse=_PONG),
-    "unfinished-frames": Attack(128, lambda: _HANDSHAKE.encode() + _FRAME_HEAD + bytes(_FRAME - 1)),
+    "unfinished-frames": Attack(128, _HANDSHAKE.encode, pulse=_FRAME_HEAD + bytes(100_000)),
     "refused-uploads": Attack(
         8, lambda: b"POST /nowhere HTTP/1.1\r\nHost: impasto\r\nContent-Length: 64000000\r\n\r\n" + bytes(20_000_000)
     ),
