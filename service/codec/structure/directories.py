@@ -78,8 +78,8 @@ class Directories:
         """Return the directory at an offset.
 
         Raises:
-            ValueError: It is broken, or has more entries or larger values than a sound file can have, or so have all that
-                were read together.
+            ValueError: It is broken, or has more entries or larger values than a sound file can have, or has more
+                entries than may be read of one file.
         """
         count = self._number(self._count, place)
         self._entries_left -= count
