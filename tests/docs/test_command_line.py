@@ -15,7 +15,7 @@ SECTIONS = {
     **{name: [(COMMAND_LINE, f"impasto {name}")] for name in ("serve", "stylize", "super-resolve", "bench", "doctor")},
     "keys new": [(COMMAND_LINE, "impasto keys new")],
     **{f"models {name}": [(COMMAND_LINE, f"impasto models {name}")] for name in ("ls", "show", "verify", "publish")},
-    "models gallery": [(COMMAND_LINE, "impasto models gallery")],
+    **{f"models {name}": [(COMMAND_LINE, f"impasto models {name}")] for name in ("import", "export", "gallery")},
     "train style": [
         (TRAINING, "Which options does training have?"),
         (TRAINING, "Which settings does a style's recipe have?"),
@@ -35,6 +35,7 @@ SECTIONS = {
             "evaluate super-resolution",
             "evaluate style",
             "evaluate gallery",
+            "evaluate video",
         )
     },
 }
@@ -42,6 +43,8 @@ SECTIONS = {
 NECESSARY = {
     "bench": "http://localhost:8000",
     "keys new": "shop",
+    "models export": "muse",
+    "models import": "mosaic.pth --as mosaic --licence CC0-1.0 --author me",
     "models publish": "model.safetensors --card card.json",
     "models show": "muse",
     "stylize": "photo.jpg --style muse -o out",

@@ -48,6 +48,7 @@ class FilmAnswer(Response):
 
     def __init__(self, request: Request, beginning: Beginning, options: Options, deadline_ms: int | None) -> None:
         super().__init__(media_type=MEDIA_TYPE)
+        self._request = request
         self._state = State.of(request)
         self._record = RequestRecord.of(request)
         self._beginning = beginning
@@ -108,10 +109,9 @@ class FilmAnswer(Response):
         state.films.check_place()
         await state.pipeline.check(self._options)
         with state.films.uploads.hold(self._beginning.receive) as receive:
-            request = Request(scope, receive)
-            async with film_upload(request, settings.video_upload_timeout_s) as file:
+            async with film_upload(Request(scope, receive), settings.video_upload_timeout_s) as file:
                 with admitted(state, self._record.key), state.films.place():
-                    await unless_disconnected(request, self._make(file, send))
+                    await unless_disconnected(self._request, self._make(file, send))
 
     async def _make(self, file: IO[bytes], send: Send) -> None:
         state, settings = self._state, self._state.settings

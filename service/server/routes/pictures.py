@@ -23,6 +23,7 @@ from service.server.films.beginning import read_beginning
 from service.server.limits.deadline import HEADER as DEADLINE_HEADER
 from service.server.limits.deadline import deadline
 from service.server.limits.disconnect import unless_disconnected
+from service.server.limits.upload_rate import at_least_rate
 from service.server.middleware.body_limit import BodyLimit
 from service.server.openapi import PICTURE_BODY, TRANSFORM_ANSWERS
 from service.server.state import State, StateDependency
@@ -30,6 +31,9 @@ from service.server.telemetry import tracing
 from service.server.telemetry.record import RequestRecord
 from service.server.upload import FIELD, Upload, read_uploads
 from service.video.recognition import films_can_be_made
+
+_PERIODS_OF_AN_UPLOAD = 3
+"""Number of periods in the time for an upload, in each of which its client has to send some of it."""
 
 router = APIRouter(tags=["pictures"])
 
@@ -94,8 +98,9 @@ async def _serve(request: Request, state: State, deadline_ms: int | None, option
         key = RequestRecord.of(request).key
         state.admission.check_place(key)
         async with deadline(settings.deadlines, deadline_ms):
+            steady = at_least_rate(request.receive, settings.upload_timeout_s / _PERIODS_OF_AN_UPLOAD)
             content_type = request.headers.get("content-type", "")
-            beginning = await read_beginning(request.receive, content_type, settings.upload_timeout_s)
+            beginning = await read_beginning(steady, content_type, settings.upload_timeout_s)
             BodyLimit.of(request).decide(is_film=beginning.film_format is not None and films_can_be_made())
             if beginning.film_format is not None:
                 return FilmAnswer(request, beginning, options, deadline_ms)
