@@ -51,6 +51,7 @@ ROOMS = (
     "trainer.cli",
     "trainer.commands",
     "trainer.galleries",
+    "trainer.distillation",
     "trainer.training",
     "trainer.evaluation",
     "trainer.baselines",
