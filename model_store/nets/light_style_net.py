@@ -1,7 +1,6 @@
 """The light style net, which paints at a small share of the work of the full one and learns from its paintings."""
 
 from collections.abc import Callable
-from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -25,8 +24,8 @@ class LightStyleNet(TransformNet):
     activations are shifted so that those of a flat picture are 0: of any other constant the convolutions would make a
     pattern of rounding errors, which the normalisations would amplify. A parameter holds the colour of flat pictures.
 
-    The kernels before a pixel shuffle start equal for all pixels of a cell, so that the untrained net has no
-    checkerboard to unlearn (Aitken et al. 2017).
+    A convolution before a pixel shuffle answers to flat features with the same in all pixels of a cell, and starts with
+    the same kernels for them (Aitken et al. 2017). So flat parts of a picture have no checkerboard.
 
     Args:
         width: The number of channels at a quarter of the size; even.
@@ -45,11 +44,9 @@ class LightStyleNet(TransformNet):
         self.width = width
         self.stem = nn.Sequential(_conv(3 * _CELL**2, width), _Activation(width))
         self.residuals = nn.Sequential(*(_ResidualBlock(width) for _ in range(residual_blocks)))
-        self.enlarge = nn.Sequential(_conv(width, 2 * width), _PixelShuffle(2), _Activation(width // 2))
-        self.last = nn.Sequential(_conv(width // 2, 12), _PixelShuffle(2))
+        self.enlarge = nn.Sequential(_Enlarging(width, width // 2), _Activation(width // 2))
+        self.last = _Enlarging(width // 2, 3)
         self.flat = nn.Parameter(torch.zeros(3))
-        for layers in (self.enlarge, self.last):
-            _start_without_checkerboard(cast("nn.Conv2d", layers[0]))
 
     @property
     def bytes_per_pixel(self) -> int:
@@ -128,20 +125,28 @@ class _ResidualBlock(nn.Module):
         return branch(features).add_(features)
 
 
-class _PixelShuffle(nn.PixelShuffle):
-    """A pixel shuffle whose result is laid out channels-last."""
+class _Enlarging(nn.Conv2d):
+    """A 3×3 convolution and a pixel shuffle by 2, which make the same of flat features in all four pixels of a cell.
+
+    Args:
+        inputs: The number of channels of the small picture.
+        outputs: The number of channels of the large one.
+    """
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(inputs, 4 * outputs, 3, bias=False)
+        with torch.no_grad():
+            self.weight.copy_(self.weight[::4].repeat_interleave(4, 0))
 
     def forward(self, features: Tensor) -> Tensor:
-        """Map `(N, C·r², H, W)` to `(N, C, H·r, W·r)`."""
-        return super().forward(features).contiguous(memory_format=torch.channels_last)
+        """Map `(N, C, H, W)` to `(N, K, 2·H, 2·W)`, laid out channels-last."""
+        kernels = self.weight.view(-1, 4, *self.weight.shape[1:])
+        gains = kernels.sum((3, 4), keepdim=True)
+        even = kernels - (gains - gains.mean(1, keepdim=True)) / 9
+        cells = F.conv2d(F.pad(features, (1, 1, 1, 1), mode="reflect"), even.flatten(0, 1))
+        return F.pixel_shuffle(cells, 2).contiguous(memory_format=torch.channels_last)
 
 
 def _conv(inputs: int, outputs: int) -> nn.Conv2d:
     """Return a 3×3 convolution that pads by reflection."""
     return nn.Conv2d(inputs, outputs, 3, padding=1, padding_mode="reflect", bias=False)
-
-
-@torch.no_grad()
-def _start_without_checkerboard(conv: nn.Conv2d) -> None:
-    """Give the kernels of the four pixels of each cell of a convolution before a pixel shuffle the same values."""
-    conv.weight.copy_(conv.weight[::4].repeat_interleave(4, 0))

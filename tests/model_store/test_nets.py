@@ -97,6 +97,19 @@ def test_an_untrained_light_style_net_has_no_checkerboard() -> None:
     assert (cells[..., 0, 0] - cells[..., 1, 1]).abs().max() < 1e-5
 
 
+def test_a_flat_part_of_a_picture_has_no_checkerboard_whatever_the_weights_of_a_light_style_net() -> None:
+    torch.manual_seed(0)
+    net = LightStyleNet(width=8, residual_blocks=1).eval()
+    for parameter in net.parameters():
+        nn.init.normal_(parameter, std=0.5)
+    picture = torch.full((1, 3, 32, 128), 0.5)
+    picture[..., :32] = torch.rand(3, 32, 32)
+    with torch.inference_mode():
+        made = net(picture)[..., 96:]
+    assert (made - made[..., :1, :1]).abs().max() < 1e-4
+    assert made.std((2, 3)).max() < 1e-4
+
+
 def test_light_style_net_refuses_an_odd_width() -> None:
     with pytest.raises(ValueError, match="even, not 9"):
         LightStyleNet(width=9)

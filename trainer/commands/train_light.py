@@ -13,8 +13,8 @@ from trainer.distillation.recipe import LightRecipe
 
 if TYPE_CHECKING:
     from model_store.nets import TransformNet
+    from trainer.distillation.light_run import End, LightRun
     from trainer.training.run import Keeping
-    from trainer.training.style_run import StyleRun
 
 
 @with_recipe_options(LightRecipe)
@@ -94,8 +94,8 @@ def train_light(
         net: TransformNet = carry_out(light.training, light.batches, keeping, report, resume=resume is not None)
     end = None
     if picture is not None:
-        end = open_end(recipe, teacher, net, picture, crops, processes)
-        net = _trained_to_the_end(end, net, recipe, keeping)
+        end = open_end(light, net, picture)
+        net = _trained_to_the_end(light, end, net, keeping)
     figures = light.measure(net, end)
     if figures is not None:
         typer.echo(f"PSNR to the paintings of {teacher.card.label}: {figures.psnr:.2f} dB")
@@ -107,9 +107,7 @@ def train_light(
     typer.echo(f"published {card.task}/{card.label}")
 
 
-def _trained_to_the_end(
-    end: "StyleRun", net: "TransformNet", recipe: LightRecipe, keeping: "Keeping"
-) -> "TransformNet":
+def _trained_to_the_end(light: "LightRun", end: "End", net: "TransformNet", keeping: "Keeping") -> "TransformNet":
     """Train the light net by the full net's objective; the checkpoint lies in a folder in that of the run."""
     from dataclasses import replace
 
@@ -117,7 +115,7 @@ def _trained_to_the_end(
     from trainer.training.checkpoint import has_checkpoint
     from trainer.training.run import carry_out
 
-    if not recipe.end_steps:
+    if not light.recipe.end_steps:
         return net
     folder = keeping.folder / "end"
     folder.mkdir(exist_ok=True)
@@ -125,7 +123,7 @@ def _trained_to_the_end(
     try:
         with runs.shown_progress(is_first=True) as report:
             return carry_out(
-                end.training, end.batches, replace(keeping, folder=folder), report, resume=has_checkpoint(folder)
+                end.training, light.batches, replace(keeping, folder=folder), report, resume=has_checkpoint(folder)
             )
     except Stopped as error:
         raise Stopped(

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import safetensors.torch
 import torch
+from pydantic import JsonValue
 from torch import Tensor
 
 from model_store.card import Draft, Measurement
@@ -15,8 +16,9 @@ from model_store.nets import TransformNet
 from model_store.store import Model
 from trainer.baselines.descent import Terms, mean_terms, terms_of
 from trainer.data.batches import Batches, Views
+from trainer.data.photos import load_picture, sha256_of
 from trainer.data.squares import Crops, Photos
-from trainer.distillation.objective import DistillationObjective
+from trainer.distillation.objective import DistillationObjective, EndObjective
 from trainer.distillation.paintings import on_device, paint, painted
 from trainer.distillation.recipe import LightRecipe
 from trainer.errors import BadRecipe
@@ -28,7 +30,6 @@ from trainer.recipes import StyleRecipe, changed
 from trainer.training.drafts import Origin, author_of, names_of_networks, settings_of, title_of
 from trainer.training.processes import Processes
 from trainer.training.start import Start, weights_for
-from trainer.training.style_run import StyleRun, open_style_run
 from trainer.training.training import Training
 
 
@@ -45,6 +46,14 @@ class Figures(NamedTuple):
     """Number and size of the photos, in words."""
 
 
+class End(NamedTuple):
+    """The last part of the run, which trains by the full net's own objective."""
+
+    recipe: StyleRecipe
+    losses: StyleLosses
+    training: Training
+
+
 class LightRun(NamedTuple):
     """A light net about to be trained on the paintings of a full net."""
 
@@ -52,15 +61,16 @@ class LightRun(NamedTuple):
     full: Model
     """The full net with its card."""
     photos: Photos
+    objective: DistillationObjective
     training: Training
     batches: Batches
 
-    def measure(self, net: TransformNet, end: StyleRun | None) -> Figures | None:
+    def measure(self, net: TransformNet, end: "End | None") -> Figures | None:
         """Measure the light net beside the full net on the photos held out; return None if there are none.
 
         Args:
             net: Light net.
-            end: Run that has the objective of the full net; None if the style picture was not given.
+            end: Last part of the run; None if the style picture was not given.
         """
         photos, device = self.photos.held_out, self.training.device
         if not len(photos):
@@ -71,18 +81,18 @@ class LightRun(NamedTuple):
         data = f"{len(photos)} held-out photos, {self.recipe.size}×{self.recipe.size}"
         if end is None:
             return Figures(likeness, {}, {}, data)
-        losses = StyleLosses(end.recipe, end.network, end.style_picture)
-        ours, theirs = (_mean_terms(each, photos, losses, device) for each in (light, full))
+        ours, theirs = (_mean_terms(each, photos, end.losses, device) for each in (light, full))
         return Figures(likeness, ours, theirs, data)
 
-    def draft(self, figures: Figures | None, end: StyleRun | None, origin: Origin) -> Draft:
+    def draft(self, figures: Figures | None, end: "End | None", origin: Origin) -> Draft:
         """Return the draft of the light net's card; `figures` are the result of `measure`."""
         card = self.full.card
         networks = names_of_networks(self.recipe.loss_networks)
         settings = settings_of(self.recipe, origin) | {"loss_networks": networks}
         if end is not None:
             ending = end.recipe.model_dump(mode="json") | {"loss_networks": networks}
-            settings["end"] = {**ending, "seconds": round(end.training.seconds, 1)}
+            how: dict[str, JsonValue] = {"sha256": dict(end.training.data), "seconds": round(end.training.seconds, 1)}
+            settings["end"] = {**ending, **how}
         return Draft(
             task="stylize",
             name=origin.name,
@@ -146,31 +156,36 @@ def open_light_run(
         training.data["loss networks"] = fingerprints(recipe.loss_networks)
     if start:
         training.data["from"] = start.fingerprint
-    return LightRun(recipe, full, photos, training, batches)
+    return LightRun(recipe, full, photos, objective, training, batches)
 
 
-def open_end(
-    recipe: LightRecipe, full: Model, net: TransformNet, picture: Path, crops: Crops, processes: Processes
-) -> StyleRun:
-    """Load everything that the last part of the run needs, which trains by the objective on the full net's card.
+def open_end(run: LightRun, net: TransformNet, picture: Path) -> End:
+    """Load everything that the last part of the run needs.
 
     Args:
-        recipe: Recipe to train with.
-        full: Full net with its card.
+        run: Run whose first part has ended.
         net: Light net that has learned the paintings.
         picture: Path of the style picture.
-        crops: Crops of the photos.
-        processes: Processes that train the net.
 
     Raises:
         BadRecipe: The objective of the full net needs loss networks that were not given.
         BadLossNetwork: The loss network cannot be loaded, or its taps do not fit the pictures.
         BadPhotos: The style picture cannot be read.
     """
+    recipe, device = ending(run.recipe, run.full), run.training.device
+    network = load_loss_network(recipe.loss_networks, (*recipe.content_taps, *recipe.style_taps)).to(device)
+    check_side(network.taps, min(recipe.size, recipe.style_size))
+    style_losses = StyleLosses(recipe, network, load_picture(picture, recipe.style_size))
     weights = {key: value.detach().cpu().contiguous() for key, value in net.state_dict().items()}
-    digest = hashlib.sha256(safetensors.torch.save(weights)).hexdigest()
-    start = Start("the paintings' net", recipe.architecture, recipe.parameters, digest, weights)
-    return open_style_run(ending(recipe, full), picture, crops, processes, start)
+    objective = EndObjective(style_losses, run.objective)
+    training = Training(recipe, objective, run.training.processes, weights)
+    training.data = {
+        **run.training.data,
+        "style picture": sha256_of(picture),
+        "loss networks": fingerprints(recipe.loss_networks),
+        "first part": hashlib.sha256(safetensors.torch.save(weights)).hexdigest(),
+    }
+    return End(recipe, style_losses, training)
 
 
 def ending(recipe: LightRecipe, full: Model) -> StyleRecipe:

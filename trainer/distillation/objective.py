@@ -1,4 +1,4 @@
-"""The objective of a light net: that its pictures are those of the full net."""
+"""The objectives of a light net: that its pictures are those of the full net, and at the end the full net's own."""
 
 from collections.abc import Mapping
 
@@ -10,6 +10,10 @@ from trainer.data.batches import Batch
 from trainer.distillation.recipe import LightRecipe
 from trainer.objectives import losses
 from trainer.objectives.loss_networks import LossNetwork, weigh_taps
+from trainer.objectives.style_objective import StyleLosses
+
+_CELL = 4
+"""Side in pixels of the cells that a light net's pixel shuffles make."""
 
 
 class DistillationObjective:
@@ -25,7 +29,11 @@ class DistillationObjective:
 
     def __init__(self, recipe: LightRecipe, loss_network: LossNetwork | None = None) -> None:
         self._loss_network, self._window = loss_network, min(recipe.feature_window, recipe.size)
-        self.weights: Mapping[str, float] = {"pixel": recipe.pixel_weight, "edge": recipe.edge_weight}
+        self.weights: Mapping[str, float] = {
+            "pixel": recipe.pixel_weight,
+            "edge": recipe.edge_weight,
+            "grid": recipe.grid_weight,
+        }
         if loss_network is not None:
             self.weights = {**self.weights, "feature": recipe.feature_weight}
             self._taps = weigh_taps(recipe.feature_taps, recipe.loss_networks)
@@ -33,13 +41,23 @@ class DistillationObjective:
     def terms(self, net: TransformNet, batch: Batch) -> dict[str, Tensor]:
         """Return the terms of the objective, scalars, by the names in `weights`."""
         photos, paintings = torch.split(batch.pictures, 3, 1)
-        made = net(photos)
+        return self.differences(net(photos), paintings, batch.chance)
+
+    def differences(self, made: Tensor, paintings: Tensor, chance: Tensor) -> dict[str, Tensor]:
+        """Return the terms for pictures that the light net has made.
+
+        Args:
+            made: Float RGB, `(N, 3, S, S)`.
+            paintings: Paintings of the full net, of the same shape.
+            chance: Random number in [0, 1) for each picture, `(N,)`, for the place of its window.
+        """
         terms = {
             "pixel": losses.absolute_pixel(made, paintings),
             "edge": losses.absolute_steps(made, paintings),
+            "grid": losses.grid_pattern(made, paintings, _CELL),
         }
         if self._loss_network is not None:
-            found, wanted = (_windows(each, batch.chance, self._window) for each in (made, paintings))
+            found, wanted = (_windows(each, chance, self._window) for each in (made, paintings))
             features = self._loss_network(found, self._taps)
             with torch.no_grad():
                 targets = self._loss_network(wanted, self._taps)
@@ -49,6 +67,26 @@ class DistillationObjective:
             ]
             terms["feature"] = torch.stack(errors).mean()
         return terms
+
+
+class EndObjective:
+    """The objective of the full net, with the differences from its paintings, which are small beside it.
+
+    Args:
+        style_losses: Losses of the style.
+        distillation: Differences from the paintings.
+    """
+
+    def __init__(self, style_losses: StyleLosses, distillation: DistillationObjective) -> None:
+        self.weights: Mapping[str, float] = {**style_losses.weights, **distillation.weights}
+        self._style_losses, self._distillation = style_losses, distillation
+
+    def terms(self, net: TransformNet, batch: Batch) -> dict[str, Tensor]:
+        """Return the terms of both, scalars, by the names in `weights`."""
+        photos, paintings = torch.split(batch.pictures, 3, 1)
+        made = net(photos)
+        own = self._style_losses.terms(made, self._style_losses.content(photos))
+        return {**own, **self._distillation.differences(made, paintings, batch.chance)}
 
 
 def _windows(pictures: Tensor, chance: Tensor, side: int) -> Tensor:

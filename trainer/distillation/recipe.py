@@ -34,6 +34,9 @@ class LightRecipe(Recipe):
         ge=0,
         description="Weight of the mean absolute difference of the steps between pixels.",
     )
+    grid_weight: float = Field(
+        default=5.0, ge=0, description="Weight of the loss against patterns that repeat with the cells of the net."
+    )
     feature_weight: float = Field(
         default=0.1, ge=0, description="Weight of feature reconstruction, where there is a loss network."
     )
