@@ -128,6 +128,8 @@ class _ResidualBlock(nn.Module):
 class _Enlarging(nn.Conv2d):
     """A 3×3 convolution and a pixel shuffle by 2, which make the same of flat features in all four pixels of a cell.
 
+    The kernels are ordered by row and column of the pixel in its cell, then by channel.
+
     Args:
         inputs: The number of channels of the small picture.
         outputs: The number of channels of the large one.
@@ -136,15 +138,17 @@ class _Enlarging(nn.Conv2d):
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__(inputs, 4 * outputs, 3, bias=False)
         with torch.no_grad():
-            self.weight.copy_(self.weight[::4].repeat_interleave(4, 0))
+            self.weight.copy_(self.weight[:outputs].repeat(4, 1, 1, 1))
 
     def forward(self, features: Tensor) -> Tensor:
         """Map `(N, C, H, W)` to `(N, K, 2·H, 2·W)`, laid out channels-last."""
-        kernels = self.weight.view(-1, 4, *self.weight.shape[1:])
+        kernels = self.weight.view(4, -1, *self.weight.shape[1:])
         gains = kernels.sum((3, 4), keepdim=True)
-        even = kernels - (gains - gains.mean(1, keepdim=True)) / 9
-        cells = F.conv2d(F.pad(features, (1, 1, 1, 1), mode="reflect"), even.flatten(0, 1))
-        return F.pixel_shuffle(cells, 2).contiguous(memory_format=torch.channels_last)
+        even = kernels - (gains - gains.mean(0)) / 9
+        made = F.conv2d(F.pad(features, (1, 1, 1, 1), mode="reflect"), even.flatten(0, 1))
+        count, channels, height, width = made.shape
+        cells = made.permute(0, 2, 3, 1).reshape(count, height, width, 2, 2, channels // 4)
+        return cells.transpose(2, 3).reshape(count, 2 * height, 2 * width, channels // 4).permute(0, 3, 1, 2)
 
 
 def _conv(inputs: int, outputs: int) -> nn.Conv2d:
