@@ -78,10 +78,10 @@ def photo() -> Path:
 @pytest.fixture(scope="session")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Run `impasto serve` in a process of its own, with the bundled models and a light net, and return its address."""
-    from model_store.nets import LightStyleNet  # noqa: PLC0415  (imports torch, which reads the variables above)
-    from model_store.store import Store  # noqa: PLC0415
+    from model_store.nets import LightStyleNet  # torch reads the variables above
+    from model_store.store import Store
 
-    from .drafts import draft_of  # noqa: PLC0415
+    from .drafts import draft_of
 
     folder = tmp_path_factory.mktemp("served")
     light = LightStyleNet(width=4, residual_blocks=1)
