@@ -6,7 +6,8 @@ single picture is computed soonest with all cores.
 """
 
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 
 import torch
 from torch import Tensor
@@ -51,12 +52,13 @@ class Lane:
 
     def _compute(self, net: TransformNet, pictures: Sequence[Tensor]) -> list[Tensor]:
         """Run a net as `compute` does, on whole pictures or on tiles of one size."""
+        height, width, _ = pictures[0].shape
+        if net.is_large(height + -height % net.multiple, width + -width % net.multiple):
+            with nullcontext() if self._cuda is None else self._cuda.in_use():
+                return [net.compute_in_pieces(each) for each in pictures]
         sizes = [(each.shape[0] * net.factor, each.shape[1] * net.factor) for each in pictures]
         if self._cuda is not None:
             return self._cuda.compute(net, pictures, sizes)
-        height, width, _ = pictures[0].shape
-        if net.is_large(height + -height % net.multiple, width + -width % net.multiple):
-            return [net.compute_in_pieces(each) for each in pictures]
         results = _run(net, pictures)
         return [result[:height, :width].contiguous() for result, (height, width) in zip(results, sizes, strict=True)]
 
@@ -86,9 +88,15 @@ class _CudaLane:
         self._graphs = LaneGraphs()
         self._uploads, self._downloads = _PageLocked(), _PageLocked()
 
+    @contextmanager
+    def in_use(self) -> Iterator[None]:
+        """Run what is computed inside the block on this lane's stream, by its graphs."""
+        with torch.cuda.stream(self._stream), self._graphs.in_use():
+            yield
+
     def compute(self, net: TransformNet, pictures: Sequence[Tensor], sizes: Sequence[tuple[int, int]]) -> list[Tensor]:
         """Run a net as `Lane.compute` does; `sizes` are the heights and widths of the results."""
-        with torch.cuda.stream(self._stream), self._graphs.in_use():
+        with self.in_use():
             results = _run(net, self._upload(pictures))
             downloaded = self._downloads.take(results.numel()).view(results.shape)
             downloaded.copy_(results, non_blocking=True)

@@ -57,6 +57,12 @@ class QueuedPicture:
     """Time of the submission, in seconds of `time.perf_counter`."""
     request_id: str = field(default_factory=request_id.current.get)
     on_progress: pieces.OnProgress = field(default_factory=pieces.on_progress.get)
+    is_large: bool = field(init=False)
+    """Whether the picture is computed in pieces; a net that becomes another meanwhile does not change it."""
+
+    def __post_init__(self) -> None:
+        """Decide once where the picture waits."""
+        self.is_large = self.net.is_large(*self.padded_size) or is_tiled(self.net, *self.padded_size)
 
     @property
     def padded_size(self) -> tuple[int, int]:
@@ -70,11 +76,6 @@ class QueuedPicture:
         """Number of pixels that the net makes of the padded picture."""
         height, width = self.padded_size
         return height * width * self.net.factor**2
-
-    @property
-    def is_large(self) -> bool:
-        """Whether the picture is computed in pieces."""
-        return self.net.is_large(*self.padded_size) or is_tiled(self.net, *self.padded_size)
 
     @property
     def bytes(self) -> int:

@@ -3,16 +3,19 @@
 Shapes: features are `(H, W, C)`, cells of 2×2 pixels are `(H/2, W/2, 2, 2, C)`, and frames have a margin around them.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+import copy
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import reduce
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from model_store.convolutions import winograd
-from model_store.convolutions.folding import fold_enlargement
+from model_store.convolutions.folding import fold_enlargement, fold_shuffle
+from model_store.nets import StyleNet
 from service.inference.cpu import bands
 
 _ROWS_SQUARED = 16
@@ -136,8 +139,8 @@ class Layer(nn.Module):
         return Parts(bands.compute(lambda band: self.make_part(frame, band), rows, cores), self, cores)
 
 
-class Strided(Layer):
-    """A plain convolution with a stride."""
+class Plain(Layer):
+    """A convolution of any size and stride, as torch computes it."""
 
     kernel: Tensor
 
@@ -167,7 +170,7 @@ class Winograd(Layer):
 
 
 class Enlarging(Winograd):
-    """A 3×3 convolution of a picture enlarged by 2; it makes cells."""
+    """A 3×3 convolution, by Winograd's algorithm, of a picture enlarged by 2; it makes cells."""
 
     def __init__(self, conv: nn.Conv2d, norm: nn.InstanceNorm2d) -> None:
         super().__init__(conv, norm)
@@ -175,8 +178,55 @@ class Enlarging(Winograd):
 
     def convolve(self, frame: Tensor, rows: slice) -> Tensor:
         """Return some rows of the output; see `Layer.convolve`."""
-        cells = super().convolve(frame, rows)
-        return cells.view(*cells.shape[:2], 2, 2, self.channels)
+        return _split_cells(super().convolve(frame, rows))
+
+
+class PlainEnlarging(Plain):
+    """A plain 3×3 convolution of a picture enlarged by 2; it makes cells."""
+
+    def __init__(self, conv: nn.Conv2d, norm: nn.InstanceNorm2d) -> None:
+        super().__init__(conv, norm)
+        self.kernel = channels_last(fold_enlargement(conv.weight.detach()))
+
+    def convolve(self, frame: Tensor, rows: slice) -> Tensor:
+        """Return some rows of the output; see `Layer.convolve`."""
+        return _split_cells(super().convolve(frame, rows))
+
+
+_Kind = Callable[[nn.Conv2d, nn.InstanceNorm2d], Layer]
+
+
+class StyleLayers(nn.Module):
+    """The layers of a style net: enlargements are folded into them, and the last convolution makes cells.
+
+    Kernels are scaled so that no value of their output is larger than the largest of their input, and half precision
+    can hold it. The normalisations undo the scales, which are powers of 2, so that nothing else changes.
+
+    Args:
+        net: Style net on the CPU, in float32; its weights are copied.
+        inner: Kind of the layers of the residual blocks.
+        enlarging: Kind of the layers that enlarge.
+    """
+
+    def __init__(self, net: StyleNet, inner: _Kind, enlarging: _Kind) -> None:
+        super().__init__()
+        self.encoder = nn.ModuleList(Plain(*each) for each in _scaled(net.encoder))
+        self.residuals = nn.ModuleList(
+            nn.ModuleList(inner(*each) for each in _scaled(cast("nn.Sequential", block.branch)))
+            for block in net.residuals
+        )
+        self.enlarging = nn.ModuleList(enlarging(*each) for each in _scaled(net.decoder))
+        last = cast("nn.Conv2d", net.decoder[-1])
+        self.width = last.in_channels
+        self.last = nn.Conv2d(4 * last.in_channels, 4 * last.out_channels, 5)
+        self.last.weight.data = channels_last(fold_shuffle(last.weight.detach()))
+        self.last.bias.data = cast("Tensor", last.bias).detach().repeat(4)  # type: ignore[union-attr]
+        self.requires_grad_(requires_grad=False).eval()
+
+    def finish(self, cells: Tensor) -> Tensor:
+        """Map cells with a margin of 2 to cells `(H/2, W/2, 2, 2, 3)` of pixels in about [0, 1]."""
+        painted = convolve(cells.flatten(2), self.last.weight, self.last.bias).tanh_().mul_(0.55).add_(0.5)
+        return _split_cells(painted)
 
 
 def convs_with_norms(layers: nn.Sequential) -> Iterator[tuple[nn.Conv2d, nn.InstanceNorm2d]]:
@@ -184,6 +234,15 @@ def convs_with_norms(layers: nn.Sequential) -> Iterator[tuple[nn.Conv2d, nn.Inst
     convs = [layer for layer in layers if isinstance(layer, nn.Conv2d)]
     norms = [layer for layer in layers if isinstance(layer, nn.InstanceNorm2d)]
     return zip(convs, norms, strict=False)  # the last convolution has no normalisation
+
+
+def _scaled(layers: nn.Sequential) -> Iterator[tuple[nn.Conv2d, nn.InstanceNorm2d]]:
+    """Return copies of what `convs_with_norms` returns, with kernels whose scale the normalisations undo."""
+    for conv, norm in copy.deepcopy(list(convs_with_norms(layers))):
+        exponent = math.frexp(conv.weight.abs().sum((1, 2, 3)).max().item())[1]
+        conv.weight.data = torch.ldexp(conv.weight.detach(), torch.tensor(-exponent))
+        norm.eps = math.ldexp(norm.eps, -2 * exponent)
+        yield conv, norm
 
 
 def channels_last(tensor: Tensor) -> Tensor:
@@ -194,6 +253,11 @@ def channels_last(tensor: Tensor) -> Tensor:
 def convolve(frame: Tensor, kernel: Tensor, bias: Tensor | None = None, stride: int = 1) -> Tensor:
     """Convolve a frame `(H, W, C)`; the result is `(H, W, K)`, without margins."""
     return F.conv2d(frame.permute(2, 0, 1)[None], kernel, bias, stride)[0].permute(1, 2, 0)
+
+
+def _split_cells(features: Tensor) -> Tensor:
+    """Return features `(H/2, W/2, 4·C)`, in which the channels of a cell lie together, as cells."""
+    return features.view(*features.shape[:2], 2, 2, -1)
 
 
 def _free(features: Tensor) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+_CPU = torch.device("cpu")
 _MOST_IN_MEMORY = 2**30
 """Largest number of bytes that are not put on disk."""
 _MOUNTS = Path("/proc/self/mounts")
@@ -43,11 +44,12 @@ class Scratch:
 
     Args:
         size: Number of bytes.
+        device: Device in whose memory it lies; only that of a CPU may be a file.
     """
 
-    def __init__(self, size: int) -> None:
-        self._map = _map_file(size) if is_on_disk(size) else None
-        self.bytes = torch.empty(size, dtype=torch.uint8) if self._map is None else _as_tensor(self._map)
+    def __init__(self, size: int, device: torch.device = _CPU) -> None:
+        self._map = _map_file(size) if device.type == "cpu" and is_on_disk(size) else None
+        self.bytes = torch.empty(size, dtype=torch.uint8, device=device) if self._map is None else _as_tensor(self._map)
 
     def release(self) -> None:
         """Let go of the memory that the process has mapped from disk; it is read again when it is used again."""

@@ -21,10 +21,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from model_store.convolutions import winograd
-from model_store.convolutions.folding import fold_shuffle
 from model_store.nets import StyleNet, TransformNet
 from service.inference.cpu import bands
-from service.inference.cpu.layers import Enlarging, Strided, Winograd, channels_last, convolve, convs_with_norms
+from service.inference.cpu.layers import Enlarging, StyleLayers, Winograd
 from service.inference.cpu.margins import as_cells, reflect, reflect_cells, replicate
 
 _MOST_BAND_PIXELS = 2**19
@@ -42,23 +41,13 @@ class CpuStyleNet(TransformNet):
 
     def __init__(self, net: StyleNet) -> None:
         super().__init__()
-        self.encoder = nn.ModuleList(Strided(*each) for each in convs_with_norms(net.encoder))
-        self.residuals = nn.ModuleList(
-            nn.ModuleList(Winograd(*each) for each in convs_with_norms(cast("nn.Sequential", block.branch)))
-            for block in net.residuals
-        )
-        self.enlarging = nn.ModuleList(Enlarging(*each) for each in convs_with_norms(net.decoder))
-        last = cast("nn.Conv2d", net.decoder[-1])
-        self.width = last.in_channels
-        self.last = nn.Conv2d(4 * last.in_channels, 4 * last.out_channels, 5)
-        self.last.weight.data = channels_last(fold_shuffle(last.weight.detach()))
-        self.last.bias.data = cast("Tensor", last.bias).detach().repeat(4)  # type: ignore[union-attr]
-        self.requires_grad_(requires_grad=False).eval()
+        self.layers = StyleLayers(net, Winograd, Enlarging)
+        self.eval()
 
     @property
     def bytes_per_pixel(self) -> int:
         """Bytes of memory for each pixel of the input; see `TransformNet.bytes_per_pixel`."""
-        return 32 + 9 * self.width
+        return 32 + 9 * self.layers.width
 
     def transform(self, pictures: Tensor) -> Tensor:
         """Map `(N, 3, H, W)`, with H and W multiples of 4, to the same shape, laid out channels-last."""
@@ -78,14 +67,14 @@ class CpuStyleNet(TransformNet):
         shifted = (picture - picture[:, :1, :1]) * 2
         frame = F.pad(shifted[None], (4, 4, 4, 4), mode="reflect")[0].permute(1, 2, 0).contiguous()
         del shifted  # here and below: tensors kept too long would be most of the memory that a picture needs
-        for layer, scale in zip(self.encoder, (4, 2, 1), strict=True):
+        for layer, scale in zip(self.layers.encoder, (4, 2, 1), strict=True):
             parts = layer(frame, rows(scale), cores)
             del frame
             frame = picture.new_empty(height * scale // 4 + 2, width * scale // 4 + 2, parts.channels)
             parts.activate(frame[1:-1, 1:-1])
             del parts
             reflect(frame)
-        for block in self.residuals:
+        for block in self.layers.residuals:
             first, second = cast("nn.ModuleList", block)
             branch = torch.empty_like(frame)
             first(frame, rows(1), cores).activate(branch[1:-1, 1:-1])
@@ -94,7 +83,7 @@ class CpuStyleNet(TransformNet):
             del branch
             reflect(frame)
         replicate(frame)
-        enlarge, enlarge_again = self.enlarging
+        enlarge, enlarge_again = self.layers.enlarging
         parts = enlarge(frame, rows(1), cores)
         del frame
         frame = picture.new_empty(height // 2 + 2, width // 2 + 2, parts.channels)
@@ -115,12 +104,7 @@ class CpuStyleNet(TransformNet):
         pixels = cells.new_empty(2 * height, 2 * width, 3)
 
         def finish(band: slice) -> None:
-            as_cells(pixels)[band] = self.finish(cells[band.start : band.stop + 4])
+            as_cells(pixels)[band] = self.layers.finish(cells[band.start : band.stop + 4])
 
         bands.compute(finish, rows, cores)
         return pixels
-
-    def finish(self, cells: Tensor) -> Tensor:
-        """Map cells with a margin of 2 to cells `(H/2, W/2, 2, 2, 3)` of pixels in about [0, 1]."""
-        painted = convolve(cells.flatten(2), self.last.weight, self.last.bias).tanh_().mul_(0.55).add_(0.5)
-        return painted.view(*painted.shape[:2], 2, 2, 3)

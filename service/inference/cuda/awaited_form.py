@@ -36,6 +36,14 @@ class AwaitedForm(TransformNet):
         self._attempting = threading.Lock()
         self.requires_grad_(requires_grad=False).eval()
 
+    def is_large(self, height: int, width: int) -> bool:
+        """Tell whether a picture is computed by `compute_in_pieces`, as the net does."""
+        return self.net.is_large(height, width)
+
+    def compute_in_pieces(self, pixels: Tensor) -> Tensor:
+        """Compute one large picture, as the net does; see `TransformNet.compute_in_pieces`."""
+        return self.net.compute_in_pieces(pixels)
+
     def transform(self, pictures: Tensor) -> Tensor:
         """Map `(N, 3, H, W)` to `(N, 3, H·factor, W·factor)`, as the net does."""
         if self._make is not None and self._attempting.acquire(blocking=False):

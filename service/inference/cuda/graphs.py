@@ -71,6 +71,14 @@ class GraphedNet(TransformNet):
         self.net = net
         self.requires_grad_(requires_grad=False).eval()
 
+    def is_large(self, height: int, width: int) -> bool:
+        """Tell whether a picture is computed by `compute_in_pieces`, as the net does."""
+        return self.net.is_large(height, width)
+
+    def compute_in_pieces(self, pixels: Tensor) -> Tensor:
+        """Compute one large picture, as the net does; see `TransformNet.compute_in_pieces`."""
+        return self.net.compute_in_pieces(pixels)
+
     @torch.inference_mode()
     def transform(self, pictures: Tensor) -> Tensor:
         """Map `(N, 3, H, W)` to `(N, 3, H·factor, W·factor)`, as the net does.

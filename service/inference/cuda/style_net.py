@@ -10,6 +10,7 @@ picture: only differences from it are rounded. The error of the result is then a
 Needs triton, which comes with torch's builds for CUDA: import this only where it is needed.
 """
 
+import copy
 from typing import cast
 
 import torch
@@ -19,21 +20,32 @@ from torch import Tensor, nn
 
 from model_store.convolutions.folding import fold_enlargement, fold_shuffle
 from model_store.nets import StyleNet, TransformNet
-from service.inference.cpu.layers import convs_with_norms
+from service.inference.cpu.layers import Plain, PlainEnlarging, StyleLayers, convs_with_norms
 from service.inference.cuda import kernels
 from service.inference.cuda.normalisation import Features, Frame, Normalisation, Residual
+from service.inference.large_painting import Painting
 
 _CELLS = Frame(margin=4, in_cells=True)
 _REFLECTED = Frame(margin=1)
 _REPLICATED = Frame(margin=1, reflects=False)
 _BLOCK_PIXELS = 512
+_MEMORY_SHARE = 1 / 4
+"""Largest share of a device's memory in which a picture is computed with all of its features."""
+_FRAMES_AT_ONCE = 4
+"""Number of features of the whole size and width for which there is memory then: three, and what cuDNN works in."""
+_BAND_PIXELS = 2**20
+"""Number of a large picture's pixels that are computed at once: so many that the device is busy for longer than Python
+takes to launch what comes next, and so few that others wait for some milliseconds."""
 
 
 class CudaStyleNet(TransformNet):
     """A net that makes what a `StyleNet` makes, but for the rounding of features and kernels.
 
+    A picture whose features would take more than a share of the device's memory is painted in pieces, by torch's own
+    convolutions in float32.
+
     Args:
-        net: Style net on any device, in float32; its weights are copied.
+        net: Style net on any device, in float32, which must stay as it is, on this device or another.
         dtype: Data type of features and kernels.
     """
 
@@ -65,7 +77,21 @@ class CudaStyleNet(TransformNet):
         for convolution in self.modules():
             if isinstance(convolution, _Convolution):
                 convolution.kernel = convolution.kernel.to(dtype)
+        self.bytes_per_large_pixel = _FRAMES_AT_ONCE * last.in_channels * dtype.itemsize
+        self.net = net
         self.requires_grad_(requires_grad=False).eval()
+
+    def is_large(self, height: int, width: int) -> bool:
+        """Tell whether a picture is computed by `compute_in_pieces`; see `TransformNet.is_large`."""
+        memory = torch.cuda.get_device_properties(self.bias.device).total_memory
+        return height * width * self.bytes_per_large_pixel > memory * _MEMORY_SHARE
+
+    def compute_in_pieces(self, pixels: Tensor) -> Tensor:
+        """Paint one picture; see `TransformNet.compute_in_pieces`."""
+        device = self.bias.device
+        # Folded on the CPU, because CUDA may round the factors of what it folds.
+        layers = StyleLayers(copy.deepcopy(self.net).cpu(), Plain, PlainEnlarging).to(device)
+        return Painting(layers, pixels.to(device), _BAND_PIXELS).paint().cpu()
 
     def transform(self, pictures: Tensor) -> Tensor:
         """Map `(N, 3, H, W)`, with H and W multiples of 4, to the same shape, laid out channels-last."""

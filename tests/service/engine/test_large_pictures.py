@@ -357,3 +357,21 @@ def test_the_number_of_cores_is_the_same_after_others_were_let_in(engine: Engine
     net.ending.set()
     result(large)
     assert cores == [1]
+
+
+def test_a_picture_that_becomes_large_while_it_waits_holds_nobody_up(engine: Engine) -> None:
+    class Becomes(InPieces):
+        has_become = False
+
+        def is_large(self, height: int, width: int) -> bool:
+            return self.has_become and super().is_large(height, width)
+
+    net = Becomes(at_least=2)
+    net.ending.set()
+    with busy(engine):
+        becoming = engine.submit(net, picture(*LARGE))
+        small = [engine.submit(Negative(), picture(level=level)) for level in (10, 20)]
+        net.has_become = True
+
+    assert [int(result(each).pixels[0, 0, 0]) for each in small] == [245, 235]
+    assert result(becoming).pixels.shape == (*LARGE, 3)

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from model_store.nets import StyleNet
 from service.engine.lane import Lane
-from service.inference import inference_form, pieces
+from service.inference import inference_form, large_painting, pieces
 from service.inference.cpu import large_style_net
 from service.inference.cpu.large_style_net import LargeStyleNet
 
@@ -21,7 +21,7 @@ LANE = Lane(torch.device("cpu"))
 @pytest.fixture(params=["float32", "half precision"])
 def kept_type(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     most = 0 if request.param == "half precision" else 10**12
-    monkeypatch.setattr(large_style_net, "_MOST_PIXELS_IN_FLOAT32", most)
+    monkeypatch.setattr(large_painting, "_MOST_PIXELS_IN_FLOAT32", most)
     return str(request.param)
 
 

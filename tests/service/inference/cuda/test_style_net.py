@@ -2,12 +2,16 @@
 
 import math
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import pytest
 import torch
 from torch import Tensor, nn
 
 from model_store.nets import StyleNet
+from service.engine.lane import Lane
+from service.inference import pieces
+from service.inference.cuda.graphs import GraphedNet
 from service.inference.cuda.style_net import CudaStyleNet
 
 
@@ -121,3 +125,75 @@ def test_the_net_stays_as_it_was(device: torch.device) -> None:
     CudaStyleNet(net)
 
     assert all(torch.equal(value, before[key]) for key, value in net.state_dict().items())
+
+
+def test_a_large_picture_is_painted_in_pieces_as_the_net_makes_it(device: torch.device) -> None:
+    net = a_net(device)
+    pixels = torch.randint(0, 256, (50, 39, 3), dtype=torch.uint8)
+
+    with torch.inference_mode():
+        found = CudaStyleNet(net).compute_in_pieces(pixels)
+        wanted = net(pixels.to(device).permute(2, 0, 1)[None] / 255)[0].permute(1, 2, 0).mul(255)
+
+    assert found.device.type == "cpu"
+    assert found.shape == pixels.shape
+    assert (found - wanted.cpu()).abs().max() < 0.9
+
+
+@pytest.mark.parametrize(("gibibytes", "most_megapixels"), [(8, 8), (24, 25), (80, 83)])
+def test_a_picture_is_large_if_its_features_take_a_quarter_of_the_memory(
+    device: torch.device, gibibytes: int, most_megapixels: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    form = CudaStyleNet(a_net(device, width=32, residual_blocks=0))
+    properties = SimpleNamespace(total_memory=gibibytes * 2**30)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _device: properties)
+
+    assert not form.is_large(1000, most_megapixels * 1000)
+    assert form.is_large(1000, (most_megapixels + 1) * 1000)
+
+
+@pytest.mark.cuda
+def test_on_cuda_a_picture_in_pieces_takes_a_fraction_of_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    device = torch.device("cuda")
+    form, lane = GraphedNet(CudaStyleNet(a_net(torch.device("cpu"), width=32)).to(device)), Lane(device)
+    pixels = torch.randint(0, 256, (2000, 3000, 3), dtype=torch.uint8)
+
+    def painted() -> tuple[Tensor, int]:
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+        (made,) = lane.compute(form, [pixels])
+        return made, torch.cuda.max_memory_allocated() - before
+
+    whole, bytes_of_whole = painted()
+    monkeypatch.setattr("service.inference.cuda.style_net._MEMORY_SHARE", 0)
+    monkeypatch.setattr("service.inference.cuda.style_net._BAND_PIXELS", 2**17)
+    in_pieces, bytes_in_pieces = painted()
+
+    assert (in_pieces.float() - whole.float()).abs().mean() < 0.5
+    assert bytes_in_pieces < bytes_of_whole / 2
+    assert bytes_of_whole < 256 * pixels.shape[0] * pixels.shape[1]
+
+
+@pytest.mark.cuda
+def test_on_cuda_others_are_painted_between_the_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    device = torch.device("cuda")
+    form, lane = GraphedNet(CudaStyleNet(a_net(device))), Lane(device)
+    large, small = (torch.randint(0, 256, (height, 64, 3), dtype=torch.uint8) for height in (256, 32))
+    (expected,) = lane.compute(form, [small])
+    monkeypatch.setattr("service.inference.cuda.style_net._BAND_PIXELS", 1)
+    monkeypatch.setattr(CudaStyleNet, "is_large", lambda _self, height, _width: height > 32)
+    (alone,) = lane.compute(form, [large])
+    between: list[Tensor] = []
+
+    def let_in() -> None:
+        if len(between) < 3:
+            with pieces.paused_by(lambda: None):
+                between.extend(lane.compute(form, [small]))
+
+    with pieces.paused_by(let_in):
+        (made,) = lane.compute(form, [large])
+
+    assert torch.equal(made, alone)
+    assert len(between) == 3
+    assert all((each.float() - expected.float()).abs().max() <= 1 for each in between)
