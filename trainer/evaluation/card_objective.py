@@ -24,6 +24,8 @@ _OF_THE_OBJECTIVE = (
 def objective_of(card: Mapping[str, JsonValue], options: Mapping[str, object]) -> StyleRecipe:
     """Return the objective of a net from the recipe on its card; a missing setting has the default of `StyleRecipe`.
 
+    The objective of a light net is that of the last part of its training.
+
     Args:
         card: Recipe on the card.
         options: Settings that replace those of the card, or add to them.
@@ -31,7 +33,9 @@ def objective_of(card: Mapping[str, JsonValue], options: Mapping[str, object]) -
     Raises:
         BadRecipe: A setting of the card or an option is not valid.
     """
-    said = {field: card[field] for field in _OF_THE_OBJECTIVE if field in card}
+    end = card.get("end")
+    settings = end if isinstance(end, dict) else card
+    said = {field: settings[field] for field in _OF_THE_OBJECTIVE if field in settings}
     try:
         return StyleRecipe.model_validate({**said, **options})
     except ValidationError as error:
