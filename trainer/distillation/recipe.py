@@ -19,7 +19,7 @@ class LightRecipe(Recipe):
         default=2000, ge=1, description="Number of photos that the full net paints, once; all if there are fewer."
     )
     size: int = Field(default=256, ge=32, description="Side of the photos, in pixels.")
-    steps: int = Field(default=4000, ge=1, description="Number of batches of paintings to learn.")
+    steps: int = Field(default=3000, ge=1, description="Number of batches of paintings to learn.")
     batch: int = Field(default=2, ge=1, description="Number of photos in a step.")
     learning_rate: float = Field(default=2e-3, gt=0, description="Learning rate of Adam at its peak.")
     gradient_norm: float = Field(
@@ -53,9 +53,9 @@ class LightRecipe(Recipe):
         "repeatable.",
     )
     end_steps: int = Field(
-        default=200, ge=0, description="Number of last batches, which learn the objective of the full net."
+        default=300, ge=0, description="Number of last batches, which learn the objective of the full net."
     )
-    end_rate: float = Field(default=5e-4, gt=0, description="Learning rate of Adam at its peak in the last batches.")
+    end_rate: float = Field(default=1e-3, gt=0, description="Learning rate of Adam at its peak in the last batches.")
 
     @property
     def parameters(self) -> dict[str, JsonValue]:
