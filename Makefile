@@ -1,4 +1,4 @@
-# The commands of this project: `make serve`, `make test`, `make test-fast`, `make fuzz` and `make soak` (see
+# The commands of this project: `make serve`, `make test`, `make test-fast`, `make fuzz`, `make soak` and `make audit` (see
 # docs/security.md), `make lint`, `make wheel`, `make check-gpu` (see docs/gpu.md), and `make lock` to pin the images' packages.
 PYTHON ?= python3
 VENV ?= .venv
@@ -7,7 +7,7 @@ DIST ?= dist
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
 
-.PHONY: serve test test-fast fuzz soak lint wheel check-gpu gpu-kit lock
+.PHONY: serve test test-fast fuzz soak audit lint wheel check-gpu gpu-kit lock
 
 serve: $(VENV)/serve.stamp
 	$(BIN)/impasto serve --port $(PORT)
@@ -29,6 +29,10 @@ fuzz: $(VENV)/fuzz.stamp
 soak: MINUTES ?= 60
 soak: $(VENV)/dev.stamp
 	$(BIN)/python tests/benchmarks/soak.py --minutes $(MINUTES)
+
+# Every package that the images install, looked up in the database of advisories of PyPI.
+audit: $(if $(shell command -v uvx),,$(VENV)/dev.stamp)
+	PATH="$(abspath $(BIN)):$$PATH" uvx pip-audit@2.10.1 --strict --disable-pip --require-hashes $(addprefix -r ,$(wildcard docker/requirements/*.txt))
 
 lint: $(VENV)/dev.stamp
 	$(BIN)/ruff check .

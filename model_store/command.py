@@ -13,6 +13,7 @@ _GROUP = "impasto.commands"
 """The group of entry points in pyproject.toml that are commands."""
 _EXTRAS = {
     "model_store": "serve",
+    "model_store.exchange.onnx": "onnx",
     "service": "serve",
     "service.bench": "bench",
     "service.video": "video",

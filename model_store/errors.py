@@ -6,7 +6,9 @@ ImpastoError
     ├── ModelNotFound         no such model or version; lists those that exist
     ├── DamagedModel          files that are not what was published
     ├── UnknownArchitecture   a card with a net that this version of impasto does not have
-    └── CannotPublish         a model that cannot be published to the store's first root
+    ├── CannotPublish         a model that cannot be published to the store's first root
+    ├── CannotImport          a file that is not a net in a known layout
+    └── CannotExport          a net whose form for elsewhere would not make the same
 """
 
 from collections.abc import Sequence
@@ -51,3 +53,11 @@ class UnknownArchitecture(StoreError):
 
 class CannotPublish(StoreError):
     """The root cannot be written to, or the weights or the preview do not fit the card."""
+
+
+class CannotImport(StoreError):
+    """The file has no weights, or they are not those of a net that this version of impasto knows."""
+
+
+class CannotExport(StoreError):
+    """The net as exported makes something else than the net."""

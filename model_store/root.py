@@ -6,6 +6,7 @@ object store, which cannot rename, the card is written last. Either way no reade
 
 import contextlib
 import errno
+import fcntl
 import os
 import re
 import shutil
@@ -23,6 +24,8 @@ from model_store.errors import DamagedModel, StoreError
 BUNDLED = Path(__file__).parent / "bundled"
 """The folder of the models that come with the package."""
 
+_STAGING = ".publishing-"
+"""Beginning of the names of the folders in which versions are written aside."""
 _WEIGHTS, _CARD, _PREVIEW = "model.safetensors", "card.json", "preview.jpg"
 
 
@@ -148,12 +151,12 @@ class Root:
             OSError: The root cannot be written to.
         """
         if isinstance(self._filesystem, LocalFileSystem):
-            with self._staging_folder():
+            with staging_folder(Path(self._path)):
                 pass
 
     def _write_locally(self, card: Card, files: dict[str, bytes]) -> None:
         destination = Path(self._path, card.task, card.name, str(card.version))
-        with self._staging_folder() as staging:
+        with staging_folder(Path(self._path)) as staging:
             for name, content in files.items():
                 (staging / name).write_bytes(content)
             destination.parent.mkdir(parents=True, exist_ok=True)
@@ -164,14 +167,52 @@ class Root:
                     raise FileExistsError(destination) from error
                 raise
 
-    @contextlib.contextmanager
-    def _staging_folder(self) -> Iterator[Path]:
-        folder = Path(self._path) / f".publishing-{uuid.uuid4().hex}"
-        folder.mkdir(parents=True)
+    def _join(self, *parts: str) -> str:
+        return "/".join((self._path, *parts))
+
+
+@contextlib.contextmanager
+def staging_folder(root: Path) -> Iterator[Path]:
+    """Make a folder in a root, and remove it at the end of the `with` block unless it was renamed.
+
+    A publisher holds a lock on its folder for as long as it lives. So folders that were left by publishers that were
+    killed are known, and removed, where the file system has locks.
+
+    Raises:
+        OSError: The root cannot be written to.
+    """
+    with contextlib.suppress(FileExistsError):
+        root.mkdir(parents=True)
+    with contextlib.ExitStack() as locked:
+        with _opened(root) as descriptor:  # nobody removes a folder before its publisher has locked it
+            _lock(descriptor)
+            for each in root.glob(f"{_STAGING}*"):
+                _remove_if_abandoned(each)
+            folder = root / f"{_STAGING}{uuid.uuid4().hex}"
+            folder.mkdir()
+            _lock(locked.enter_context(_opened(folder)))
         try:
             yield folder
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
-    def _join(self, *parts: str) -> str:
-        return "/".join((self._path, *parts))
+
+def _remove_if_abandoned(folder: Path) -> None:
+    with contextlib.suppress(OSError), _opened(folder) as descriptor:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _lock(descriptor: int) -> None:
+    """Wait for the lock of a folder, which is given back when it is closed or the process ends."""
+    with contextlib.suppress(OSError):  # some file systems have no locks: then nothing is ever removed either
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+
+
+@contextlib.contextmanager
+def _opened(folder: Path) -> Iterator[int]:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)

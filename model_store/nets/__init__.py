@@ -5,20 +5,24 @@ from collections.abc import Mapping
 from pydantic import JsonValue
 
 from model_store.errors import UnknownArchitecture
+from model_store.nets.basicsr import EDSR, SRResNet
 from model_store.nets.johnson2016 import Johnson2016StyleNet, Johnson2016SuperResolutionNet
 from model_store.nets.light_style_net import LightStyleNet
 from model_store.nets.self_ensemble import SelfEnsemble
 from model_store.nets.srcnn import SRCNN
-from model_store.nets.style_net import StyleNet
+from model_store.nets.style_net import FastNeuralStyleNet, StyleNet
 from model_store.nets.super_resolution_net import SuperResolutionNet
 from model_store.nets.transform_net import TransformNet, pad_to_multiple
 
 __all__ = [
     "ARCHITECTURES",
+    "EDSR",
     "SRCNN",
+    "FastNeuralStyleNet",
     "Johnson2016StyleNet",
     "Johnson2016SuperResolutionNet",
     "LightStyleNet",
+    "SRResNet",
     "SelfEnsemble",
     "StyleNet",
     "SuperResolutionNet",
@@ -34,6 +38,9 @@ ARCHITECTURES: dict[str, type[TransformNet]] = {
     "super-resolution-net": SuperResolutionNet,
     "johnson2016-super-resolution": Johnson2016SuperResolutionNet,
     "srcnn": SRCNN,
+    "fast-neural-style": FastNeuralStyleNet,
+    "edsr": EDSR,
+    "srresnet": SRResNet,
 }
 """The classes of nets by their names in cards."""
 

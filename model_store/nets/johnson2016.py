@@ -123,7 +123,8 @@ def _reflect(pictures: Tensor, margin: int) -> Tensor:
     """Pad pictures by reflection, reflecting more than once if a picture is smaller than the margin."""
     for dimension in (-2, -1):
         last = pictures.shape[dimension] - 1
-        position = torch.arange(-margin, last + margin + 1, device=pictures.device) % (2 * last)
+        position = torch.arange(-margin, last + margin + 1, device=pictures.device)
+        position = position % torch.full_like(position, 2 * last)  # not of a number: ONNX has no such operator
         index = torch.where(position <= last, position, 2 * last - position)
         pictures = pictures.index_select(dimension, index)
     return pictures

@@ -21,6 +21,8 @@ class StyleNet(TransformNet):
     """
 
     multiple = 4
+    is_bounded = True
+    """Whether a tanh keeps the result near [0, 1]."""
 
     def __init__(self, width: int = 32, residual_blocks: int = 5) -> None:
         super().__init__()
@@ -41,7 +43,23 @@ class StyleNet(TransformNet):
     def transform(self, pictures: Tensor) -> Tensor:
         """Map `(N, 3, H, W)`, with H and W multiples of 4, to the same shape."""
         features = self.residuals(self.encoder(pictures * 2 - 1))
-        return 0.55 * torch.tanh(self.decoder(features).float()) + 0.5
+        return self.to_pixels(self.decoder(features).float())
+
+    @staticmethod
+    def to_pixels(values: Tensor) -> Tensor:
+        """Map what the last convolution makes to pixels in about [0, 1]."""
+        return 0.55 * torch.tanh(values) + 0.5
+
+
+class FastNeuralStyleNet(StyleNet):
+    """The net of PyTorch's example `fast_neural_style`, whose last layer makes pixels as they are, without a tanh."""
+
+    is_bounded = False
+
+    @staticmethod
+    def to_pixels(values: Tensor) -> Tensor:
+        """Return the pixels that the last convolution makes."""
+        return values
 
 
 class ResidualBlock(nn.Module):

@@ -7,7 +7,7 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 
 from service.codec.formats import ANSWERS, NAMES
 from service.codec.samples import check_bytes
-from service.codec.structure.avif import check_avif
+from service.codec.structure.avif import without_costly_exif
 from service.codec.structure.bmp import check_bmp, is_bmp
 from service.codec.structure.file import CheckedFile
 from service.codec.structure.gif import check_gif
@@ -86,8 +86,7 @@ def _checked(data: bytes) -> CheckedFile:
     check_signature(data, NAMES, reads_heic="HEIF" in ANSWERS)
     if is_bmp(data):
         check_bmp(data)
-    check_avif(data)
-    return CheckedFile(data)
+    return CheckedFile(without_costly_exif(data))
 
 
 def _read_tiff_header(data: bytes, max_pixels: int) -> Header:

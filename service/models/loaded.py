@@ -21,6 +21,7 @@ from service.contract.blend import Blend, Part
 from service.contract.observer import Observer
 from service.contract.options import Options, StylizeOptions
 from service.contract.problems import BadOption, DamagedWeights, Problem, Unavailable, UnknownModel
+from service.device.allocator import give_back_freed_memory
 from service.device.failures import is_out_of_memory
 from service.inference.cuda.graphs import free_memory
 from service.models.cache import Cache
@@ -244,6 +245,7 @@ class Models:
         seconds = time.perf_counter() - started
         _log.info("loaded %s in %.2f s", label, seconds)
         self._observer.model_loaded(shares[0][0][0], _label_of(shares), seconds)
+        give_back_freed_memory()  # of the load, which needs more than the net, and of nets that were dropped before
         return Loaded(_label_of(shares), digest, net, SelfEnsemble(net))
 
     def _read(self, key: _Key) -> tuple[str, TransformNet]:

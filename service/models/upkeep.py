@@ -9,6 +9,7 @@ from model_store.card import TASKS, Task, parse_label
 from model_store.errors import BadLabel, ImpastoError
 from model_store.store import Store
 from service.contract.blend import Blend
+from service.device.allocator import give_back_freed_memory
 from service.models.loaded import Models
 
 _log = logging.getLogger(__name__)
@@ -16,6 +17,8 @@ _log = logging.getLogger(__name__)
 
 class Upkeep:
     """A thread that first loads models, and then looks for new versions at regular intervals.
+
+    At the same intervals it gives back the memory that was freed meanwhile.
 
     Args:
         models: The models to load and refresh.
@@ -50,6 +53,7 @@ class Upkeep:
         self.is_ready = True
         while self._interval and not self._closing.wait(self._interval):
             self._models.refresh()
+            give_back_freed_memory()  # glibc by itself keeps more the longer pictures and nets come and go
 
 
 def parse_preload(text: str, store: Store) -> list[tuple[Task, str]]:

@@ -28,6 +28,7 @@ from uvicorn.supervisors import Multiprocess
 
 from service.server.app import create_app
 from service.server.connections.http import HttpProtocol
+from service.server.connections.websocket import WebSocketProtocol
 from service.server.routes.live import MOST_FRAME_BYTES
 from service.server.settings import Settings
 
@@ -70,11 +71,13 @@ def configure(app: FastAPI | str, settings: Settings, **options: Any) -> uvicorn
         settings: Settings of all workers together.
         options: Further arguments of `uvicorn.Config`.
     """
+    limits = settings.of_one_worker().connections
     return uvicorn.Config(
         app,
-        http=cast("type[asyncio.Protocol]", partial(HttpProtocol, limits=settings.of_one_worker().connections)),
+        http=cast("type[asyncio.Protocol]", partial(HttpProtocol, limits=limits)),
+        ws=cast("type[asyncio.Protocol]", partial(WebSocketProtocol, limits=limits)),
         timeout_keep_alive=settings.idle_timeout_s,
-        ws_max_size=2 * MOST_FRAME_BYTES,
+        ws_max_size=MOST_FRAME_BYTES,
         ws_per_message_deflate=False,  # frames are compressed already
         **options,
     )

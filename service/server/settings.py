@@ -32,6 +32,8 @@ class ConnectionLimits(NamedTuple):
     """Seconds of a period in which a client must take some of its answer."""
     answer_bytes: int
     """Largest number of bytes of answers that clients have not taken yet."""
+    message_bytes: int
+    """Largest number of bytes of live frames that have begun and have not ended."""
     discard_bytes: int
     """Largest number of bytes that are thrown away after an early answer."""
     discard_s: float
@@ -42,7 +44,11 @@ class Settings(ComputeSettings):
     """Settings of the server, from environment variables with the prefix `IMPASTO_`; the defaults suit a laptop."""
 
     max_upload_bytes: int = Field(default=64 * 1024**2, ge=1, description="Largest number of bytes of one request.")
-    upload_timeout_s: float = Field(default=30.0, gt=0, description="Seconds that an upload may take.")
+    upload_timeout_s: float = Field(
+        default=30.0,
+        gt=0,
+        description="Seconds that an upload may take; in each third of them it must bring 8 KiB a second.",
+    )
     max_upload_bytes_in_flight: int = Field(
         default=256 * 1024**2,
         ge=1,
@@ -116,6 +122,7 @@ class Settings(ComputeSettings):
             head_timeout_s=self.header_timeout_s,
             send_timeout_s=self.send_timeout_s,
             answer_bytes=self.max_answer_bytes_in_flight,
+            message_bytes=self.max_upload_bytes_in_flight,
             discard_bytes=_DISCARDED_UPLOADS * self.max_upload_bytes,
             discard_s=self.upload_timeout_s,
         )

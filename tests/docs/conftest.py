@@ -8,6 +8,7 @@ import safetensors.torch
 import torch
 from PIL import Image
 
+from model_store.nets import StyleNet
 from model_store.store import BUNDLED
 
 from ..service.video.films import pictures, write_film
@@ -35,6 +36,7 @@ def folder(tmp_path: Path) -> Path:
     published = ("version", "sha256", "created_at")
     draft = {key: value for key, value in card.items() if key not in published} | {"name": "my-style"}
     (tmp_path / "card.json").write_text(json.dumps(draft))
+    torch.save(StyleNet(4, 1).state_dict(), tmp_path / "mosaic.pth")
     (tmp_path / ".curlrc").write_text(CURL)
     (tmp_path / "Set5").mkdir()
     (tmp_path / "paintings").mkdir()

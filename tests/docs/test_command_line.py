@@ -47,6 +47,8 @@ SECTIONS = {
 NECESSARY = {
     "bench": "http://localhost:8000",
     "keys new": "shop",
+    "models export": "muse",
+    "models import": "mosaic.pth --as mosaic --licence CC0-1.0 --author me",
     "models publish": "model.safetensors --card card.json",
     "models show": "muse",
     "stylize": "photo.jpg --style muse -o out",

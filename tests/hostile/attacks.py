@@ -7,6 +7,7 @@ connection anew when the server closes one, at most so many times a second as it
 """
 
 import argparse
+import functools
 import io
 import os
 import select
@@ -26,6 +27,8 @@ _HANDSHAKE = (
     "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
 )
 _MANY = 4_000_000 * b"x"
+_FRAME_HEAD = bytes((0x82, 0xFF)) + (2 * 1024**2).to_bytes(8) + bytes(4)
+"""Beginning of a binary frame of two megabytes, masked by zeros."""
 _PONG = bytes((0x8A, 0x80, 0, 0, 0, 0))
 """A pong without content, masked by zeros."""
 
@@ -49,6 +52,19 @@ def _upload(size: int, body: bytes, **headers: str) -> bytes:
     return "\r\n".join([*lines, "", ""]).encode() + body
 
 
+def _picture(name: str) -> Callable[[], bytes]:
+    """Return a function that returns a request with a picture of `attacking_pictures`, which is made once."""
+
+    @functools.cache
+    def request() -> bytes:
+        import attacking_pictures  # only where this file is run as a program
+
+        picture = getattr(attacking_pictures, name)()
+        return _upload(len(picture), picture, Connection="close")
+
+    return request
+
+
 def _large_picture() -> bytes:
     """Return a request whose answer has 7 MB, more than the kernel keeps of it."""
     from PIL import Image
@@ -58,14 +74,8 @@ def _large_picture() -> bytes:
     return _upload(picture.tell(), picture.getvalue())
 
 
-_LARGE: list[bytes] = []
-
-
-def _same_large_picture() -> bytes:
-    """Return the same request each time: equal requests are computed once, so that only reading is slow."""
-    if not _LARGE:
-        _LARGE.append(_large_picture())
-    return _LARGE[0]
+_same_large_picture = functools.cache(_large_picture)
+"""Function that returns the same request each time: equal ones are computed once, so that only reading is slow."""
 
 
 ATTACKS = {
@@ -84,6 +94,14 @@ ATTACKS = {
     "pipelined-requests": Attack(8, lambda: 5_000 * b"GET /livez HTTP/1.1\r\nHost: impasto\r\n\r\n"),
     "unread-answers": Attack(32, _same_large_picture, waits_for_answer=True),
     "silent-websockets": Attack(256, _HANDSHAKE.encode, pulse=_PONG),
+    "unfinished-frames": Attack(128, _HANDSHAKE.encode, pulse=_FRAME_HEAD + bytes(100_000)),
+    "refused-uploads": Attack(
+        8, lambda: b"POST /nowhere HTTP/1.1\r\nHost: impasto\r\nContent-Length: 64000000\r\n\r\n" + bytes(20_000_000)
+    ),
+    "overlapping-tiffs": Attack(8, _picture("overlapping_tiff")),
+    "tiffs-of-many-strips": Attack(4, _picture("tiff_of_many_strips")),
+    "jpegs-of-many-scans": Attack(8, _picture("jpeg_of_many_scans")),
+    "gifs-of-many-frames": Attack(8, _picture("gif_of_many_frames")),
 }
 """The attacks, by their names."""
 

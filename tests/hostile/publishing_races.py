@@ -85,8 +85,10 @@ def run(rounds: int, seed: int) -> dict[str, int]:
                     _kill(each, seen)
             served = _read(store, models, served, seen)
             newest = store.versions("stylize", "tiny")[-1]
+            left = len(list(folder.glob("*/.publishing-*")))
             assert _publish(store, number) == newest + 1
-        seen["folders left by killed publishers"] = sum(1 for _ in folder.glob("*/.publishing-*"))
+            assert not list(folder.glob("*/.publishing-*")), "a folder of a killed publisher is still there"
+            seen["folders left by killed publishers, and removed"] += left
     finally:
         shutil.rmtree(folder)
     return {"rounds": rounds, **seen}

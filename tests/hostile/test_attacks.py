@@ -61,6 +61,11 @@ def undisturbed() -> Iterator[Attacked]:
         ("endless-trailers", 2),
         ("pipelined-requests", 4),
         ("silent-websockets", 8),
+        ("unfinished-frames", 8),
+        ("refused-uploads", 2),
+        ("overlapping-tiffs", 2),
+        ("tiffs-of-many-strips", 1),
+        ("gifs-of-many-frames", 1),
     ],
 )
 def test_a_good_client_notices_nothing_of_an_attack(undisturbed: Attacked, attack: str, connections: int) -> None:

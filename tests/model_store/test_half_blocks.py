@@ -6,7 +6,7 @@ from PIL import Image
 from rich.console import Console
 from rich.text import Text
 
-from model_store.half_blocks import half_blocks
+from model_store.cli.half_blocks import half_blocks
 
 from ..picture_files import encoded
 

@@ -19,7 +19,7 @@ from model_store.card import TASKS, Draft
 from model_store.errors import CannotPublish, DamagedModel, ModelNotFound, StoreError, UnknownArchitecture
 from model_store.nets import StyleNet, SuperResolutionNet
 from model_store.nets.interpolation import interpolate
-from model_store.root import Root
+from model_store.root import Root, staging_folder
 from model_store.settings import StoreSettings
 from model_store.store import BUNDLED, Store
 
@@ -326,3 +326,16 @@ def test_bundled_cards_name_the_command_of_every_figure() -> None:
     for card in Store(BUNDLED).cards():
         assert card.measurements
         assert all(figure.command.startswith("impasto evaluate") for figure in card.measurements)
+
+
+def test_what_a_killed_publisher_left_is_removed_by_the_next_and_what_a_living_one_writes_is_not(
+    tmp_path: Path, draft: Draft, net: StyleNet
+) -> None:
+    killed = tmp_path / ".publishing-0123456789abcdef"
+    killed.mkdir()
+    (killed / "model.safetensors").write_bytes(b"half of the weights")
+    with staging_folder(tmp_path) as living:
+        assert not killed.exists()
+        Store(tmp_path).publish(draft, net.state_dict())
+        assert living.exists()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["stylize"]

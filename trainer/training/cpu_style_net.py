@@ -48,7 +48,7 @@ class CpuStyleNet(TransformNet):
             for conv, norm in _convs_with_norms(self.net.decoder):
                 features = F.relu(_normalise(_enlarge(features, conv), norm))
             painted = _finish(features, cast("nn.Conv2d", self.net.decoder[-1]))
-        return 0.55 * torch.tanh(painted.float()) + 0.5
+        return self.net.to_pixels(painted.float())
 
 
 def _convs_with_norms(layers: nn.Sequential) -> Iterator[tuple[nn.Conv2d, nn.InstanceNorm2d]]:

@@ -19,6 +19,7 @@ _EXTRAS = {
     "remote": "opens stores on buckets and web servers",
     "heic": "reads HEIC pictures",
     "video": "paints and enlarges films",
+    "onnx": "exports models as ONNX",
     "tracing": "sends OpenTelemetry traces",
     "bench": "loads a server to measure it",
 }

@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 _MOST_ENTRIES = 4_096
 """Largest number of entries in one directory; usual ones have less than a hundred."""
+_MOST_ENTRIES_OF_A_FILE = 4 * _MOST_ENTRIES
+"""Largest number of entries that are read in all directories together, because directories may lie over one another."""
 _SLACK = 65_536
 """Bytes by which the values of a directory may be larger than the file, because some writers let two tags share one."""
 _EXIF, _PLACE, _INTEROPERABILITY = 34665, 34853, 40965
@@ -70,16 +72,19 @@ class Directories:
         self._first_at = 8 if self.is_big else 4
         self.first = self._number(self._offset, self._first_at)
         """Offset of the first directory."""
+        self._entries_left = _MOST_ENTRIES_OF_A_FILE
 
     def read(self, place: int) -> Directory:
         """Return the directory at an offset.
 
         Raises:
-            ValueError: It is broken, or has more entries or larger values than a sound file can have.
+            ValueError: It is broken, or has more entries or larger values than a sound file can have, or has more
+                entries than may be read of one file.
         """
         count = self._number(self._count, place)
-        if count > _MOST_ENTRIES:
-            raise ValueError(f"a directory has {count:,} entries")
+        self._entries_left -= count
+        if count > _MOST_ENTRIES or self._entries_left < 0:
+            raise ValueError(f"a directory has {count:,} entries, or all together have too many")
         start = place + struct.calcsize(self._count)
         inline = struct.calcsize(self._offset)
         entries: dict[int, Entry] = {}

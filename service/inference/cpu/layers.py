@@ -218,6 +218,7 @@ class StyleLayers(nn.Module):
         self.enlarging = nn.ModuleList(enlarging(*each) for each in _scaled(net.decoder))
         last = cast("nn.Conv2d", net.decoder[-1])
         self.width = last.in_channels
+        self.to_pixels = net.to_pixels
         self.last = nn.Conv2d(4 * last.in_channels, 4 * last.out_channels, 5)
         self.last.weight.data = channels_last(fold_shuffle(last.weight.detach()))
         self.last.bias.data = cast("Tensor", last.bias).detach().repeat(4)  # type: ignore[union-attr]
@@ -225,8 +226,8 @@ class StyleLayers(nn.Module):
 
     def finish(self, cells: Tensor) -> Tensor:
         """Map cells with a margin of 2 to cells `(H/2, W/2, 2, 2, 3)` of pixels in about [0, 1]."""
-        painted = convolve(cells.flatten(2), self.last.weight, self.last.bias).tanh_().mul_(0.55).add_(0.5)
-        return _split_cells(painted)
+        values = convolve(cells.flatten(2), self.last.weight, self.last.bias)
+        return _split_cells(self.to_pixels(values))
 
 
 def convs_with_norms(layers: nn.Sequential) -> Iterator[tuple[nn.Conv2d, nn.InstanceNorm2d]]:

@@ -223,8 +223,9 @@ def paint(
     width,
     blocks,
     BLOCK_PIXELS: tl.constexpr,
+    IS_BOUNDED: tl.constexpr,
 ):
-    """Apply the scaled tanh, whose results are in about [0, 1]; grid `(N·blocks,)`."""
+    """Add the bias, and apply the scaled tanh of nets that are bounded by one; grid `(N·blocks,)`."""
     program = tl.program_id(0)
     picture = (program // blocks).to(tl.int64)
     place = program % blocks * BLOCK_PIXELS + tl.arange(0, BLOCK_PIXELS)
@@ -239,5 +240,6 @@ def paint(
     values += tl.load(bias + channels, mask=exists, other=0)[None, :]
     start = pictures + picture * height * width * 3
     target = (y * width + x).to(tl.int64)[:, None] * 3 + channels[None, :]
-    # This is 0.55·tanh(v) + 0.5, by the exponential function alone.
-    tl.store(start + target, 1.1 * tl.sigmoid(2 * values) - 0.05, mask=is_inside & exists[None, :])
+    if IS_BOUNDED:  # 0.55·tanh(v) + 0.5, by the exponential function alone
+        values = 1.1 * tl.sigmoid(2 * values) - 0.05
+    tl.store(start + target, values, mask=is_inside & exists[None, :])

@@ -129,7 +129,16 @@ class CudaStyleNet(TransformNet):
         count, height, width = cells.shape[0], 2 * cells.shape[1], 2 * cells.shape[2]
         pictures = cells.new_empty(count, height, width, 3, dtype=torch.float32)
         blocks = triton.cdiv(height * width, _BLOCK_PIXELS)
-        kernels.paint[(count * blocks,)](cells, self.bias, pictures, height, width, blocks, BLOCK_PIXELS=_BLOCK_PIXELS)
+        kernels.paint[(count * blocks,)](
+            cells,
+            self.bias,
+            pictures,
+            height,
+            width,
+            blocks,
+            BLOCK_PIXELS=_BLOCK_PIXELS,
+            IS_BOUNDED=self.net.is_bounded,
+        )
         return pictures.permute(0, 3, 1, 2)
 
 

@@ -14,7 +14,6 @@ and a size for headers, hypercorn 0.18 a size and an idle time. Neither has a se
 
 import asyncio
 import logging
-import uuid
 from http import HTTPStatus
 from typing import Any
 
@@ -23,9 +22,8 @@ from uvicorn import Config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from service.contract.problems import MEDIA_TYPE, ProblemDocument
-from service.server.cache_control import NO_STORE
 from service.server.connections.outlet import Outlet
+from service.server.connections.refusal import refusal
 from service.server.settings import ConnectionLimits
 
 _MOST_PIPELINED = 16
@@ -263,19 +261,13 @@ class HttpProtocol(HttpToolsProtocol):
         _log.info("refused", extra={"fields": {"client": client, "status": int(status), "detail": detail}})
 
     def _answer(self, status: HTTPStatus, detail: str) -> bytes:
-        document = ProblemDocument(
-            type="about:blank", title=status.phrase, status=status, detail=detail, request_id=uuid.uuid4().hex
-        )
-        content = document.model_dump_json().encode()
+        refused = refusal(status, detail)
         headers = [
             *self.server_state.default_headers,
-            (b"content-type", MEDIA_TYPE.encode()),
-            (b"content-length", str(len(content)).encode()),
-            (b"cache-control", NO_STORE.encode()),
-            (b"x-request-id", document.request_id.encode()),
-            (b"connection", b"close"),
+            *((name.encode(), value.encode()) for name, value in refused.headers),
         ]
-        return b"".join([STATUS_LINE[status], *(b"%s: %s\r\n" % header for header in headers), b"\r\n", content])
+        lines = (b"%s: %s\r\n" % header for header in headers)
+        return b"".join([STATUS_LINE[status], *lines, b"\r\n", refused.content])
 
     def _linger(self) -> bool:
         """Return whether the client is still sending, and if so, throw that away until it ends or a time is over."""

@@ -28,6 +28,7 @@ from pydantic import BaseModel, Field, ValidationError
 from starlette.types import Message
 
 from service.contract import request_id
+from service.contract.closing import close_of
 from service.contract.options import StylizeOptions
 from service.contract.problems import (
     BadOption,
@@ -49,10 +50,6 @@ from service.server.state import State
 
 MOST_FRAME_BYTES = 2 * 1024**2
 """Largest number of bytes of a frame."""
-_CLOSE_CODES = 4000
-"""First of the close codes for applications (RFC 6455, section 7.4.2), to which the HTTP status is added."""
-_MOST_REASON_BYTES = 123
-"""Largest number of bytes of the reason of a close (RFC 6455, section 5.5)."""
 _STATUS_EVERY_S = 1.0
 """Seconds between two status messages while frames are painted."""
 _log = logging.getLogger(__name__)
@@ -151,7 +148,7 @@ class _Session:
             frame = message.get("bytes")
             if frame is None:
                 await self._change_options(message)
-            elif len(frame) > MOST_FRAME_BYTES:
+            elif len(frame) > MOST_FRAME_BYTES:  # where another server than ours has read it
                 raise TooLarge(f"a frame has {len(frame):,} bytes; send up to {MOST_FRAME_BYTES:,}: make it smaller")
             elif self._newest.put(frame):
                 self._status.dropped += 1
@@ -238,10 +235,9 @@ async def stylize_live(websocket: WebSocket) -> None:
 
 
 async def _close(websocket: WebSocket, problem: Problem, connection_id: str) -> None:
-    reason = problem.detail.encode()[:_MOST_REASON_BYTES].decode(errors="ignore")
     try:
         await websocket.send_json({"problem": problem.document(connection_id).model_dump()})
-        await websocket.close(_CLOSE_CODES + problem.status, reason)
+        await websocket.close(*close_of(problem))
     except (WebSocketDisconnect, RuntimeError):  # the client disconnected first
         return
 

@@ -21,11 +21,15 @@ from service.server.cache_control import OF_ONE_CLIENT
 from service.server.limits.deadline import HEADER as DEADLINE_HEADER
 from service.server.limits.deadline import deadline
 from service.server.limits.disconnect import unless_disconnected
+from service.server.limits.upload_rate import at_least_rate
 from service.server.openapi import PICTURE_BODY, TRANSFORM_ANSWERS
 from service.server.state import State, StateDependency
 from service.server.telemetry import tracing
 from service.server.telemetry.record import RequestRecord
 from service.server.upload import FIELD, Upload, read_uploads
+
+_PERIODS_OF_AN_UPLOAD = 3
+"""Number of periods in the time for an upload, in each of which its client has to send some of it."""
 
 router = APIRouter(tags=["pictures"])
 
@@ -93,7 +97,8 @@ async def _serve(request: Request, state: State, deadline_ms: int | None, option
         key = RequestRecord.of(request).key
         state.admission.check_place(key)
         async with deadline(settings.deadlines, deadline_ms):
-            with state.uploads.hold(request.receive) as receive:
+            steady = at_least_rate(request.receive, settings.upload_timeout_s / _PERIODS_OF_AN_UPLOAD)
+            with state.uploads.hold(steady) as receive:
                 counted = Request(request.scope, receive)
                 uploads = await read_uploads(counted, settings.upload_timeout_s, settings.max_pictures_per_request)
                 with admitted(state, key):

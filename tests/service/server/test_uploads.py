@@ -3,6 +3,7 @@
 import json
 import select
 import socket
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from http.client import HTTPResponse
@@ -48,6 +49,19 @@ def test_an_upload_that_does_not_end_is_refused_in_time() -> None:
         status, _, document = answer_on(connection)
     assert status == 408
     assert document["type"] == "urn:impasto:problem:upload-timeout"
+
+
+def test_an_upload_that_trickles_is_refused_long_before_its_time_is_over() -> None:
+    patient = Settings(device="cpu", upload_timeout_s=3)
+    began = time.monotonic()
+    with serve(patient, Store(BUNDLED)) as url, post(url, b"only the beginning", length=1000) as connection:
+        while not has_answer(connection):
+            connection.sendall(b"x")
+            time.sleep(0.05)
+        status, _, document = answer_on(connection)
+    assert status == 408
+    assert "8,192 bytes in 1 s" in document["detail"]
+    assert time.monotonic() - began < 2.5
 
 
 def test_an_upload_that_does_not_end_holds_no_place(photo_png: bytes) -> None:

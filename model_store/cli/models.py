@@ -55,7 +55,7 @@ def list_models(
         name = Text(card.name, "bold")
         preview = store.preview(card.task, card.name, card.version) if shows else None
         if preview is not None:
-            from model_store.half_blocks import half_blocks
+            from model_store.cli.half_blocks import half_blocks
 
             name = Text("\n").join([name, half_blocks(preview, _PREVIEW_COLUMNS), Text()])
         words = (escape(each) for each in (card.title, decimal(size), card.licence))
@@ -143,9 +143,60 @@ def publish(
     except ValidationError as error:
         raise CannotPublish(f"{card} is not a card: {error}") from error
     except SafetensorError as error:
-        raise CannotPublish(f"{weights} is not a safetensors file: {error}") from error
+        raise CannotPublish(
+            f"{weights} is not a safetensors file: {error}; a .pth of others is read by impasto models import"
+        ) from error
     published = StoreSettings().open().publish(draft, tensors, preview.read_bytes() if preview else None)
     typer.echo(f"published {published.task}/{published.label}")
+
+
+@models.command("import")
+def import_model(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A .pth of torch.save, or .safetensors.")],
+    *,
+    name: Annotated[str, typer.Option("--as", metavar="NAME", help="Name of the model, such as mosaic or x4-pixel.")],
+    licence: Annotated[str, typer.Option(prompt="Licence of the weights", help="Licence of the weights.")],
+    author: Annotated[str, typer.Option(prompt="Author of the weights", help="Author of the weights.")],
+    title: Annotated[str | None, typer.Option(help="Name of the model for people.")] = None,
+    source: Annotated[str, typer.Option(metavar="URL", help="Where the file comes from.")] = "",
+) -> None:
+    """Publish a net that others trained: PyTorch's fast_neural_style, BasicSR's EDSR and SRResNet, or impasto's own."""
+    from model_store.exchange.importing import import_model
+    from model_store.settings import StoreSettings
+
+    store = StoreSettings().open()
+    card = import_model(store, file, name, licence=licence, author=author, title=title, source=source)
+    typer.echo(f"published {card.task}/{card.label}: {card.recipe['layout']}")
+
+
+@models.command()
+def export(
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="For example muse, stylize/muse@1 or muse:0.5,udnie:0.5.")
+    ],
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="File to write; by default MODEL.onnx.")] = None,
+    *,
+    half: Annotated[bool, typer.Option("--half", help="Keep the weights in float16: half the size.")] = False,
+) -> None:
+    """Write a model, or a blend of models, as ONNX, once ONNX Runtime makes the same of pictures of three sizes."""
+    from model_store.exchange.onnx import export as export_onnx
+    from model_store.nets.interpolation import interpolate
+    from model_store.settings import StoreSettings
+
+    store = StoreSettings().open()
+    parts = [part.partition(":")[::2] for part in model.split(",")]
+    opened = [store.open(*_parse(label)) for label, _ in parts]
+    net = interpolate([each.net for each in opened], [_share(share) for _, share in parts])
+    path = output or Path(f"{'-'.join(each.card.name for each in opened)}.onnx")
+    largest = export_onnx(net, [each.card for each in opened], path, half=half)
+    typer.echo(f"wrote {path}, {decimal(path.stat().st_size)}; it differs from the net by {largest:.2g}/255 at most")
+
+
+def _share(text: str) -> float:
+    try:
+        return float(text or 1)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is no share: write a number, as in muse:0.5,udnie:0.5") from None
 
 
 def _parse(model: str) -> tuple[Task, str, int | None]:

@@ -1,0 +1,1 @@
+"""Nets from elsewhere as models of a store, and models as ONNX for elsewhere."""
