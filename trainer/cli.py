@@ -5,6 +5,7 @@ import typer
 from trainer.commands.evaluate_gallery import evaluate_gallery
 from trainer.commands.evaluate_style import evaluate_style
 from trainer.commands.evaluate_super_resolution import evaluate_super_resolution
+from trainer.commands.evaluate_video import evaluate_video
 from trainer.commands.optimize import optimize
 from trainer.commands.reconstruct import reconstruct_content, reconstruct_style
 from trainer.commands.sparse_coding import train_sparse_coding
@@ -24,11 +25,13 @@ train.command("sparse-coding")(train_sparse_coding)
 app.add_typer(train, name="train")
 
 evaluate = typer.Typer(
-    no_args_is_help=True, help="Measure models of the store, or draw contact sheets of what they make."
+    no_args_is_help=True,
+    help="Measure models of the store and painted films, or draw contact sheets of what models make.",
 )
 evaluate.command("super-resolution")(evaluate_super_resolution)
 evaluate.command("style")(evaluate_style)
 evaluate.command("gallery")(evaluate_gallery)
+evaluate.command("video")(evaluate_video)
 app.add_typer(evaluate, name="evaluate")
 
 app.command("optimize")(optimize)

@@ -11,10 +11,11 @@ from service.batch.batch import FilmObserver, MadeFilm
 from service.batch.work_list import PictureJob
 from service.contract.options import Options
 from service.pipeline.runtime import Runtime
+from service.video.calm import Calm
 from service.video.colours import Pixels
-from service.video.conversion import Conversion, in_thread
+from service.video.conversion import Conversion, Settler, in_thread
 from service.video.encoding import FilmOptions, choose_encoding
-from service.video.partial import Partial, go_on_with, made_with, publish
+from service.video.partial import Partial, go_on_with, last_painting, made_with, publish
 from service.video.source import FilmSource
 from service.video.target import FilmTarget
 
@@ -64,9 +65,13 @@ async def make_film(
             result: Pixels = (await runtime.pipeline.make_pixels(made, torch.from_numpy(pixels))).numpy()
             return result
 
-        painter = f"{asked.model_dump_json(exclude=_NOT_OF_THE_PIXELS)} {made.digest}"
+        painter = f"{asked.model_dump_json(exclude=_NOT_OF_THE_PIXELS)} {made.digest} {film_options.temporal}"
         identity = await asyncio.to_thread(made_with, job.picture, encoding, painter)
         earlier = await asyncio.to_thread(go_on_with, partial, identity)
+        settle = None
+        if film_options.temporal and made.needs_net:
+            painting = await asyncio.to_thread(last_painting, partial, earlier)
+            settle = _settler(film_options.temporal, source, painting)
         target = FilmTarget(partial.path, source, encoding, identity, partial.earlier if earlier.frames else None)
         frames = earlier.frames
 
@@ -78,7 +83,7 @@ async def make_film(
         at_once = runtime.capacity.lanes * runtime.capacity.batch
         bytes_of_frame = _BYTES_PER_PIXEL * made.width * made.height * made.factor**2
         window = max(1, min(2 * at_once, _MOST_IN_FLIGHT, round(_BYTES_IN_FLIGHT / bytes_of_frame)))
-        conversion = Conversion(source, target, paint, window, count)
+        conversion = Conversion(source, target, paint, window, count, settle)
         try:
             await conversion.run(earlier.until)
             await in_thread(publish, partial, source, encoding, asked.keep_metadata)
@@ -88,3 +93,17 @@ async def make_film(
             raise
         notes = (*source.notes, *target.notes)
     return MadeFilm(made.model, frames, frames - earlier.frames, time.perf_counter() - started, notes)
+
+
+def _settler(share: float, source: FilmSource, painting: Pixels | None) -> Settler:
+    """Return a settler that goes on from the last painting of an earlier run, if there is one."""
+    calm = Calm(share)
+
+    def settle(frame: Pixels, painted: Pixels) -> Pixels:
+        nonlocal painting
+        if painting is not None and source.left_out is not None:
+            calm.go_on_from(source.left_out, painting)
+        painting = None
+        return calm.settle(frame, painted)
+
+    return settle

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 _INTERRUPTED = 130
 """Exit code after Ctrl-C."""
+DEFAULT_TEMPORAL = 0.9
+"""Share that the painting before has in each painting of a film, where none is asked for."""
 DEFAULT_FORMAT: Format = PictureOptions.model_fields["format"].default
 
 
@@ -65,6 +67,14 @@ ResumeOption = Annotated[
     bool, typer.Option("--resume", help="Go on with films that an earlier run left unfinished, as NAME.partial.mp4.")
 ]
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Make pictures again whose output exists already.")]
+TemporalOption = Annotated[
+    float,
+    typer.Option(
+        min=0,
+        max=1,
+        help="How calm films are: the share that the painting before has in each; 0 paints frame by frame.",
+    ),
+]
 ServerOption = Annotated[
     str | None, typer.Option(metavar="URL", help="Have a server make the pictures, instead of this machine.")
 ]
@@ -90,6 +100,7 @@ def stylize(
     *,
     codec: CodecOption = None,
     crf: CrfOption = None,
+    temporal: TemporalOption = DEFAULT_TEMPORAL,
     resume: ResumeOption = False,
     overwrite: OverwriteOption = False,
     server: ServerOption = None,
@@ -102,7 +113,7 @@ def stylize(
     Paintings that exist are skipped: after an interruption, run the same command again, with --resume for a film.
     """
     options["style"] = style
-    films = FilmOptions(codec, crf, resume, overwrite)
+    films = FilmOptions(codec, crf, resume, overwrite, temporal)
     _transform(pictures, output, format, options, films, server=server, api_key=api_key, as_json=json)
 
 

@@ -11,6 +11,8 @@ from service.video.target import FilmTarget
 
 Painter = Callable[[Pixels], Awaitable[Pixels]]
 """A function that makes the pixels of a frame, all of one size, from those of the film's frame."""
+Settler = Callable[[Pixels, Pixels], Pixels]
+"""A function that gets the frames and their paintings in the film's order, and returns what is written of each."""
 _ITEMS_AHEAD = 64
 """Largest number of packets and frames between decoding and encoding."""
 _Item = Packet | tuple[Frame, asyncio.Task[Pixels]]
@@ -29,6 +31,7 @@ class Conversion:
         paint: Painter of the frames.
         window: Number of frames that are painted at the same time; as many again may be in memory.
         on_frame: Function that is called with the time of each frame that is encoded, in seconds.
+        settle: Settler of the paintings, which is called on other threads; None if they are written as they are.
     """
 
     def __init__(
@@ -38,11 +41,13 @@ class Conversion:
         paint: Painter,
         window: int,
         on_frame: Callable[[Fraction], object],
+        settle: Settler | None = None,
     ) -> None:
         self._source = source
         self._target = target
         self._paint = paint
         self._on_frame = on_frame
+        self._settle = settle
         self._room = asyncio.Semaphore(window)
         self._ahead: asyncio.Queue[_Item | Exception | None] = asyncio.Queue(_ITEMS_AHEAD)
         self._painting: set[asyncio.Task[Pixels]] = set()
@@ -97,6 +102,8 @@ class Conversion:
         pixels = await task
         self._painting.discard(task)
         self._room.release()
+        if self._settle is not None:
+            pixels = await in_thread(self._settle, frame.pixels, pixels)
         await in_thread(self._target.write, frame._replace(pixels=pixels))
         self._on_frame(frame.pts * self._source.time_base)
 

@@ -62,6 +62,8 @@ class FilmOptions(NamedTuple):
     """Whether to go on with the unfinished film of an earlier run."""
     overwrite: bool = False
     """Whether to begin anew although there is an unfinished film."""
+    temporal: float = 0.0
+    """Share that the painting before has in each painting; 0 leaves each frame by itself."""
 
 
 class Encoding(NamedTuple):

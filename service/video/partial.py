@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import NamedTuple
@@ -10,6 +11,7 @@ import av
 import av.error
 
 from service.contract.problems import BadOption
+from service.video.colours import FrameReader, Pixels
 from service.video.encoding import Encoding
 from service.video.source import ROUNDING, FilmSource, Packet, Span
 from service.video.target import MADE_WITH, container_options, describe, video_packets
@@ -111,6 +113,23 @@ def go_on_with(partial: Partial, identity: str) -> Earlier:
             "or --overwrite to begin anew"
         )
     return Earlier(max(shown_at), len(shown_at)) if shown_at else Earlier()
+
+
+def last_painting(partial: Partial, earlier: Earlier) -> Pixels | None:
+    """Return the last frame that an earlier run left; None if there is none, or it cannot be decoded.
+
+    Args:
+        partial: Files of the unfinished film.
+        earlier: What `go_on_with` returned.
+    """
+    if earlier.until is None:
+        return None
+    last = None
+    with av.open(str(partial.earlier)) as container, suppress(av.error.FFmpegError):
+        container.seek(int(earlier.until * av.time_base))  # to the key frame before it
+        for frame in container.decode(video=0):
+            last = frame
+    return None if last is None else FrameReader(last).read(last)
 
 
 def publish(partial: Partial, source: FilmSource, encoding: Encoding, keep_metadata: bool) -> None:

@@ -94,6 +94,8 @@ class FilmSource:
         self._first_pts = self._pts(first, None)
         self.last = Span(self._first_pts * self.time_base, Fraction(0))
         """Time and duration of the last frame, once the film was read."""
+        self.left_out: Pixels | None = None
+        """Last of the frames that `read` left out, upright RGB, once it yields those after it."""
         self.frames = self._video.frames or round(self._seconds * self.rate) or None
         """Number of frames, as far as the file tells it."""
 
@@ -164,6 +166,7 @@ class FilmSource:
             BadFilm: The size of the frames changes, or the film turns out to be encrypted.
         """
         held: Frame | None = None
+        left_out: VideoFrame | None = None
         longest, last, told = 1, None, 0
         for item in self._all():
             if not isinstance(item, VideoFrame):
@@ -176,8 +179,12 @@ class FilmSource:
             if held is not None:
                 yield held._replace(duration=pts - held.pts)
             last, told = pts, item.duration or 0
-            if after is None or pts * self.time_base > after + ROUNDING:
-                held = Frame(self._reader.read(item), pts, told)
+            if after is not None and pts * self.time_base <= after + ROUNDING:
+                left_out = item
+                continue
+            if left_out is not None:
+                self.left_out, left_out = self._reader.read(left_out), None
+            held = Frame(self._reader.read(item), pts, told)
         if last is None:
             return
         # The durations of packets are those between times of decoding; the file's end says more, unless it is cut.

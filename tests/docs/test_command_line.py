@@ -16,7 +16,7 @@ SECTIONS = {
     **{name: [(COMMAND_LINE, f"impasto {name}")] for name in ("serve", "stylize", "super-resolve", "bench", "doctor")},
     "keys new": [(COMMAND_LINE, "impasto keys new")],
     **{f"models {name}": [(COMMAND_LINE, f"impasto models {name}")] for name in ("ls", "show", "verify", "publish")},
-    "models gallery": [(COMMAND_LINE, "impasto models gallery")],
+    **{f"models {name}": [(COMMAND_LINE, f"impasto models {name}")] for name in ("import", "export", "gallery")},
     "train style": [
         (TRAINING, "Which options does training have?"),
         (TRAINING, "Which settings does a style's recipe have?"),
@@ -40,6 +40,7 @@ SECTIONS = {
             "evaluate super-resolution",
             "evaluate style",
             "evaluate gallery",
+            "evaluate video",
         )
     },
 }

@@ -11,6 +11,7 @@ import torchvision
 from PIL import Image
 
 from ..command import Done, Impasto
+from ..service.video.films import pictures, write_film
 
 pytestmark = pytest.mark.training
 
@@ -41,6 +42,7 @@ SMALLER = {
     "evaluate super-resolution": "",
     "evaluate style": "--size 32 --iterations 2 --held-out 2 --gatys-photos 1",
     "evaluate gallery": "--style muse",
+    "evaluate video": "--size 64 --frames 3",
 }
 
 
@@ -56,6 +58,8 @@ def folder(tmp_path: Path) -> Path:
             blocks.resize(size).save(tmp_path / name / f"{number}.png")
     for name in ("painting.jpg", "photo.jpg"):
         Image.open(tmp_path / "photos/0.png").save(tmp_path / name)
+    for name in ("film.mp4", "painted.mp4", "by-frame.mp4"):
+        write_film(tmp_path / name, pictures(3))
     small = "[defaults]\nsteps = 2\nbatch = 2\nsize = 32\nstyle_size = 32\n"
     (tmp_path / "styles.toml").write_text(GALLERY.replace("[defaults]\n", small))
     return tmp_path
@@ -105,5 +109,7 @@ def test_the_command_works_as_typed(impasto: Impasto, command: str, folder: Path
         assert (folder / "runs/styles/sheet.jpg").exists()
     if " -o " in command:
         assert (folder / command.rpartition(" ")[2]).exists()
+    elif command.startswith("impasto evaluate video"):
+        assert "warping error" in result.stdout
     elif "evaluate" in command:
         assert list((folder / "evaluation").rglob("report.md"))

@@ -7,12 +7,17 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
+from service.contract.problems import Unavailable
+from service.video.calm import Calm
+from service.video.colours import Pixels
+
 from ...command import Impasto
 from ...picture_files import plain_png
-from ..video.films import frames_of, pictures, tracks_of, write_film
+from ..video.films import frames_of, pictures, pixels_of, tracks_of, write_film
 from .test_cli_many import COMMAND, ENVIRONMENT
 
 
@@ -48,6 +53,49 @@ def test_options_of_pictures_hold_for_the_frames(impasto: Impasto, film: Path, t
     assert done.returncode == 0, done.stderr
     assert "candy@1:0.5" in done.stdout
     assert [(frame.width, frame.height) for frame in frames_of(output)] == 6 * [(32, 24)]
+
+
+@pytest.fixture
+def shot(tmp_path: Path) -> Path:
+    """A film that hardly changes."""
+    return write_film(tmp_path / "shot.mp4", pictures(100)[:6])
+
+
+def test_films_are_calm_unless_they_are_painted_frame_by_frame(impasto: Impasto, shot: Path, tmp_path: Path) -> None:
+    words = ("stylize", shot, "--style", "muse", "--crf", "0")
+    for name, temporal in (("calm", ()), ("frame by frame", ("--temporal", "0"))):
+        done = impasto(*words, *temporal, "-o", tmp_path / f"{name}.mp4")
+        assert done.returncode == 0, done.stderr
+    first, *later = zip(pixels_of(tmp_path / "calm.mp4"), pixels_of(tmp_path / "frame by frame.mp4"), strict=True)
+    assert np.array_equal(*first)
+    assert not any(np.array_equal(*pair) for pair in later)
+
+
+def test_a_calm_film_is_gone_on_with_from_its_last_painting(
+    impasto: Impasto, shot: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ("stylize", shot, "--style", "muse", "--crf", "0", "--size", "63")
+    assert impasto(*words, "-o", tmp_path / "at once.mp4").returncode == 0
+    assert impasto(*words, "-o", tmp_path / "by frame.mp4", "--temporal", "0").returncode == 0
+    settle, frames = Calm.settle, []
+
+    def fail_at_the_fifth(calm: Calm, frame: Pixels, painting: Pixels) -> Pixels:
+        frames.append(frame)
+        if len(frames) == 5:
+            raise Unavailable("out of memory")
+        return settle(calm, frame, painting)
+
+    monkeypatch.setattr(Calm, "settle", fail_at_the_fifth)
+    output = tmp_path / "painted.mp4"
+    assert impasto(*words, "-o", output).returncode == 1
+    other = impasto(*words, "-o", output, "--resume", "--temporal", "0.5")
+    assert "painted.partial.mp4 was made with other options" in other.stderr
+    done = impasto(*words, "-o", output, "--resume")
+    assert done.returncode == 0, done.stderr
+    resumed, at_once, by_frame = (
+        pixels_of(tmp_path / name)[-2].astype(int) for name in ("painted.mp4", "at once.mp4", "by frame.mp4")
+    )
+    assert np.abs(resumed - at_once).mean() < np.abs(by_frame - at_once).mean() / 2
 
 
 def test_a_folder_mixes_pictures_and_films(impasto: Impasto, film: Path, tmp_path: Path) -> None:

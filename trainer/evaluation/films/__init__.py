@@ -1,0 +1,1 @@
+"""Measures of painted films: how calm and how sharp their paintings are."""
