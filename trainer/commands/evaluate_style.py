@@ -75,7 +75,7 @@ def evaluate_style(
     """
     from model_store.card import parse_label
     from model_store.settings import StoreSettings
-    from trainer.commands.iterations import shown
+    from trainer.commands.progress.iterations import shown
     from trainer.data.photos import load_picture
     from trainer.evaluation.card_objective import objective_of
     from trainer.evaluation.reports import EvaluationReport, prepare

@@ -16,6 +16,9 @@ PARAMETERS: dict[str, dict[str, int | str]] = {
     "super-resolution-net": {"factor": 4, "channels": 8, "residual_blocks": 2},
     "johnson2016-super-resolution": {"factor": 4},
     "srcnn": {"factor": 2},
+    "fast-neural-style": {"width": 8, "residual_blocks": 2},
+    "edsr": {"factor": 4, "channels": 8, "residual_blocks": 2},
+    "srresnet": {"factor": 4, "channels": 8, "residual_blocks": 2},
 }
 SIZES = [(16, 16), (17, 23), (40, 64), (33, 100), (72, 18)]
 
