@@ -48,6 +48,8 @@ class Draft(BaseModel):
     """The name of the net's class in `model_store.nets.ARCHITECTURES`."""
     parameters: dict[str, JsonValue] = {}
     """The arguments that the net's class is built with."""
+    light_of: str | None = None
+    """The name and version of the model whose pictures a light net learned to make, such as `muse@2`."""
     factor: int | None = Field(default=None, ge=2, description="Factor of enlargement; for super-resolve only.")
     recipe: dict[str, JsonValue]
     """Everything that the training was given and did."""

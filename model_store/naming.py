@@ -1,4 +1,8 @@
-"""The names of the nets for super-resolution, which consist of the factor and the kind of net."""
+"""The names of models that say more than which one: nets for super-resolution, and light nets.
+
+The name of a net for super-resolution consists of the factor and the kind of net, as in `x4-pixel`. The light net of a
+model has its name and `-light`, as in `muse-light`.
+"""
 
 import re
 from collections.abc import Iterable
@@ -25,3 +29,30 @@ def factors_of(kind: Kind, names: Iterable[str]) -> list[int]:
     """Return the factors, in ascending order, for which there is a net of this kind among the names."""
     matches = (re.fullmatch(rf"x([1-9][0-9]*)-{kind}", name) for name in names)
     return sorted(int(match[1]) for match in matches if match)
+
+
+_LIGHT = "-light"
+"""The end of the name of every light net."""
+
+
+def light_label(label: str) -> str:
+    """Return the name, or `name@version`, of a light net: `muse-light@2` for `muse@2`."""
+    name, at, version = label.partition("@")
+    return f"{name}{_LIGHT}{at}{version}"
+
+
+def full_name(name: str) -> str | None:
+    """Return the name of the model of which a name is that of the light net, or None if it is not such a name."""
+    return name.removesuffix(_LIGHT) if name.endswith(_LIGHT) else None
+
+
+def with_light_nets(names: Iterable[str]) -> list[str]:
+    """Return the names that have a light net among the names, in their order."""
+    known = list(names)
+    return [name for name in known if light_label(name) in known]
+
+
+def without_light_nets(names: Iterable[str]) -> list[str]:
+    """Return the names without those of the light nets of others among them, in their order."""
+    known = list(names)
+    return [name for name in known if full_name(name) not in known]

@@ -77,8 +77,17 @@ def photo() -> Path:
 
 @pytest.fixture(scope="session")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Run `impasto serve` in a process of its own, with the bundled models, and return its address."""
+    """Run `impasto serve` in a process of its own, with the bundled models and a light net, and return its address."""
+    from model_store.nets import LightStyleNet  # torch reads the variables above
+    from model_store.store import Store
+
+    from .drafts import draft_of
+
     folder = tmp_path_factory.mktemp("served")
+    light = LightStyleNet(width=4, residual_blocks=1)
+    parameters = {"width": 4, "residual_blocks": 1}
+    draft = draft_of("stylize", "muse-light", architecture="light-style-net", parameters=parameters, light_of="muse@1")
+    Store(folder / "store").publish(draft, light.state_dict())
     environment = os.environ | {"IMPASTO_STORE": str(folder / "store"), "IMPASTO_DEVICE": "cpu"}
     log = folder / "log"
     command = [Path(sys.executable).with_name("impasto"), "serve", "--port", "0"]

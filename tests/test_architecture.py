@@ -52,6 +52,7 @@ ROOMS = (
     "trainer.cli",
     "trainer.commands",
     "trainer.galleries",
+    "trainer.distillation",
     "trainer.training",
     "trainer.evaluation",
     "trainer.baselines",

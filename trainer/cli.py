@@ -10,6 +10,7 @@ from trainer.commands.optimize import optimize
 from trainer.commands.reconstruct import reconstruct_content, reconstruct_style
 from trainer.commands.sparse_coding import train_sparse_coding
 from trainer.commands.train_gallery import train_gallery
+from trainer.commands.train_light import train_light
 from trainer.commands.train_style import train_style
 from trainer.commands.train_super_resolution import train_super_resolution
 
@@ -19,6 +20,7 @@ train = typer.Typer(no_args_is_help=True, help="Train a net and publish it to th
 train.command("style")(train_style)
 train.command("super-resolution")(train_super_resolution)
 train.command("gallery")(train_gallery)
+train.command("light")(train_light)
 train.command("sparse-coding")(train_sparse_coding)
 app.add_typer(train, name="train")
 

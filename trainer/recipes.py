@@ -79,7 +79,7 @@ def changed(recipe: RecipeType, *changes: Mapping[str, object]) -> RecipeType:
 class StyleRecipe(Recipe):
     """The settings that a style net is trained with; the defaults are those that looked best."""
 
-    architecture: Literal["style-net", "johnson2016"] = Field(
+    architecture: Literal["style-net", "light-style-net", "johnson2016"] = Field(
         default="style-net", description="Architecture of the net; johnson2016 is that of the paper."
     )
     width: int = Field(default=32, ge=4, description="Channels of the net's first layer.")

@@ -7,6 +7,7 @@ from pydantic import JsonValue
 from model_store.errors import UnknownArchitecture
 from model_store.nets.basicsr import EDSR, SRResNet
 from model_store.nets.johnson2016 import Johnson2016StyleNet, Johnson2016SuperResolutionNet
+from model_store.nets.light_style_net import LightStyleNet
 from model_store.nets.self_ensemble import SelfEnsemble
 from model_store.nets.srcnn import SRCNN
 from model_store.nets.style_net import FastNeuralStyleNet, StyleNet
@@ -20,6 +21,7 @@ __all__ = [
     "FastNeuralStyleNet",
     "Johnson2016StyleNet",
     "Johnson2016SuperResolutionNet",
+    "LightStyleNet",
     "SRResNet",
     "SelfEnsemble",
     "StyleNet",
@@ -31,6 +33,7 @@ __all__ = [
 
 ARCHITECTURES: dict[str, type[TransformNet]] = {
     "style-net": StyleNet,
+    "light-style-net": LightStyleNet,
     "johnson2016": Johnson2016StyleNet,
     "super-resolution-net": SuperResolutionNet,
     "johnson2016-super-resolution": Johnson2016SuperResolutionNet,

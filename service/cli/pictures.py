@@ -27,11 +27,12 @@ DEFAULT_FORMAT: Format = PictureOptions.model_fields["format"].default
 def complete_style(incomplete: str) -> list[str]:
     """Return the styles of the local store that complete what was typed; for a blend, complete its last part."""
     try:
+        from model_store.naming import without_light_nets
         from model_store.settings import StoreSettings
     except ModuleNotFoundError:  # an installation of the client alone, which has no store
         return []
     before, comma, part = incomplete.rpartition(",")
-    names = StoreSettings().local_names("stylize")
+    names = without_light_nets(StoreSettings().local_names("stylize"))
     return [f"{before}{comma}{name}" for name in names if name.startswith(part)]
 
 

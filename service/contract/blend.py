@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, Self
 from pydantic import GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
+from model_store.naming import light_label
 from service.contract.problems import BadOption
 
 MOST_PARTS = 8
@@ -71,6 +72,11 @@ class Blend:
         if "," not in text and ":" not in text:
             return cls.of(text)
         return cls.mix([_parse_part(piece) for piece in text.split(",")])
+
+    @property
+    def light(self) -> Self:
+        """Return the blend of the light nets of these models."""
+        return type(self)(tuple(part._replace(label=light_label(part.label)) for part in self.parts))
 
     def __str__(self) -> str:
         """Return the text that `parse` reads as this blend."""

@@ -88,6 +88,11 @@ class StylizeOptions(PictureOptions):
         default=False,
         description="Keep the colours of the photo, and take only light and dark from the painting.",
     )
+    light: bool = Field(
+        default=False,
+        description="Paint with the light net of the style, which takes a fifth of the time and looks nearly the same. "
+        "There must be one for each style of a blend; a version, as in `muse@1`, is then that of the light net.",
+    )
     size: int | None = Field(
         default=None,
         ge=SMALLEST_SIDE,
@@ -104,8 +109,8 @@ class StylizeOptions(PictureOptions):
 
     @property
     def blend(self) -> Blend:
-        """Return the style, or the blend of styles."""
-        return self.style
+        """Return the style, or the blend of styles, or their light nets."""
+        return self.style.light if self.light else self.style
 
     def painted(self, width: int, height: int) -> tuple[int, int]:
         """Return the width and height at which an answer of this size is painted, before it is enlarged."""

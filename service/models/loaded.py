@@ -12,7 +12,7 @@ import torch
 
 from model_store.card import Task, parse_label
 from model_store.errors import BadLabel, DamagedModel, ModelNotFound, UnknownArchitecture
-from model_store.naming import factors_of, kind_of
+from model_store.naming import factors_of, full_name, kind_of, light_label, with_light_nets, without_light_nets
 from model_store.nets import SelfEnsemble, TransformNet
 from model_store.nets.interpolation import interpolate
 from model_store.store import Model, Store
@@ -130,6 +130,19 @@ class Models:
             return model
         enlarger = await asyncio.to_thread(self.get, "super-resolve", options.enlarger)
         return model._replace(digest=f"{model.digest} {enlarger.digest}", enlarger=enlarger.net)
+
+    def prefers_light(self, style: Blend) -> bool:
+        """Tell whether live pictures are better painted by light nets: on a CPU, where each style has one.
+
+        A style whose version is given is painted by that version.
+        """
+        if self._device.type != "cpu":
+            return False
+        try:
+            known = self._store.names("stylize")
+        except OSError:  # whether the full net can be had will be seen
+            return False
+        return all(light_label(part.label) in known for part in style.parts)
 
     def refresh(self) -> None:
         """Look once for new versions of the names in use.
@@ -285,7 +298,7 @@ def _bytes_of(net: TransformNet) -> int:
 
 def _unknown_model_detail(task: Task, label: str, known: Sequence[str]) -> str:
     if task == "stylize":
-        return f"there is no style {label!r}{did_you_mean(label, known)}; known: {', '.join(known) or 'none'}"
+        return _unknown_style_detail(label, known)
     kind = kind_of(label)
     factors = [] if kind is None else factors_of(kind, known)
     listed = ", ".join(map(str, factors)) or "none"
@@ -294,3 +307,12 @@ def _unknown_model_detail(task: Task, label: str, known: Sequence[str]) -> str:
     if kind == "feature":
         return f"there is no net {label} for fidelity below 1; known factors: {listed}; or leave fidelity out"
     return f"there is no net {label} to enlarge by this factor; known factors: {listed}"
+
+
+def _unknown_style_detail(label: str, known: Sequence[str]) -> str:
+    full = full_name(label.partition("@")[0])
+    if full in known:
+        listed = ", ".join(with_light_nets(known)) or "none"
+        return f"the style {full!r} has no light net {label}; styles that have one: {listed}; or leave light out"
+    styles = without_light_nets(known)
+    return f"there is no style {label!r}{did_you_mean(full or label, styles)}; known: {', '.join(styles) or 'none'}"

@@ -25,7 +25,8 @@ import torch
 from timing import interleaved
 from torch import Tensor, nn
 
-from model_store.nets import TransformNet
+from model_store.naming import light_label
+from model_store.nets import LightStyleNet, TransformNet
 from model_store.store import BUNDLED, Store
 from service.inference import inference_form
 from service.inference.cuda.awaited_form import AwaitedForm
@@ -63,6 +64,7 @@ def main() -> None:
     parser.add_argument(
         "--shape", type=shape_of, action="append", help="side of square pictures x number in a batch; repeatable"
     )
+    parser.add_argument("--light", action="store_true", help="also time the light net of a style, in the same run")
     parser.add_argument("--rounds", type=int, default=20, help="number of rounds, of which the median counts")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="cuda or cpu")
     parser.add_argument("--json", type=Path, metavar="FILE", help="file to write everything to as JSON")
@@ -72,6 +74,8 @@ def main() -> None:
     net = read(options.model).to(device)
     with torch.inference_mode(mode=False):
         nets = contestants(net, device)
+        if options.light:
+            nets["light"] = inference_form(light_net(options.model).to(device))
     flop = flop_per_pixel(net, device)
     runs: list[dict[str, Any]] = []
     report = {
@@ -120,6 +124,13 @@ def read(model: str) -> TransformNet:
     raise SystemExit(f"there is no bundled model {model!r}")
 
 
+def light_net(model: str) -> TransformNet:
+    """Open the light net of a bundled style; one that is not trained takes its place, because it takes as long."""
+    store = Store(BUNDLED)
+    name = light_label(model)
+    return store.open("stylize", name).net if name in store.names("stylize") else LightStyleNet().eval()
+
+
 def contestants(net: TransformNet, device: torch.device) -> dict[str, TransformNet]:
     """Return the nets to compare by name: the serving form first, then its peers."""
     nets = {"form": inference_form(copy.deepcopy(net)), "float32": net}
@@ -151,7 +162,9 @@ def measure(nets: dict[str, TransformNet], pictures: Tensor, rounds: int, ceilin
         "batch": len(pictures),
         "ms_per_picture": {name: round(each, 4) for name, each in per_picture.items()},
         "speed_up_over": {
-            name: round(each / per_picture["form"], 2) for name, each in per_picture.items() if name != "form"
+            name: round(each / per_picture["form"], 2)
+            for name, each in per_picture.items()
+            if name not in {"form", "light"}
         },
         "difference_255ths": difference(form, nets["float32"], pictures) if "float32" in nets else None,
         "stages": list(stages(layers, seconds, ceilings)),
@@ -329,6 +342,9 @@ def as_text(run: dict[str, Any]) -> str:
         )
         for stage in run["stages"]
     ]
+    if "light" in run["ms_per_picture"]:
+        full, light = (run["ms_per_picture"][name] for name in ("form", "light"))
+        lines.insert(2, f"  the light net is {full / light:.2f}× as fast as the form")
     return "\n".join(lines)
 
 

@@ -37,6 +37,7 @@ def main() -> None:
     parser.add_argument("--duration", type=float, default=10.0, help="seconds of each measurement")
     parser.add_argument("--warm-up", type=float, default=3.0, help="seconds of load before each measurement")
     parser.add_argument("--processes", type=int, default=1, help="processes that send, at most one for each client")
+    parser.add_argument("--light", action="store_true", help="have Impasto's server paint with the light net")
     parser.add_argument("--litserve-workers", type=int, default=1, help="workers of LitServe per device")
     options = parser.parse_args()
     options.size, options.clients = options.size or [256], options.clients or [1, 16]
@@ -47,14 +48,15 @@ def main() -> None:
     else:
         command = (*LITSERVE.command, "--workers", str(options.litserve_workers))
         servers.append((LITSERVE._replace(command=command), {}))
-    kinds = {size: stylize(["muse"], [pictures.make(size, size, "jpeg")]) for size in options.size}
+    chosen = {size: pictures.make(size, size, "jpeg") for size in options.size}
     turns: Turns = defaultdict(lambda: defaultdict(list))
     for _ in range(options.rounds):
         for program, environment in servers:
             with running(program, environment) as server:
                 for size, clients in itertools.product(options.size, options.clients):
+                    style = "muse-light" if options.light and program is OURS else "muse"
                     workload = Workload(
-                        kinds=kinds[size],
+                        kinds=stylize([style], [chosen[size]]),
                         concurrency=clients,
                         duration=options.duration,
                         warm_up=options.warm_up,

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from trainer.distillation.recipe import LightRecipe
 from trainer.recipes import Recipe, StyleRecipe, SuperResolutionRecipe
 
 from .commands import commands, options_of, parse
@@ -21,6 +22,10 @@ SECTIONS = {
         (TRAINING, "Which settings does a style's recipe have?"),
     ],
     "train gallery": [(TRAINING, "How do I train several styles?")],
+    "train light": [
+        (TRAINING, "How do I train a light net?"),
+        (TRAINING, "Which settings does a light net's recipe have?"),
+    ],
     "train super-resolution": [
         (TRAINING, "Which options does training have?"),
         (TRAINING, "Which settings does a super-resolution recipe have?"),
@@ -51,6 +56,7 @@ NECESSARY = {
     "super-resolve": "photo.jpg -o out",
     "train style": "painting.jpg --photos photos/ --name my-style",
     "train gallery": "bundled --photos photos/",
+    "train light": "--from muse --photos photos/",
     "train super-resolution": "--photos photos/",
     "train sparse-coding": "--photos photos/ -o out",
     "optimize": "photo.jpg painting.jpg -o out",
@@ -95,7 +101,11 @@ def test_every_example_of_a_command_s_option_is_taken(name: str, folder: Path, m
 
 @pytest.mark.parametrize("name", sorted(SECTIONS))
 def test_defaults_of_a_command_are_listed(name: str) -> None:
-    recipes: dict[str, type[Recipe]] = {"train style": StyleRecipe, "train super-resolution": SuperResolutionRecipe}
+    recipes: dict[str, type[Recipe]] = {
+        "train style": StyleRecipe,
+        "train light": LightRecipe,
+        "train super-resolution": SuperResolutionRecipe,
+    }
     fields = recipes[name].model_fields if name in recipes else {}
     options = options_of(commands()[name])
     for example, listed in examples(name):

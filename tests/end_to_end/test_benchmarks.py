@@ -87,11 +87,24 @@ def test_a_soak_counts_what_became_of_each_request(tmp_path: Path) -> None:
 
 def test_a_net_is_measured_in_its_serving_form_and_by_stages(tmp_path: Path) -> None:
     written = tmp_path / "net.json"
-    finish("net", "--shape", "32x1", "--shape", "48x2", "--rounds", "1", "--device", "cpu", "--json", str(written))
+    finish(
+        "net",
+        "--light",
+        "--shape",
+        "32x1",
+        "--shape",
+        "48x2",
+        "--rounds",
+        "1",
+        "--device",
+        "cpu",
+        "--json",
+        str(written),
+    )
     runs = json.loads(written.read_text())["runs"]
     assert [(each["size"], each["batch"]) for each in runs] == [(32, 1), (48, 2)]
     for each in runs:
-        assert each["ms_per_picture"].keys() == {"form", "float32"}
+        assert each["ms_per_picture"].keys() == {"form", "float32", "light"}
         assert each["difference_255ths"] < 0.1
         assert sum(stage["share"] for stage in each["stages"]) == pytest.approx(1, abs=0.02)
     small, large = (each["ceiling_ms_per_picture"] for each in runs)

@@ -33,6 +33,7 @@ SMALLER = {
     "train style": f"{SMALL_STYLE} --width 4",
     "train style --from": SMALL_STYLE,
     "train gallery": "--held-out 2",
+    "train light": "--steps 2 --end-steps 1 --batch 2 --size 64 --paintings 2 --held-out 2 --width 4",
     "train super-resolution": "--steps 2 --batch 2 --tile 64 --patch 64 --held-out 1 --channels 4 --residual-blocks 1",
     "train super-resolution --from": "--steps 2 --batch 2 --tile 128 --patch 128 --held-out 1",
     "train sparse-coding": "--atoms 16 --tile 64 --held-out 1",
@@ -96,11 +97,13 @@ def test_the_command_works_as_typed(impasto: Impasto, command: str, folder: Path
         words = [*shlex.split(command)[1:], *shlex.split(smaller(command))]
         return impasto(*words, TORCH_HOME=str(torch_home))
 
-    if command.startswith("impasto evaluate style"):
+    if "my-style" in command.partition("--photos")[0]:
         assert run("impasto train style painting.jpg --photos photos/ --name my-style").returncode == 0
+    if "--init" in command:
+        assert run("impasto train light --from muse --photos photos/").returncode == 0
     result = run(command)
     assert result.returncode == 0, result.stderr
-    if command.startswith(("impasto train style", "impasto train super-resolution")):
+    if command.startswith(("impasto train style", "impasto train light", "impasto train super-resolution")):
         assert "published" in result.stdout
     if command.startswith("impasto train gallery"):
         assert (folder / "runs/styles/sheet.jpg").exists()

@@ -10,8 +10,10 @@ from model_store.nets import (
     SRCNN,
     Johnson2016StyleNet,
     Johnson2016SuperResolutionNet,
+    LightStyleNet,
     StyleNet,
     SuperResolutionNet,
+    TransformNet,
     bicubic,
     build,
 )
@@ -19,6 +21,7 @@ from model_store.nets.luma import luma
 
 NETS = [
     pytest.param(StyleNet(width=4, residual_blocks=1), id="style-net"),
+    pytest.param(LightStyleNet(width=8, residual_blocks=1), id="light-style-net"),
     pytest.param(Johnson2016StyleNet(width=4), id="johnson2016"),
     pytest.param(SuperResolutionNet(2, channels=8, residual_blocks=1), id="super-resolution x2"),
     pytest.param(SuperResolutionNet(4, channels=8, residual_blocks=1), id="super-resolution x4"),
@@ -56,7 +59,7 @@ def test_every_parameter_gets_a_gradient(net) -> None:
     net.zero_grad()
 
 
-@pytest.mark.parametrize("net", NETS[:1])
+@pytest.mark.parametrize("net", NETS[:2])
 def test_a_picture_does_not_depend_on_its_batch(net) -> None:
     pictures = torch.rand(3, 3, 32, 32)
     with torch.inference_mode():
@@ -73,6 +76,43 @@ def test_style_net_pads_every_convolution_by_reflection_and_has_no_transposed_on
     assert len(convolutions) == 16
     assert {module.padding_mode for module in convolutions} == {"reflect"}
     assert not any(isinstance(module, nn.ConvTranspose2d) for module in StyleNet().modules())
+
+
+def test_light_style_net_does_an_eighth_of_the_work_of_the_full_one() -> None:
+    def multiplications(net: TransformNet) -> int:
+        counts: list[int] = []
+        for conv in (module for module in net.modules() if isinstance(module, nn.Conv2d)):
+            conv.register_forward_hook(lambda conv, _, made: counts.append(made.numel() * conv.weight[0].numel()))
+        net(torch.rand(1, 3, 64, 64))
+        return sum(counts)
+
+    assert 8 < multiplications(StyleNet()) / multiplications(LightStyleNet()) < 9
+
+
+def test_an_untrained_light_style_net_has_no_checkerboard() -> None:
+    torch.manual_seed(0)
+    with torch.inference_mode():
+        made = LightStyleNet().eval()(torch.rand(1, 3, 64, 64))
+    cells = made.unfold(2, 4, 4).unfold(3, 4, 4)
+    assert (cells[..., 0, 0] - cells[..., 1, 1]).abs().max() < 1e-5
+
+
+def test_a_flat_part_of_a_picture_has_no_checkerboard_whatever_the_weights_of_a_light_style_net() -> None:
+    torch.manual_seed(0)
+    net = LightStyleNet(width=8, residual_blocks=1).eval()
+    for parameter in net.parameters():
+        nn.init.normal_(parameter, std=0.5)
+    picture = torch.full((1, 3, 32, 128), 0.5)
+    picture[..., :32] = torch.rand(3, 32, 32)
+    with torch.inference_mode():
+        made = net(picture)[..., 96:]
+    assert (made - made[..., :1, :1]).abs().max() < 1e-4
+    assert made.std((2, 3)).max() < 1e-4
+
+
+def test_light_style_net_refuses_an_odd_width() -> None:
+    with pytest.raises(ValueError, match="even, not 9"):
+        LightStyleNet(width=9)
 
 
 def test_papers_style_net_has_batch_norm_and_fractional_strides() -> None:
@@ -146,6 +186,7 @@ def test_architectures_are_built_by_name(architecture: str) -> None:
     [
         ("resnet", {}),
         ("style-net", {"depth": 3}),
+        ("light-style-net", {"width": 9}),
         ("super-resolution-net", {"factor": 3}),
         ("srcnn", {"kernels": "9-3-5"}),
     ],

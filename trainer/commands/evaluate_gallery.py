@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from model_store.naming import factors_of, super_resolution_name
+from model_store.naming import factors_of, super_resolution_name, without_light_nets
 from trainer.commands.options.inputs import DeviceOption, choose_device
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def evaluate_gallery(
     from trainer.pictures.picture_files import save
 
     store, target = StoreSettings().open(), choose_device(device)
-    styles = _open(store, "stylize", style or store.names("stylize"), target)
+    styles = _open(store, "stylize", style or without_light_nets(store.names("stylize")), target)
     pairs = _pairs(store.names("super-resolve"))
     enlargers = _open(store, "super-resolve", [name for pair in pairs for name in pair], target)
     tried = _load(photos, size, max((net.factor for net in enlargers.values()), default=1), target)

@@ -3,7 +3,6 @@
 import json
 import shlex
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -26,21 +25,8 @@ from trainer.commands.run import command_line
 
 if TYPE_CHECKING:
     import torch
-    from pydantic import JsonValue
 
     from trainer.recipes import StyleRecipe
-
-_OF_THE_OBJECTIVE = (
-    "style_size",
-    "loss_networks",
-    "content_taps",
-    "style_taps",
-    "losses",
-    "content_weight",
-    "style_weight",
-    "variation_weight",
-    "luma_weight",
-)
 
 
 def evaluate_style(
@@ -89,8 +75,9 @@ def evaluate_style(
     """
     from model_store.card import parse_label
     from model_store.settings import StoreSettings
-    from trainer.commands.iterations import shown
+    from trainer.commands.progress.iterations import shown
     from trainer.data.photos import load_picture
+    from trainer.evaluation.card_objective import objective_of
     from trainer.evaluation.reports import EvaluationReport, prepare
     from trainer.evaluation.style_report import draw, measurements, scores, tables, write_curves
     from trainer.evaluation.style_study import study
@@ -109,7 +96,7 @@ def evaluate_style(
         variation_weight=variation_weight,
         luma_weight=luma_weight,
     )
-    recipe = _objective_of(card.recipe, options)
+    recipe = objective_of(card.recipe, options)
     folder = output or Path("evaluation", card.name)
     prepare(folder)
     target = choose_device(device)
@@ -151,25 +138,6 @@ def evaluate_style(
     for table in report.tables:
         console.print(table.rich())
     typer.echo(f"wrote {folder / 'report.md'}")
-
-
-def _objective_of(card: "Mapping[str, JsonValue]", options: Mapping[str, object]) -> "StyleRecipe":
-    """Return the objective of a net from the recipe on its card; a missing setting has the default of `StyleRecipe`.
-
-    Raises:
-        BadRecipe: A setting of the card or an option is not valid.
-    """
-    from pydantic import ValidationError
-
-    from trainer.errors import BadRecipe
-    from trainer.recipes import StyleRecipe
-
-    said = {field: card[field] for field in _OF_THE_OBJECTIVE if field in card}
-    try:
-        return StyleRecipe.model_validate({**said, **options})
-    except ValidationError as error:
-        wrong = ", ".join(".".join(map(str, each["loc"])) for each in error.errors())
-        raise BadRecipe(f"the recipe of the card cannot be used: give other values of {wrong}") from error
 
 
 def _tapped(recipe: "StyleRecipe", *, has_deep: bool) -> tuple[str, ...]:

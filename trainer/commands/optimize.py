@@ -71,8 +71,8 @@ def optimize(
     """
     from trainer.baselines.descent import terms_of
     from trainer.baselines.gatys import noise, optimise, style_objective
-    from trainer.commands.iterations import follow, say_end
     from trainer.commands.options.inputs import choose_device
+    from trainer.commands.progress.iterations import follow, say_end
     from trainer.data.photos import load_picture
     from trainer.errors import BadRecipe
     from trainer.objectives.loss_networks import load_loss_network

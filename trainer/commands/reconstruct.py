@@ -107,7 +107,7 @@ def _reconstruct(
 
     from trainer.baselines.gatys import noise, optimise
     from trainer.baselines.reconstruction import smoothed
-    from trainer.commands.iterations import follow, say_end
+    from trainer.commands.progress.iterations import follow, say_end
     from trainer.pictures.contact_sheet import Tile, contact_sheet, in_rows, to_image
     from trainer.pictures.picture_files import save
 

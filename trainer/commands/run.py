@@ -86,11 +86,12 @@ def open_run(name: str, run: Path | None, resume: Path | None) -> "tuple[Store, 
 
 
 @contextlib.contextmanager
-def shown_progress(*, is_first: bool) -> "Iterator[Callable[[TrainingProgress], None]]":
+def shown_progress(*, is_first: bool, unit: str = "step") -> "Iterator[Callable[[TrainingProgress], None]]":
     """Yield a function that shows the progress of a run: by a bar on a terminal, else by a line every ten seconds.
 
     Args:
         is_first: Whether this is the first of several processes; the others show nothing.
+        unit: Name of a step.
     """
     console = Console(stderr=True)
     columns = (BarColumn(bar_width=10), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
@@ -104,7 +105,7 @@ def shown_progress(*, is_first: bool) -> "Iterator[Callable[[TrainingProgress], 
             bars.update(bar, completed=progress.step, total=progress.steps, description=losses)
             if not console.is_terminal and (progress.seconds >= next_line or progress.step == progress.steps):
                 next_line = progress.seconds + 10
-                console.print(f"step {progress.step}/{progress.steps}  {losses}")
+                console.print(f"{unit} {progress.step}/{progress.steps}  {losses}".rstrip())
 
         yield show
 

@@ -68,7 +68,7 @@ def train_gallery(
         save_file(kept, "vgg16-conv4_3.safetensors")
     """
     from model_store.settings import StoreSettings
-    from trainer.commands.gallery_progress import GalleryProgress
+    from trainer.commands.progress.gallery_progress import GalleryProgress
     from trainer.errors import Stopped, Unfinished
     from trainer.galleries.gallery import draw_sheet
     from trainer.galleries.gallery import train_gallery as train

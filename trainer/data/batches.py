@@ -25,7 +25,7 @@ class Batch(NamedTuple):
     """The pictures that one step is trained on, each with a random number."""
 
     pictures: Tensor
-    """Float RGB in [0, 1], `(N, 3, S, S)`."""
+    """Float RGB in [0, 1], `(N, 3, S, S)`; with more channels where other pictures belong to the photos."""
     chance: Tensor
     """Uniform random number in [0, 1) for each picture, `(N,)`, from which an objective may draw what it needs."""
 
@@ -102,7 +102,7 @@ class Batches:
     Photos are either decoded once and kept on the device, or decoded by workers whenever they are needed.
 
     Args:
-        squares: Squares of the photos.
+        squares: Squares of the photos; or pictures that are decoded already, uint8 `(N, C, S, S)` on the device.
         views: The views of the squares that each step sees.
         size_at: Function that returns the side of the pictures of a step, in pixels; views of another side are scaled.
         device: Device that batches are moved to.
@@ -113,7 +113,7 @@ class Batches:
 
     def __init__(
         self,
-        squares: Squares,
+        squares: Squares | Tensor,
         views: Views,
         size_at: Callable[[int], int],
         device: torch.device,
@@ -121,8 +121,11 @@ class Batches:
         keep: bool | None = None,
         share: tuple[int, int] = (0, 1),
     ) -> None:
-        self.is_kept = squares.fits(device) if keep is None else keep
-        self._photos: Squares | Tensor = squares.on(device) if self.is_kept else squares
+        if isinstance(squares, Squares):
+            self.is_kept = squares.fits(device) if keep is None else keep
+            self._photos: Squares | Tensor = squares.on(device) if self.is_kept else squares
+        else:
+            self.is_kept, self._photos = True, squares
         self._views, self._size_at, self._device = views, size_at, device
         rank, processes = share
         self._mine = slice(rank * views.batch // processes, (rank + 1) * views.batch // processes)

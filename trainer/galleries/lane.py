@@ -127,7 +127,7 @@ class _Bench:
         """Choose the net to start from, the net to compare with, and the number of steps, and write them down."""
         store = self._workshop.store
         start = self._start(style.start)
-        label = start.card.label if start else None
+        label = start.label if start else None
         versions = store.versions("stylize", style.name)
         old = f"{style.name}@{versions[-1]}" if versions else label
         steps = style.recipe(start.settings if start else None).steps

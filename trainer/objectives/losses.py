@@ -72,6 +72,13 @@ def absolute_pixel(pictures: Tensor, target: Tensor) -> Tensor:
     return (_full(pictures) - _full(target)).abs().mean()
 
 
+def absolute_steps(pictures: Tensor, target: Tensor) -> Tensor:
+    """Return the mean absolute difference of the steps between neighbouring pixels, which blurred edges enlarge."""
+    pairs = zip(_neighbour_differences(pictures), _neighbour_differences(target), strict=True)
+    down, right = ((steps - wanted).abs().mean() for steps, wanted in pairs)
+    return down + right
+
+
 def relative_feature_reconstruction(features: Tensor, target: Tensor) -> Tensor:
     """Return the feature reconstruction loss divided by the mean square of the target's features (equation 2)."""
     target = _full(target)

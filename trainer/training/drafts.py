@@ -2,7 +2,7 @@
 
 import getpass
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -46,21 +46,21 @@ def style_draft(recipe: StyleRecipe, picture: Path, photos: Photos, measured: Me
         measured: Errors on the photos held out; None if there are none.
         origin: Origin of the net.
     """
-    networks = _loss_networks(recipe)
+    networks = names_of_networks(recipe.loss_networks)
     return Draft(
         task="stylize",
         name=origin.name,
-        title=_title(origin),
+        title=title_of(origin),
         description=origin.description or f"Style net trained on the picture {picture.name}.",
         architecture=recipe.architecture,
         parameters=recipe.parameters,
-        recipe=_recipe(recipe, origin) | {"loss_networks": networks},
+        recipe=settings_of(recipe, origin) | {"loss_networks": networks},
         training_data=photos.description,
         loss_network=", ".join(map(str, networks)),
-        measurements=() if measured is None else tuple(_style_measurements(measured, origin.command)),
+        measurements=() if measured is None else tuple(style_measurements(measured, origin.command)),
         limitations=origin.limitations,
         licence=origin.licence,
-        author=_author(origin),
+        author=author_of(origin),
     )
 
 
@@ -77,16 +77,16 @@ def super_resolution_draft(
     """
     figures = {} if scores is None else {"bicubic": scores.bicubic, "net": scores.net}
     data = f"{len(photos.held_out)} held-out tiles, Y channel, {recipe.factor}-px border cropped"
-    networks = _loss_networks(recipe) if recipe.sees_features else []
+    networks = names_of_networks(recipe.loss_networks) if recipe.sees_features else []
     return Draft(
         task="super-resolve",
         name=origin.name,
-        title=_title(origin),
+        title=title_of(origin),
         description=f"Enlarges ×{recipe.factor}; trained on losses of {', '.join(_losses(recipe))}.",
         architecture=recipe.architecture,
         parameters=recipe.parameters,
         factor=recipe.factor,
-        recipe=_recipe(recipe, origin) | {"loss_networks": networks},
+        recipe=settings_of(recipe, origin) | {"loss_networks": networks},
         training_data=photos.description,
         loss_network=", ".join(map(str, networks)) or "none",
         measurements=tuple(
@@ -95,11 +95,12 @@ def super_resolution_draft(
             for measure, value, unit in (("PSNR", round(score.psnr, 2), "dB"), ("SSIM", round(score.ssim, 4), ""))
         ),
         licence=origin.licence,
-        author=_author(origin),
+        author=author_of(origin),
     )
 
 
-def _style_measurements(measured: Measured, command: str) -> Iterator[Measurement]:
+def style_measurements(measured: Measured, command: str) -> Iterator[Measurement]:
+    """Yield the measurements of a card for the errors of a style net."""
     network = measured.deep_network
     at = f" at {', '.join(DEEP_STYLE_TAPS)} of {network}" if network else ""
     figures = {
@@ -112,11 +113,13 @@ def _style_measurements(measured: Measured, command: str) -> Iterator[Measuremen
         yield Measurement(name=name, value=round(value, 4), data=measured.data, command=command)
 
 
-def _title(origin: Origin) -> str:
+def title_of(origin: Origin) -> str:
+    """Return the title of a model for people."""
     return origin.title or origin.name.replace("-", " ").capitalize()
 
 
-def _author(origin: Origin) -> str:
+def author_of(origin: Origin) -> str:
+    """Return the author of a model."""
     if origin.author:
         return origin.author
     try:
@@ -125,7 +128,8 @@ def _author(origin: Origin) -> str:
         return "unknown"
 
 
-def _recipe(recipe: BaseModel, origin: Origin) -> dict[str, JsonValue]:
+def settings_of(recipe: BaseModel, origin: Origin) -> dict[str, JsonValue]:
+    """Return everything that a training was given and did, for the recipe on a card."""
     training = origin.training
     on_gpu = training.device.type == "cuda"
     processor = torch.cuda.get_device_name(training.device) if on_gpu else platform.machine()
@@ -141,8 +145,9 @@ def _recipe(recipe: BaseModel, origin: Origin) -> dict[str, JsonValue]:
     return {**recipe.model_dump(mode="json"), **how}
 
 
-def _loss_networks(recipe: StyleRecipe | SuperResolutionRecipe) -> list[JsonValue]:
-    return [_without_folder(source) for source in recipe.loss_networks]
+def names_of_networks(sources: Iterable[str]) -> list[JsonValue]:
+    """Return the sources of loss networks without the folders of their files."""
+    return [_without_folder(source) for source in sources]
 
 
 def _losses(recipe: SuperResolutionRecipe) -> list[str]:

@@ -1,4 +1,4 @@
-"""Starts: trained nets of the store from which the training of another net begins."""
+"""Starts: trained nets from which the training of another net begins."""
 
 import re
 from typing import NamedTuple
@@ -6,7 +6,7 @@ from typing import NamedTuple
 from pydantic import JsonValue
 from torch import Tensor
 
-from model_store.card import Card, Task, parse_label
+from model_store.card import Task, parse_label
 from model_store.nets import build
 from model_store.store import Store
 from trainer.errors import BadRecipe
@@ -14,20 +14,26 @@ from trainer.recipes import Recipe
 
 
 class Start(NamedTuple):
-    """A net of the store to start from."""
+    """A trained net to start from."""
 
-    card: Card
+    label: str
+    """Name and version of the net in the store, as in muse@1, or words for a net that is not in it."""
+    architecture: str
+    parameters: dict[str, JsonValue]
+    """Parameters that the architecture is built with."""
+    sha256: str
+    """SHA-256 of the weights, in hexadecimal."""
     weights: dict[str, Tensor]
 
     @property
     def settings(self) -> dict[str, JsonValue]:
         """Return the settings of the net, which a recipe that starts from it must share."""
-        return {"architecture": self.card.architecture, **self.card.parameters}
+        return {"architecture": self.architecture, **self.parameters}
 
     @property
     def fingerprint(self) -> str:
         """Return a text that identifies the net: its label and the SHA-256 of its weights."""
-        return f"{self.card.label} {self.card.sha256}"
+        return f"{self.label} {self.sha256}"
 
 
 def open_start(store: Store, task: Task, label: str) -> Start:
@@ -37,7 +43,7 @@ def open_start(store: Store, task: Task, label: str) -> Start:
         StoreError: There is no such net, or it is damaged.
     """
     card, net = store.open(task, *parse_label(label.removeprefix(f"{task}/")))
-    return Start(card, net.state_dict())
+    return Start(card.label, card.architecture, card.parameters, card.sha256, net.state_dict())
 
 
 def check_architecture(named: str, recipe: Recipe, start: Start) -> None:
@@ -46,9 +52,9 @@ def check_architecture(named: str, recipe: Recipe, start: Start) -> None:
     Raises:
         BadRecipe: The recipe is for another architecture.
     """
-    if recipe.architecture != start.card.architecture:
+    if recipe.architecture != start.architecture:
         raise BadRecipe(
-            f"--recipe {named} is for {recipe.architecture}, and {start.card.label} is {start.card.architecture}: "
+            f"--recipe {named} is for {recipe.architecture}, and {start.label} is {start.architecture}: "
             "leave one of them out"
         )
 
@@ -67,7 +73,7 @@ def weights_for(recipe: Recipe, start: Start) -> dict[str, Tensor]:
     for key, tensor in wanted.items():
         if weights[key].shape != tensor.shape:
             found, needed = tuple(weights[key].shape), tuple(tensor.shape)
-            raise BadRecipe(f"{start.card.label} does not fit this net: its {key} is {found}, not {needed}")
+            raise BadRecipe(f"{start.label} does not fit this net: its {key} is {found}, not {needed}")
     return weights
 
 

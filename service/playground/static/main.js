@@ -28,6 +28,7 @@ const progress = new Progress(() => cancel());
 const live = new Live(desk, notice, (message) => progress.say(message));
 
 let styles = [];
+let lightNets = new Set(); // the names of all light nets
 let picture = null; // the visitor's picture, or film, as {file, url, isFilm}
 let answers = new Map(); // the answers to the picture, as {answer, url}, by the URL of their request
 let running = new AbortController();
@@ -158,6 +159,9 @@ function arrange() {
   for (const name of ["share", "strength", "fidelity"]) {
     $(`${name}-output`).value = `${Math.round(Number($(name).value) * 100)} %`;
   }
+  const chosen = ["style", "second"].map((which) => options.get(which)).filter(Boolean);
+  $("light").disabled = !chosen.length || !chosen.every((name) => lightNets.has(`${name}-light`));
+  $("light-choice").hidden ||= $("light").disabled;
   const [card, second] = ["style", "second"].map((which) => styles.find(({ name }) => name === options.get(which)));
   $("share-label").textContent = `Share of ${second?.title ?? "the second"}`;
   $("description").textContent = describe(card);
@@ -208,7 +212,9 @@ async function copy(code) {
 
 async function load() {
   try {
-    styles = (await models()).filter((card) => card.task === "stylize");
+    const cards = (await models()).filter((card) => card.task === "stylize");
+    styles = cards.filter((card) => !card.light_of);
+    lightNets = new Set(cards.filter((card) => card.light_of).map((card) => card.name));
   } catch (error) {
     notice.show(error, load);
     return;

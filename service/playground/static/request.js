@@ -42,6 +42,7 @@ export function brushOf(desk) {
  */
 export function requestOf(mode, desk, isFilm) {
   const options = mode === "paint" ? { style: styleOf(desk), ...brushOf(desk) } : enlargingOf(desk);
+  if (mode === "paint" && desk.has("light")) options.light = true;
   if (mode === "paint" && desk.get("size")) options.size = Number(desk.get("size"));
   if (mode === "paint" && Number(desk.get("stroke")) !== DEFAULTS.stroke) options.stroke = Number(desk.get("stroke"));
   if (!isFilm && desk.get("format") !== DEFAULTS.format) options.format = desk.get("format");

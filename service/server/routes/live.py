@@ -5,6 +5,9 @@ frame is painted at a time, and of those that come meanwhile only the last is ke
 JSON object of options, possibly empty, which hold from the next frame on. The text messages of the server are
 `LiveStatus`: in answer to options, when a frame was refused, and about once a second.
 
+On a CPU, light nets paint where each style has one, unless the options say `light`; a style whose version is given is
+painted by that version.
+
 A problem that no later frame can mend closes the connection with code 4000 + the HTTP status of the problem, as in 4404
 for an unknown style; the problem document comes before it, as `{"problem": …}`. A connection on which nothing comes is
 closed with 4408, after a while or to make room for another. A server that stops closes with 1012.
@@ -110,6 +113,9 @@ class _Session:
         self._silence = silence
         self._key = key_of(websocket, state.keys) if state.keys else None
         self._options = _read_options(dict(websocket.query_params))
+        """Options that the client gave."""
+        self._chosen: LiveOptions | None = None
+        """Options with which frames are painted; None until they are known."""
         self._status = LiveStatus(style=str(self._options.style))
         self._newest = NewestFrame()
         self._status_sent = 0.0
@@ -155,6 +161,7 @@ class _Session:
         if not isinstance(changes, dict):
             raise BadOption('a text message is a JSON object of options, as in {"style": "muse"}')
         self._options = _read_options({**self._options.model_dump(exclude_unset=True), **changes})
+        self._chosen = None
         self._status.style = str(self._options.style)
         await self._send_status()
 
@@ -179,10 +186,20 @@ class _Session:
             await self._websocket.send_bytes(answer.content)
 
     async def _answer(self, frame: bytes) -> Answer:
-        state, options = self._state, self._options
+        state, options = self._state, await self._choose()
         async with deadline(state.settings.deadlines, None):
             with admitted(state, self._key):
                 return await make_picture(state, await state.pipeline.inspect(frame, options))
+
+    async def _choose(self) -> LiveOptions:
+        """Return the options with which frames are painted: light nets where these are better and nothing is said."""
+        if self._chosen is None:
+            options = self._options
+            if "light" not in options.model_fields_set:
+                is_light = await asyncio.to_thread(self._state.models.prefers_light, options.style)
+                options = options.model_copy(update={"light": is_light})
+            self._chosen = options
+        return self._chosen
 
     async def _send_status(self) -> None:
         self._status_sent = time.monotonic()

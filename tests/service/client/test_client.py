@@ -180,7 +180,7 @@ def params_sent(call: Callable[[Client | AsyncClient], Any]) -> list[dict[str, s
 
 
 DEFAULTS = {"format": "auto", "quality": 90, "keep_metadata": False}
-STYLIZE_DEFAULTS = DEFAULTS | {"strength": 1.0, "preserve_color": False, "size": None}
+STYLIZE_DEFAULTS = DEFAULTS | {"strength": 1.0, "preserve_color": False, "light": False, "size": None}
 SUPER_RESOLVE_DEFAULTS = DEFAULTS | {
     "factor": None,
     "scale": None,
@@ -207,6 +207,7 @@ def test_default_options_of_super_resolve_are_not_sent(options: dict[str, Any]) 
     [
         ({"strength": 0.5, "size": 512}, {"strength": "0.5", "size": "512"}),
         ({"strength": 0, "preserve_color": True}, {"strength": "0", "preserve_color": "true"}),
+        ({"light": True}, {"light": "true"}),
         ({"format": "avif", "quality": 1, "keep_metadata": True}, None),
     ],
 )

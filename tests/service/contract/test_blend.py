@@ -1,7 +1,7 @@
 import pytest
 
 from service.contract.blend import Blend, Part
-from service.contract.options import SuperResolveOptions
+from service.contract.options import StylizeOptions, SuperResolveOptions
 from service.contract.problems import BadOption
 
 
@@ -78,3 +78,8 @@ def test_a_blend_is_written_as_the_text_that_it_was_read_from(text: str) -> None
 
 def test_a_factor_of_2_is_made_by_the_net_for_4() -> None:
     assert SuperResolveOptions(factor=2).blend == Blend.of("x4-pixel")
+
+
+def test_light_nets_are_blended_by_the_same_shares() -> None:
+    options = StylizeOptions(style="muse:0.7,candy@2:0.3", light=True)
+    assert str(options.blend) == "muse-light:0.7,candy-light@2:0.3"

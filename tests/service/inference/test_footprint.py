@@ -11,7 +11,7 @@ _MEASURE = r"""
 import re, sys
 from pathlib import Path
 import torch
-from model_store.nets import Johnson2016StyleNet, SelfEnsemble, StyleNet, SuperResolutionNet
+from model_store.nets import Johnson2016StyleNet, LightStyleNet, SelfEnsemble, StyleNet, SuperResolutionNet
 from service.device.allocator import give_back_large_blocks
 from service.inference import inference_form
 from service.engine.lane import Lane
@@ -35,6 +35,7 @@ print((peak() - before) / side**2, net.bytes_needed(side, side) / side**2)
     ("net", "side"),
     [
         ("inference_form(StyleNet(width=16, residual_blocks=1).eval())", 1400),
+        ("inference_form(LightStyleNet(width=48, residual_blocks=1).eval())", 1400),
         ("inference_form(SuperResolutionNet(2, 64, 1).eval())", 700),
         ("inference_form(SuperResolutionNet(4, 32, 1).eval())", 700),
         ("inference_form(SuperResolutionNet(8, 32, 1).eval())", 400),

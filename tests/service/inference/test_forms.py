@@ -11,10 +11,14 @@ from service.inference import inference_form
 
 PARAMETERS: dict[str, dict[str, int | str]] = {
     "style-net": {"width": 8, "residual_blocks": 2},
+    "light-style-net": {"width": 8, "residual_blocks": 2},
     "johnson2016": {"width": 4},
     "super-resolution-net": {"factor": 4, "channels": 8, "residual_blocks": 2},
     "johnson2016-super-resolution": {"factor": 4},
     "srcnn": {"factor": 2},
+    "fast-neural-style": {"width": 8, "residual_blocks": 2},
+    "edsr": {"factor": 4, "channels": 8, "residual_blocks": 2},
+    "srresnet": {"factor": 4, "channels": 8, "residual_blocks": 2},
 }
 SIZES = [(16, 16), (17, 23), (40, 64), (33, 100), (72, 18)]
 
@@ -29,6 +33,9 @@ def net_of(architecture: str, **parameters: int) -> TransformNet:
             nn.init.uniform_(module.bias, -0.5, 0.5)
         if isinstance(module, nn.Conv2d) and module.bias is not None:
             nn.init.uniform_(module.bias, -0.1, 0.1)
+    for name, parameter in net.named_parameters():
+        if name.endswith((".scale", ".shift", "flat")):  # of a light net
+            nn.init.uniform_(parameter, *((0.5, 1.5) if name.endswith(".scale") else (-0.5, 0.5)))
     return net
 
 
@@ -66,10 +73,11 @@ def test_an_enlargement_is_the_same_in_many_bands(height: int, width: int, monke
 
 
 @pytest.mark.parametrize("level", [0.0, 0.3, 0.5, 1.0])
+@pytest.mark.parametrize(("architecture", "parameters"), [("style-net", {}), ("light-style-net", {"width": 48})])
 @pytest.mark.usefixtures("cores")
-def test_a_flat_picture_comes_out_flat(level: float) -> None:
+def test_a_flat_picture_comes_out_flat(architecture: str, parameters: dict[str, int], level: float) -> None:
     picture = torch.full((1, 3, 48, 64), level)
-    form = inference_form(net_of("style-net"))
+    form = inference_form(net_of(architecture, **parameters))
     with torch.inference_mode():
         made = form(picture)
     assert float((made - made[..., :1, :1]).abs().max()) * 255 < 0.05

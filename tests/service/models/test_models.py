@@ -68,6 +68,28 @@ def test_an_unknown_version_is_refused_with_the_known_versions(models: Models, p
         models.get("stylize", Blend.parse("tiny@7"))
 
 
+def test_a_style_without_a_light_net_is_refused_with_the_styles_that_have_one(models: Models, publish: Publish) -> None:
+    for name in ("one", "two", "two-light", "three"):
+        publish("stylize", name)
+    assert models.get("stylize", Blend.parse("two").light).label == "two-light@1"
+    with pytest.raises(UnknownModel, match=r"'one' has no light net.*styles that have one: two; or leave light out$"):
+        models.get("stylize", Blend.parse("one").light)
+    with pytest.raises(UnknownModel, match=r"'two-light@7'.*known: two-light@1$"):
+        models.get("stylize", Blend.parse("two@7").light)
+    with pytest.raises(UnknownModel, match=r"'nope'; known: one, three, two$"):
+        models.get("stylize", Blend.parse("nope"))
+
+
+def test_light_nets_are_preferred_on_a_cpu_where_every_style_of_a_blend_has_one(
+    models: Models, store: Store, publish: Publish
+) -> None:
+    for name in ("one", "one-light", "two", "two-light", "three"):
+        publish("stylize", name)
+    preferred = [models.prefers_light(Blend.parse(style)) for style in ("one", "one:1,two:1", "one:1,three:1", "one@1")]
+    assert preferred == [True, True, False, False]
+    assert not Models(store, torch.device("cuda")).prefers_light(Blend.parse("one"))
+
+
 @pytest.mark.parametrize("label", ["", "tiny@", "tiny@0", "tiny@x", "@1", "../tiny", "stylize/tiny", "TINY", "tiny\n"])
 def test_text_that_cannot_name_a_style_is_refused_as_unknown(models: Models, publish: Publish, label: str) -> None:
     publish("stylize", "tiny")

@@ -73,6 +73,19 @@ def test_preserve_color_keeps_the_colours_of_the_photo(runtime: Runtime, photo: 
     assert np.ptp(levels(painted(runtime, grey_png, preserve_color=True)), axis=-1).max() == 0
 
 
+@pytest.mark.parametrize(
+    "options", [{}, {"strength": 0.5}, {"preserve_color": True}, {"size": 48}, {"stroke": 2}, {"style": "one:1,two:1"}]
+)
+def test_all_options_hold_for_light_nets(
+    runtime: Runtime, publish: Publish, photo_png: bytes, options: dict[str, object]
+) -> None:
+    publish("stylize", "one-light")
+    publish("stylize", "two-light")
+    asked = StylizeOptions.model_validate({"style": "one", **options, "light": True})
+    by_name = asked.model_copy(update={"style": asked.blend, "light": False})
+    assert answer(runtime, asked, photo_png).content == answer(runtime, by_name, photo_png).content
+
+
 def test_a_jpeg_at_strength_0_comes_back_within_the_error_of_jpeg(runtime: Runtime, photo: Image.Image) -> None:
     data = encoded(photo, "jpeg", quality=95)
     again = painted(runtime, data, strength=0, quality=95)

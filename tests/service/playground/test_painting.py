@@ -20,7 +20,8 @@ def answer_anything(desk: Desk) -> None:
 
 
 def test_the_styles_of_the_server_are_shown_with_their_previews(desk: Desk, http: httpx.Client) -> None:
-    names = [card["name"] for card in http.get("/models").json() if card["task"] == "stylize"]
+    cards = [card for card in http.get("/models").json() if card["task"] == "stylize"]
+    names = [card["name"] for card in cards if not card["light_of"]]
     assert desk.page.eval_on_selector_all("#styles input", "inputs => inputs.map(({ value }) => value)") == names
     desk.until("[...document.querySelectorAll('#styles img')].every((image) => image.naturalWidth)")
 
@@ -75,6 +76,24 @@ def test_changed_options_are_sent(desk: Desk, change: Any, option: dict[str, str
     assert desk.asked(desk.pick) == {"path": "/stylize", "style": "muse"}
     desk.wait()
     assert desk.asked(lambda: change(desk)) == {"path": "/stylize", "style": "muse"} | option
+
+
+def test_a_style_that_has_a_light_net_can_be_painted_with_it(desk: Desk, http: httpx.Client) -> None:
+    cards = http.get("/models").json()
+    (muse,) = (card for card in cards if card["name"] == "muse")
+    light = muse | {"name": "muse-light", "light_of": "muse@1"}
+    desk.page.route("**/models", lambda route: route.fulfill(json=[*cards, light]))
+    desk.page.reload()
+    desk.page.locator("#styles label").first.wait_for()
+    assert desk.page.locator("#styles input[value='muse-light']").count() == 0
+    answer_anything(desk)
+    desk.pick()
+    desk.wait()
+    box = desk.page.get_by_label("Light net")
+    assert desk.asked(box.check) == {"path": "/stylize", "style": "muse", "light": "true"}
+    desk.wait()
+    assert desk.asked(lambda: desk.choose("style", "candy")) == {"path": "/stylize", "style": "candy"}
+    assert not box.is_visible()
 
 
 def test_a_newer_request_aborts_the_older_one(desk: Desk) -> None:

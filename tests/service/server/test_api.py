@@ -122,6 +122,19 @@ def test_blurred_uploads_are_enlarged_by_a_net_of_their_own(store: Store, publis
     assert "known factors: 4" in other.json()["detail"]
 
 
+def test_light_nets_paint_where_they_are_asked_for(store: Store, publish: Publish, photo_png: bytes) -> None:
+    for name in ("one", "one-light", "two"):
+        publish("stylize", name)
+    with serve(Settings(device="cpu"), store) as url:
+        full, light, none = (
+            httpx.post(f"{url}/stylize?{query}", content=photo_png)
+            for query in ("style=one&light=false", "style=one&light=true", "style=two&light=true")
+        )
+    assert (full.headers["X-Model"], light.headers["X-Model"]) == ("one@1", "one-light@1")
+    assert full.headers["ETag"] != light.headers["ETag"]
+    assert "styles that have one: one" in problem_in(none, 404)["detail"]
+
+
 def test_styles_are_blended_by_their_shares(store: Store, publish: Publish, photo_png: bytes) -> None:
     for name in ("one", "two"):
         publish("stylize", name)

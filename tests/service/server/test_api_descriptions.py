@@ -93,7 +93,16 @@ def test_the_options_of_enlarging_are_documented(http: httpx.Client) -> None:
 def test_the_options_of_painting_are_documented(http: httpx.Client) -> None:
     route = http.get("/openapi.json").json()["paths"]["/stylize"]["post"]
     described = {parameter["name"]: parameter for parameter in route["parameters"]}
-    assert set(described) >= {"style", "strength", "preserve_color", "size", "format", "quality", "keep_metadata"}
+    assert set(described) >= {
+        "style",
+        "strength",
+        "preserve_color",
+        "light",
+        "size",
+        "format",
+        "quality",
+        "keep_metadata",
+    }
     assert described["strength"]["schema"]["default"] == 1
     assert all(parameter["description"] for parameter in route["parameters"])
     assert "X-Frames" in route["responses"]["200"]["headers"]

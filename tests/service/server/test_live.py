@@ -18,10 +18,10 @@ from service.server.settings import Settings
 
 from ...picture_files import plain_png
 from ..serving import has_a_place, serve, until
-from ..stores import GatedStore
+from ..stores import GatedStore, Publish
 
 
-def live(url: str, query: str = "style=muse") -> ClientConnection:
+def live(url: str, query: str = "style=muse&light=false") -> ClientConnection:
     return connect(f"{url.replace('http', 'ws', 1)}/stylize/live?{query}")
 
 
@@ -69,6 +69,21 @@ def test_frames_are_answered_one_after_the_other(server: str) -> None:
             frame, _ = next_frame(connection)
             assert Image.open(io.BytesIO(frame)).size == (width, 16)
         assert status(connection)["painted"] == 3
+
+
+def test_light_nets_paint_on_a_cpu_unless_the_client_says_otherwise(
+    store: Store, publish: Publish, photo_png: bytes
+) -> None:
+    for name in ("one", "one-light", "two"):
+        publish("stylize", name)
+    told = []
+    with serve(Settings(device="cpu"), store) as url, live(url, "style=one") as connection:
+        for options in ({}, {"light": False}, {"light": True}, {"light": False, "style": "two"}):
+            status(connection, **options)
+            connection.send(photo_png)
+            next_frame(connection)
+            told.append(status(connection)["model"])
+    assert told == ["one-light@1", "one@1", "one-light@1", "two@1"]
 
 
 def test_of_the_frames_that_come_while_one_is_painted_the_newest_wins(gated_store: GatedStore) -> None:

@@ -35,6 +35,14 @@ def same(one: list[Tensor], other: list[Tensor]) -> bool:
     return len(one) == len(other) and all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
 
 
+def test_pictures_that_are_decoded_already_may_have_others_beside_them() -> None:
+    pairs = torch.randint(0, 256, (3, 6, 16, 16), dtype=torch.uint8)
+    ready = Batches(pairs, Views(3, 16, 3, 0, 16), lambda _: 16, CPU)
+    batch = ready.at(0)
+    assert ready.is_kept
+    assert sorted(batch.pictures.sum((1, 2, 3)).tolist()) == sorted((pairs.float() / 255).sum((1, 2, 3)).tolist())
+
+
 def test_pictures_are_floats_from_0_to_1_of_the_size_wanted(squares: Squares) -> None:
     batch = next(batches(squares, smallest=20).since(0, 1))
     assert batch.pictures.shape == (4, 3, 16, 16)

@@ -265,6 +265,10 @@ REFERENCES: dict[str, tuple[Callable[[Tensor, Tensor], Tensor], Callable[[Tensor
         lambda x, _: sum(steps.mean() for steps in squared_steps(x)),
     ),
     "pixel": (losses.pixel, lambda x, y: np.mean((flat(x) - flat(y)) ** 2)),
+    "absolute steps": (
+        losses.absolute_steps,
+        lambda x, y: sum(np.abs(np.diff((x - y).detach().numpy(), axis=axis)).mean() for axis in (2, 3)),
+    ),
     "absolute pixel": (losses.absolute_pixel, lambda x, y: np.mean(np.abs(flat(x) - flat(y)))),
 }
 

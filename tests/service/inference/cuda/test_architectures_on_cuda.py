@@ -9,6 +9,7 @@ from model_store.nets import (
     SRCNN,
     Johnson2016StyleNet,
     Johnson2016SuperResolutionNet,
+    LightStyleNet,
     StyleNet,
     SuperResolutionNet,
     TransformNet,
@@ -23,6 +24,7 @@ NETS: list[Callable[[], TransformNet]] = [
     lambda: SuperResolutionNet(4, 8, 2),
     lambda: SuperResolutionNet(2, 8, 1),
     lambda: SRCNN(4),
+    lambda: LightStyleNet(8, 1),
     lambda: Johnson2016StyleNet(8),
     lambda: Johnson2016SuperResolutionNet(4),
 ]
@@ -31,6 +33,7 @@ NAMES = [
     "super-resolution ×4",
     "super-resolution ×2",
     "SRCNN",
+    "light style",
     "Johnson's style",
     "Johnson's super-resolution",
 ]

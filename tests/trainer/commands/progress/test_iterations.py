@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from trainer.baselines.gatys import Iteration
-from trainer.commands import iterations as module
-from trainer.commands.iterations import follow
+from trainer.commands.progress import iterations as module
+from trainer.commands.progress.iterations import follow
 
 
 def falling(total: int, interrupted_at: int | None = None) -> Iterator[Iteration]:

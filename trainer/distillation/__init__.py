@@ -1,0 +1,1 @@
+"""The training of light nets, which learn to paint as full nets do."""
