@@ -11,7 +11,7 @@ from service.cli.large_pages import ask_for_large_pages
 from service.cli.picture_options import with_picture_options
 from service.client.options import Format, MapOptions
 from service.contract.options import PictureOptions, StylizeOptions, SuperResolveOptions
-from service.video.encoding import Codec, FilmOptions
+from service.video.encoding import DEFAULT_TEMPORAL, Codec, FilmOptions
 
 if TYPE_CHECKING:
     from service.batch.batch import BatchRun, Reporter
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 _INTERRUPTED = 130
 """Exit code after Ctrl-C."""
-DEFAULT_TEMPORAL = 0.9
-"""Share that the painting before has in each painting of a film, where none is asked for."""
 DEFAULT_FORMAT: Format = PictureOptions.model_fields["format"].default
 
 

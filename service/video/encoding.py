@@ -58,6 +58,8 @@ ENCODERS: dict[Codec, Encoder] = {
     "av1": Encoder("libsvtav1", 32, 63, {"preset": "8"}),
 }
 """The encoder of each codec."""
+DEFAULT_TEMPORAL = 0.9
+"""Share that the painting before has in each painting of a film in a style, where none is asked for."""
 
 
 class FilmOptions(NamedTuple):

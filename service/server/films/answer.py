@@ -25,6 +25,7 @@ from service.server.limits.deadline import deadline, seconds_allowed
 from service.server.limits.disconnect import unless_disconnected
 from service.server.state import State
 from service.server.telemetry.record import RequestRecord
+from service.video.encoding import DEFAULT_TEMPORAL
 from service.video.isolated.messages import Begin, Opened
 from service.video.isolated.process import FilmProcess, Painter, Pixels
 from service.video.recognition import films_can_be_made
@@ -160,7 +161,8 @@ class FilmAnswer(Response):
                 f"the film takes about {seconds:,.0f} s here, and {settings.video_deadline_s:g} s are allowed: send a "
                 "shorter or a smaller one"
             )
-        return Begin(width, height, self._state.films.frames, self._options.keep_metadata)
+        temporal = DEFAULT_TEMPORAL if self._task == "stylize" and made.needs_net else 0.0
+        return Begin(width, height, self._state.films.frames, self._options.keep_metadata, temporal)
 
     def _painter(self, made: Transformation) -> Painter:
         state = self._state

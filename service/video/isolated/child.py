@@ -17,6 +17,7 @@ import av.error
 import numpy as np
 
 from service.contract.problems import BadFilm, Problem, TooLarge
+from service.video.calm import Calm
 from service.video.colours import Pixels
 from service.video.conversion import Conversion, in_thread
 from service.video.encoding import STREAMED
@@ -150,7 +151,8 @@ async def _paint(source: FilmSource, pipe: _Pipe, order: Order, begin: Begin) ->
         frames += 1
         _check_length(time - start, frames, order)
 
-    await Conversion(source, target, painter.paint, begin.window, check).run()
+    settle = Calm(begin.temporal).settle if begin.temporal else None
+    await Conversion(source, target, painter.paint, begin.window, check, settle).run()
     if source.is_cut:
         raise BadFilm("the film is cut short, and its end is missing: send the whole film")
     pipe.send(messages.END)

@@ -4,8 +4,9 @@ import resource
 
 _MEMORY = 2 * 1024**3
 """Bytes of memory of a process, besides those of its frames."""
-_BYTES_PER_PIXEL = 200
-"""Bytes of memory for each pixel of the largest frame: those of the frames that a decoder and an encoder keep."""
+_BYTES_PER_PIXEL = 400
+"""Bytes of memory for each pixel of the largest frame: those of the frames that a decoder and an encoder keep, and of
+those that calm painting mixes."""
 _SECONDS = 60
 """Seconds of a processor for a film, and again for each second of the longest film."""
 _GRACE_S = 5

@@ -54,6 +54,8 @@ class Begin(NamedTuple):
     """Number of frames that are painted at the same time."""
     keep_metadata: bool
     """Whether the painted film has all metadata of the film."""
+    temporal: float
+    """Share that the painting before has in each painting; 0 leaves each frame by itself."""
 
 
 def send(pipe: BinaryIO, kind: int, content: Any = b"", number: int = 0) -> None:

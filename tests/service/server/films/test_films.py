@@ -2,6 +2,7 @@
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from pathlib import Path
 
 import av
@@ -162,3 +163,19 @@ def test_nothing_is_left_of_a_film(server: str, film: Path) -> None:
     for _ in range(3):
         post(server, film.read_bytes())
     assert until(lambda: not children() and open_files() <= before)
+
+
+def test_a_film_in_a_style_is_calm(server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = np.random.default_rng(0)
+    still = pictures(1, 96, 64)[0].astype(int)
+    noisy = [np.clip(still + generator.normal(0, 3, still.shape), 0, 255).astype(np.uint8) for _ in range(8)]
+    film = write_film(tmp_path / "film.mp4", noisy, options={"crf": "5"}).read_bytes()
+
+    def unrest() -> float:
+        frames = [frame.to_ndarray(format="rgb24").astype(int) for frame in frames_in(post(server, film).content)]
+        return float(np.mean([np.abs(after - before).mean() for before, after in pairwise(frames)]))
+
+    calm = unrest()
+    monkeypatch.setattr("service.server.films.answer.DEFAULT_TEMPORAL", 0)
+    restless = unrest()
+    assert calm < 0.7 * restless
