@@ -1,7 +1,7 @@
 """The layouts of weights that are recognised by their keys and shapes, and what each becomes here."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from pydantic import JsonValue
@@ -13,6 +13,10 @@ _Weights = Mapping[str, Tensor]
 
 _SHOWN = 6
 """Number of keys that an error shows of a layout that is not known."""
+_CHANNELS_OF_THE_LARGE_EDSR = 256
+"""Number of channels of the paper's large net, which alone scales its branches."""
+_UNUSED = {"running_mean", "running_var", "num_batches_tracked"}
+"""What the first files of PyTorch's example have of InstanceNorm beside its weights."""
 
 
 class Recognised(NamedTuple):
@@ -26,6 +30,19 @@ class Recognised(NamedTuple):
     weights: dict[str, Tensor]
 
 
+class _Layout(NamedTuple):
+    """Weights that are recognised by one of their keys."""
+
+    key: str
+    """A key that no other layout has."""
+    name: str
+    architecture: str
+    parameters: Callable[[_Weights], dict[str, JsonValue]]
+    """Function that tells the arguments of the net's class by the keys and shapes."""
+    convert: Callable[[_Weights], dict[str, Tensor]] = dict
+    """Function that names and scales the weights as the net's class does."""
+
+
 def recognise(weights: _Weights) -> Recognised:
     """Tell what net has weights like these.
 
@@ -35,9 +52,9 @@ def recognise(weights: _Weights) -> Recognised:
     Raises:
         CannotImport: No layout has such keys; the message shows what was found.
     """
-    for key, layout in _LAYOUTS:
-        if key in weights:
-            return layout(weights)
+    for layout in _LAYOUTS:
+        if layout.key in weights:
+            return Recognised(layout.name, layout.architecture, layout.parameters(weights), layout.convert(weights))
     found = ", ".join(f"{key} {tuple(tensor.shape)}" for key, tensor in list(weights.items())[:_SHOWN])
     more = f" and {len(weights) - _SHOWN} more" if len(weights) > _SHOWN else ""
     raise CannotImport(
@@ -46,86 +63,23 @@ def recognise(weights: _Weights) -> Recognised:
     )
 
 
-def _fast_neural_style(weights: _Weights) -> Recognised:
-    """Recognise PyTorch's example, which takes and makes pixels from 0 to 255.
+def _of_a_style(first: str, blocks: str) -> Callable[[_Weights], dict[str, JsonValue]]:
+    """Return a function that tells the arguments of a style net, by its first layer and the keys of its blocks."""
+    return lambda weights: {"width": weights[first].shape[0], "residual_blocks": _count(weights, blocks)}
 
-    Its first files also have the running statistics of InstanceNorm, which were never used.
-    """
-    width, blocks = weights["conv1.conv2d.weight"].shape[0], _count(weights, r"res(\d+)\.")
-    names = {"conv1.conv2d": "encoder.0", "in1": "encoder.1", "conv2.conv2d": "encoder.3", "in2": "encoder.4"}
-    names |= {"conv3.conv2d": "encoder.6", "in3": "encoder.7"}
-    for block in range(blocks):
-        parts = {"conv1.conv2d": 0, "in1": 1, "conv2.conv2d": 3, "in2": 4}
-        names |= {f"res{block + 1}.{key}": f"residuals.{block}.branch.{place}" for key, place in parts.items()}
-    names |= {"deconv1.conv2d": "decoder.1", "in4": "decoder.2", "deconv2.conv2d": "decoder.5", "in5": "decoder.6"}
-    names |= {"deconv3.conv2d": "decoder.8"}
-    unused = re.compile(r"\.(running_mean|running_var|num_batches_tracked)$")
-    renamed = {
-        f"{names.get(key.rpartition('.')[0], key.rpartition('.')[0])}.{key.rpartition('.')[2]}": tensor.clone()
-        for key, tensor in weights.items()
-        if not unused.search(key)
+
+def _of_an_enlargement(first: str, steps: str) -> Callable[[_Weights], dict[str, JsonValue]]:
+    """Return a function that tells the arguments of a net that enlarges by 2 in each of some steps."""
+    return lambda weights: {
+        "factor": 2 ** _count(weights, steps),
+        "channels": weights[first].shape[0],
+        "residual_blocks": _count(weights, r"body\.(\d+)\."),
     }
-    # Pixels in [0, 1] become those of the first layer, which has 2·x - 1, and the last layer makes pixels in [0, 1].
-    renamed["encoder.0.bias"] += renamed["encoder.0.weight"].sum((1, 2, 3)) * 127.5
-    renamed["encoder.0.weight"] *= 127.5
-    renamed["decoder.8.weight"] /= 255
-    renamed["decoder.8.bias"] /= 255
-    return Recognised(
-        "fast_neural_style of PyTorch's examples",
-        "fast-neural-style",
-        {"width": width, "residual_blocks": blocks},
-        renamed,
-    )
 
 
-def _edsr(weights: _Weights) -> Recognised:
-    return Recognised(
-        "EDSR of BasicSR",
-        "edsr",
-        {
-            "factor": 2 ** _count(weights, r"upsample\.(\d+)\.weight"),
-            "channels": weights["conv_first.weight"].shape[0],
-            "residual_blocks": _count(weights, r"body\.(\d+)\."),
-            # The paper's large net, and it alone, has 256 channels and scales its branches.
-            "residual_scale": 0.1 if weights["conv_first.weight"].shape[0] == 256 else 1.0,
-        },
-        dict(weights),
-    )
-
-
-def _srresnet(weights: _Weights) -> Recognised:
-    return Recognised(
-        "SRResNet of BasicSR",
-        "srresnet",
-        {
-            "factor": 2 ** _count(weights, r"upconv(\d+)\.weight"),
-            "channels": weights["conv_first.weight"].shape[0],
-            "residual_blocks": _count(weights, r"body\.(\d+)\."),
-        },
-        dict(weights),
-    )
-
-
-def _own_style(weights: _Weights) -> Recognised:
-    return Recognised(
-        "style net of impasto",
-        "style-net",
-        {"width": weights["encoder.0.weight"].shape[0], "residual_blocks": _count(weights, r"residuals\.(\d+)\.")},
-        dict(weights),
-    )
-
-
-def _own_super_resolution(weights: _Weights) -> Recognised:
-    return Recognised(
-        "super-resolution net of impasto",
-        "super-resolution-net",
-        {
-            "factor": 2 ** _count(weights, r"upsample\.(\d+)\.weight"),
-            "channels": weights["head.weight"].shape[0],
-            "residual_blocks": _count(weights, r"body\.(\d+)\."),
-        },
-        dict(weights),
-    )
+def _of_edsr(weights: _Weights) -> dict[str, JsonValue]:
+    parameters = _of_an_enlargement("conv_first.weight", r"upsample\.(\d+)\.weight")(weights)
+    return parameters | {"residual_scale": 0.1 if parameters["channels"] == _CHANNELS_OF_THE_LARGE_EDSR else 1.0}
 
 
 def _count(weights: _Weights, pattern: str) -> int:
@@ -133,11 +87,57 @@ def _count(weights: _Weights, pattern: str) -> int:
     return len({match[1] for key in weights if (match := re.match(pattern, key))})
 
 
-_LAYOUTS: Sequence[tuple[str, Callable[[_Weights], Recognised]]] = (
-    ("conv1.conv2d.weight", _fast_neural_style),
-    ("conv_after_body.weight", _edsr),
-    ("upconv1.weight", _srresnet),
-    ("residuals.0.branch.0.weight", _own_style),
-    ("tail.weight", _own_super_resolution),
+def _from_fast_neural_style(weights: _Weights) -> dict[str, Tensor]:
+    """Convert the weights of PyTorch's example, which takes and makes pixels from 0 to 255.
+
+    Its first files also have the running statistics of InstanceNorm, which were never used.
+    """
+    names = {"conv1.conv2d": "encoder.0", "in1": "encoder.1", "conv2.conv2d": "encoder.3", "in2": "encoder.4"}
+    names |= {"conv3.conv2d": "encoder.6", "in3": "encoder.7"}
+    for block in range(_count(weights, r"res(\d+)\.")):
+        parts = {"conv1.conv2d": 0, "in1": 1, "conv2.conv2d": 3, "in2": 4}
+        names |= {f"res{block + 1}.{key}": f"residuals.{block}.branch.{place}" for key, place in parts.items()}
+    names |= {"deconv1.conv2d": "decoder.1", "in4": "decoder.2", "deconv2.conv2d": "decoder.5", "in5": "decoder.6"}
+    names |= {"deconv3.conv2d": "decoder.8"}
+    renamed = {}
+    for key, tensor in weights.items():
+        layer, _, kind = key.rpartition(".")
+        if kind not in _UNUSED:
+            renamed[f"{names.get(layer, layer)}.{kind}"] = tensor.clone()
+    # Pixels in [0, 1] become those of the first layer, which has 2·x - 1, and the last layer makes pixels in [0, 1].
+    renamed["encoder.0.bias"] += renamed["encoder.0.weight"].sum((1, 2, 3)) * 127.5
+    renamed["encoder.0.weight"] *= 127.5
+    renamed["decoder.8.weight"] /= 255
+    renamed["decoder.8.bias"] /= 255
+    return renamed
+
+
+_LAYOUTS = (
+    _Layout(
+        "conv1.conv2d.weight",
+        "fast_neural_style of PyTorch's examples",
+        "fast-neural-style",
+        _of_a_style("conv1.conv2d.weight", r"res(\d+)\."),
+        _from_fast_neural_style,
+    ),
+    _Layout("conv_after_body.weight", "EDSR of BasicSR", "edsr", _of_edsr),
+    _Layout(
+        "upconv1.weight",
+        "SRResNet of BasicSR",
+        "srresnet",
+        _of_an_enlargement("conv_first.weight", r"upconv(\d+)\.weight"),
+    ),
+    _Layout(
+        "residuals.0.branch.0.weight",
+        "style net of impasto",
+        "style-net",
+        _of_a_style("encoder.0.weight", r"residuals\.(\d+)\."),
+    ),
+    _Layout(
+        "tail.weight",
+        "super-resolution net of impasto",
+        "super-resolution-net",
+        _of_an_enlargement("head.weight", r"upsample\.(\d+)\.weight"),
+    ),
 )
-"""A key that only this layout has, and the function that recognises it."""
+"""All layouts that are known."""
