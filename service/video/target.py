@@ -21,6 +21,7 @@ from service.video.colours import Colours, FrameWriter
 from service.video.encoding import Encoding
 from service.video.opening import NOUNS
 from service.video.packet_order import PacketOrder
+from service.video.scheduling import scheduling_kept
 from service.video.source import FilmSource, Frame, Packet
 
 _KEY_FRAMES = 48
@@ -146,7 +147,8 @@ class FilmTarget:
         self._copies = self._add_copies(container)
         container.metadata.update(self._metadata)
         try:
-            container.start_encoding()
+            with scheduling_kept():
+                container.start_encoding()
         except av.error.FFmpegError as error:
             if isinstance(output, Path):
                 output.unlink(missing_ok=True)

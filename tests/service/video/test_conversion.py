@@ -1,6 +1,8 @@
 """What a converted film keeps: times, sound, subtitles, turn, shape and colours; and what is told of what it loses."""
 
 import itertools
+import os
+import sys
 from fractions import Fraction
 from pathlib import Path
 
@@ -223,3 +225,18 @@ def test_sound_of_a_broadcast_is_freed_of_the_headers_that_mp4_has_once(tmp_path
     assert all(one.endswith(other) for one, other in zip(before.packets, after.packets, strict=True))
     with av.open(str(output)) as made:
         assert sum(frame.samples for frame in made.decode(audio=0)) >= 48000
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells the scheduling of threads")
+def test_an_encoder_does_not_make_the_process_run_in_real_time(tmp_path: Path) -> None:
+    film = write_film(tmp_path / "film.mp4", pictures(5))
+    before = os.sched_getscheduler(0)
+    found = set()
+
+    def look(_time: Fraction) -> None:
+        found.update(os.sched_getscheduler(int(thread)) for thread in os.listdir("/proc/self/task"))
+
+    convert(film, tmp_path / "painted.mp4", codec="av1", on_frame=look)
+
+    assert found == {before}
+    assert os.sched_getscheduler(0) == before
