@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from service.video.conversion import Conversion, Painter
 from service.video.encoding import choose_encoding
 from service.video.partial import Partial, go_on_with, publish
+from service.video.scheduling import scheduling_kept
 from service.video.source import FilmSource
 from service.video.target import MADE_WITH, FilmTarget
 
@@ -72,7 +73,7 @@ def write_film(
         properties: of the encoder's context, such as `colorspace`.
     """
     times = times or [index * STEP for index in range(len(frames) + 1)]
-    with av.open(str(path), "w", container_options=container or {}) as film:
+    with scheduling_kept(), av.open(str(path), "w", container_options=container or {}) as film:
         film.metadata.update(metadata or {})
         video = film.add_stream(codec, rate=25, options=options or {})
         first = frames[0]
