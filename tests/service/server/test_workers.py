@@ -77,7 +77,7 @@ def test_the_garbage_collector_passes_by_all_modules_of_a_worker() -> None:
 
 def test_workers_share_the_limits_of_the_machine() -> None:
     given = {"max_in_flight": 64, "max_pixels_in_flight": 1000, "codec_threads": 3, "max_connections": 100}
-    given |= {"max_upload_bytes_in_flight": 4000, "max_answer_bytes_in_flight": 400}
+    given |= {"max_upload_bytes_in_flight": 4000, "max_answer_bytes_in_flight": 400, "max_videos_in_flight": 8}
     together = Settings(**given, workers=4)
     each = together.of_one_worker()
     divided = {name: number // 4 for name, number in given.items()} | {"codec_threads": 1}
