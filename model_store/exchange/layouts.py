@@ -16,7 +16,7 @@ _SHOWN = 6
 _CHANNELS_OF_THE_LARGE_EDSR = 256
 """Number of channels of the paper's large net, which alone scales its branches."""
 _UNUSED = {"running_mean", "running_var", "num_batches_tracked"}
-"""What the first files of PyTorch's example have of InstanceNorm beside its weights."""
+"""Last parts of the keys of statistics, which the first files of PyTorch's example have and no net uses."""
 
 
 class Recognised(NamedTuple):

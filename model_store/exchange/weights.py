@@ -15,7 +15,7 @@ from model_store.errors import CannotImport
 _WRAPPERS = ("params_ema", "params", "state_dict", "model_state_dict", "model")
 """Keys under which files of trainings keep the weights, beside other things."""
 _PREFIX = "module."
-"""What PyTorch's data parallelism puts before every key."""
+"""Beginning of every key of a net that was trained by PyTorch's data parallelism."""
 
 _NO_WEIGHTS = "{} is not a file of weights: give a .pth of torch.save or a .safetensors"
 

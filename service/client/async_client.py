@@ -94,7 +94,7 @@ class AsyncClient:
         return await self._transform("super-resolve", picture, options)
 
     async def stylize_video(self, film: FilmSource, *, style: Style, **options: Unpack[StylizeOptions]) -> AsyncFilm:
-        """Paint a film in a style, frame by frame.
+        """Paint a film in a style, each frame mixed with the painting before it, so that it is calm.
 
         Example:
             film = await client.stylize_video("in.mp4", style="muse")

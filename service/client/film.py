@@ -96,7 +96,7 @@ class _Answer:
         self.request_id: str = response.headers.get(_REQUEST_ID, "")
         """The id under which the server's log mentions the call."""
         self.notes: str = response.headers.get("X-Notes", "")
-        """What the film lost, such as bits of its colours, in sentences; empty if it lost nothing."""
+        """Sentences that say what the film lost, such as bits of its colours; empty if it lost nothing."""
 
     def _broken_off(self, error: httpx.RequestError) -> ClientError:
         kind = TimedOut if isinstance(error, httpx.TimeoutException) else ConnectionFailed

@@ -105,7 +105,7 @@ class Client:
         return self._transform("super-resolve", picture, options)
 
     def stylize_video(self, film: FilmSource, *, style: Style, **options: Unpack[StylizeOptions]) -> Film:
-        """Paint a film in a style, frame by frame.
+        """Paint a film in a style, each frame mixed with the painting before it, so that it is calm.
 
         Example:
             client.stylize_video("in.mp4", style="muse").save("out.mp4")

@@ -24,7 +24,7 @@ _MOST_GAIN = 1.5
 
 
 class _Shown(NamedTuple):
-    """What a film shows at one moment."""
+    """One frame of a film, and its painting."""
 
     frame: Pixels
     painting: Floats

@@ -33,7 +33,7 @@ _MOST_FRAMES_PER_SECOND = 120
 
 
 class Order(NamedTuple):
-    """What the process is told to read."""
+    """The film that the process is told to read, and its limits."""
 
     path: str
     format: str

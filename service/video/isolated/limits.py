@@ -1,4 +1,4 @@
-"""What the kernel grants the process of a film."""
+"""The limits that the kernel sets to the process of a film."""
 
 import resource
 

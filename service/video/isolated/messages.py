@@ -31,7 +31,7 @@ class Message(NamedTuple):
 
 
 class Opened(NamedTuple):
-    """What is known of a film once its first frame was decoded, sent as `OPENED`."""
+    """The facts of a film that are known once its first frame was decoded, sent as `OPENED`."""
 
     width: int
     """Width of a frame in pixels, upright."""

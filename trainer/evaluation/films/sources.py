@@ -15,7 +15,7 @@ from trainer.evaluation.films.measures import SOURCE, Moment
 from trainer.evaluation.films.motion import Floats, Motion, Pixels, Places, estimate, grid_of, is_cut, is_inside
 
 ClipKind = Literal["pan", "zoom", "noise"]
-"""What moves in a clip that is made: the photo goes by or grows by fractions of a pixel, or only noise changes."""
+"""Motions of the clips that are made: the photo goes by or grows by fractions of a pixel, or only noise changes."""
 
 PAN = (0.7, 0.4)
 """Columns and rows by which the photo moves in a frame."""
